@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * x86.h - architectural state of an x86-64 vCPU, one flat struct with registers
+ * in hardware numbering; what accelerators, monitors and saved state share
+ * (Intel SDM volumes 1 and 3, AMD APM volume 2).
+ */
+#ifndef TERN_X86_H
+#define TERN_X86_H
+
+#include "cpu.h"
+
+enum { X86_RAX, X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI, X86_RDI };
+enum { X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS, X86_SEG_COUNT };
+
+/* attr: descriptor bits 40..55 as in VMX/SVM access rights without the gap:
+ * type 0-3, S 4, DPL 5-6, P 7, AVL 8, L 9, DB 10, G 11. */
+typedef struct X86Seg {
+    uint16_t sel, attr;
+    uint32_t limit;                    /* in bytes, granularity applied       */
+    uint64_t base;
+} X86Seg;
+typedef struct X86Table {
+    uint64_t base;
+    uint16_t limit;
+} X86Table;
+
+typedef union X86Vec {                 /* one vector register                 */
+    uint8_t b[64];
+    uint16_t w[32];
+    uint32_t d[16];
+    uint64_t q[8];
+    float s[16];
+    double f[8];
+} __attribute__((aligned(64))) X86Vec;
+
+#define X86_MTRR_VAR 8
+#define X86_MCE_BANKS 10
+
+typedef struct X86Regs {
+    uint64_t gpr[16];
+    uint64_t rip, rflags;              /* the engine may keep flags lazily; a
+                                          cpu_sync makes rflags true          */
+    X86Seg seg[X86_SEG_COUNT], ldt, tr;
+    X86Table gdt, idt;
+    uint64_t cr0, cr2, cr3, cr4, cr8, xcr0;
+    uint64_t dr[8];
+    uint64_t efer, star, lstar, cstar, fmask, kernel_gs_base;
+    uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
+    uint64_t pat, apic_base, misc_enable, feature_control, spec_ctrl, virt_ssbd;
+    uint64_t tsc_offset, tsc_adjust, tsc_deadline, tsc_aux, xss, smbase;
+    uint64_t smi_count;
+    uint64_t mtrr_deftype, mtrr_fixed[11];
+    uint64_t mtrr_base[X86_MTRR_VAR], mtrr_mask[X86_MTRR_VAR];
+    uint64_t mcg_cap, mcg_status, mcg_ctl, mce_banks[X86_MCE_BANKS * 4];
+    uint64_t debugctl;
+    uint64_t kvm_wall_clock, kvm_system_time, kvm_async_pf, kvm_async_pf_int,
+             kvm_pv_eoi, kvm_steal_time, kvm_poll_control;
+    uint32_t pkru, mxcsr;
+    /* x87: fpr in physical order; tag is the full 16-bit word. */
+    struct { uint64_t mant; uint16_t se; } fpr[8];
+    uint16_t fcw, fsw, ftag, fop;
+    uint64_t fip, fdp;
+    uint16_t fcs, fds;
+    X86Vec vec[32];
+    uint64_t opmask[8];
+    /* Events in flight. */
+    uint8_t halted, smm, nmi_blocked, nmi_pending, sti_shadow, ss_shadow;
+    uint8_t mp_state;                  /* KVM_MP_STATE_*                      */
+    uint8_t exc_pending, exc_injected, exc_nr, exc_has_error;
+    uint32_t exc_error;
+    uint64_t exc_payload;
+    uint8_t int_injected, int_nr, int_soft;
+} X86Regs;
+
+typedef struct X86Model X86Model;      /* target/x86: named CPU model         */
+typedef struct X86Apic X86Apic;        /* hw/pc: software local APIC          */
+
+/* Feature words, by the CPUID leaf and register they come from. */
+typedef enum X86Word {
+    FW_1_EDX, FW_1_ECX, FW_7_EBX, FW_7_ECX, FW_7_EDX, FW_7_1_EAX,
+    FW_8000_0001_EDX, FW_8000_0001_ECX, FW_8000_0007_EDX, FW_8000_0008_EBX,
+    FW_C000_0001_EDX, FW_KVM, FW_KVM_HINTS, FW_SVM, FW_XSAVE, FW_6_EAX,
+    FW_XSAVE_XCR0_LO, FW_XSAVE_XCR0_HI, FW_XSAVE_XSS_LO, FW_XSAVE_XSS_HI,
+    FW_ARCH_CAP, FW_CORE_CAP, FW_PERF_CAP, FW_14_0_ECX,
+    FW_SGX_12_0_EAX, FW_SGX_12_0_EBX, FW_SGX_12_1_EAX,
+    FW_COUNT
+} X86Word;
+
+typedef struct X86CpuidLeaf {
+    uint32_t leaf, sub, eax, ebx, ecx, edx;
+    bool has_sub;
+} X86CpuidLeaf;
+
+typedef struct X86Cpu {
+    Cpu cpu;
+    X86Regs regs;
+    X86Apic *apic;                     /* NULL: in the kernel                 */
+    uint32_t apic_id;
+    int32_t socket_id, die_id, core_id, thread_id, node_id;
+    uint64_t features[FW_COUNT];       /* what CPUID says                     */
+    uint64_t filtered[FW_COUNT];       /* asked for, not available            */
+    uint32_t family, model, stepping;
+    uint32_t level, xlevel, level2;
+    char vendor[13], model_id[49];
+    uint32_t phys_bits;
+    const X86Model *def;
+    X86CpuidLeaf *cpuid;               /* the table the guest sees            */
+    unsigned ncpuid;
+    void *cfg;                         /* target/x86: the -cpu properties     */
+} X86Cpu;
+
+static inline X86Cpu *x86_cpu(Cpu *c)
+{
+    return (X86Cpu *)c;
+}
+/* CPUID as the guest sees it. For engines without hardware help. */
+void x86_cpuid(const X86Cpu *c, uint32_t leaf, uint32_t sub, uint32_t out[4]);
+/* Power-on or INIT values. */
+void x86_regs_reset(X86Cpu *c, bool init) ;
+
+/* ---- software local APIC (hw/pc/apic.c), for soft and qtest ------------------- */
+/* Highest deliverable vector, acknowledged; -1: none (spurious: see apic). */
+int apic_ack(X86Cpu *c);
+/* True when INTR would be taken now, given IF. */
+bool apic_has_irq(X86Cpu *c);
+uint64_t apic_base_get(X86Cpu *c);
+bool apic_base_set(X86Cpu *c, uint64_t v);
+uint8_t apic_tpr_get(X86Cpu *c);       /* CR8 form, 0..15                     */
+void apic_tpr_set(X86Cpu *c, uint8_t v);
+/* x2APIC registers by MSR index 0x800..0x8ff; false: #GP. */
+bool apic_msr_read(X86Cpu *c, uint32_t msr, uint64_t *v);
+bool apic_msr_write(X86Cpu *c, uint32_t msr, uint64_t v);
+void apic_tsc_deadline_set(X86Cpu *c, uint64_t tsc);
+void apic_sipi(X86Cpu *c, uint8_t vector);
+void apic_init_reset(X86Cpu *c);
+uint64_t x86_tsc(const X86Cpu *c) ANY_THREAD;      /* guest TSC now           */
+uint64_t x86_tsc_hz(void) ANY_THREAD;
+
+/* ---- translation and disassembly (target/x86) --------------------------------- */
+/* Guest linear -> physical by the guest's tables, no side effects; false: not
+ * mapped. */
+bool x86_gva2gpa(X86Cpu *c, uint64_t va, uint64_t *pa) MACHINE_CALL;
+/* Text of one instruction at code[0..n); returns its length, 0: bad. bits 16,
+ * 32 or 64. */
+int x86_disas(const uint8_t *code, size_t n, uint64_t rip, int bits, char *out,
+              size_t out_size);
+
+#endif
