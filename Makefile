@@ -33,7 +33,7 @@ endif
 
 # ---- configuration
 
-no_config := clean distclean help lint format
+no_config := clean distclean help lint format check-sanitize
 ifneq ($(filter-out $(no_config),$(or $(MAKECMDGOALS),all)),)
   include $(BUILD)/config.mk
   configured := y
@@ -93,17 +93,36 @@ compat_tern-pr-helper := qemu-pr-helper
 compat_links := $(foreach p,$(programs),$(compat_$(p)))
 
 # ---- tests
+# In-process suites: one program for each tests/SUITE/NAME.c, linked with all
+# of tern, or with SUITE-NAME-objs where build.mk says so. The qtest suite's
+# programs start the emulator; they are linked with tests/lib*.c and
+# qtest-NAME-objs.
 
-unit_tests := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
-contract_tests := $(patsubst tests/contract/%.c,%,$(wildcard tests/contract/*.c))
-qtest_tests := $(patsubst tests/qtest/%.c,%,$(wildcard tests/qtest/*.c))
+inner_suites := unit contract fuzz torture
+names_of = $(patsubst tests/$(1)/%.c,%,$(wildcard tests/$(1)/*.c))
+programs_of = $(patsubst %,$(BUILD)/tests/$(1)/%,$(call names_of,$(1)))
+
 test_lib_objs := $(patsubst %.c,%.o,$(wildcard tests/lib*.c))
-unit_programs := $(unit_tests:%=$(BUILD)/tests/unit/%)
-contract_programs := $(contract_tests:%=$(BUILD)/tests/contract/%)
-qtest_programs := $(if $(filter tern,$(programs)),$(qtest_tests:%=$(BUILD)/tests/qtest/%))
-test_main_objs := $(unit_tests:%=tests/unit/%.o) \
-                  $(contract_tests:%=tests/contract/%.o) \
-                  $(qtest_tests:%=tests/qtest/%.o)
+test_main_objs := $(patsubst %.c,%.o,$(wildcard \
+    $(foreach s,$(inner_suites) qtest,tests/$(s)/*.c)))
+inner_programs := $(foreach s,$(inner_suites),$(call programs_of,$(s)))
+qtest_programs := $(if $(filter tern,$(programs)),$(call programs_of,qtest))
+
+# Guests, listed in tests/guests/build.mk:
+#     guests-y += hello               hello.S or hello.c in tests/guests
+#     guest-hello = elf32             elf32, elf64, mb64 (64-bit code in a
+#                                     32-bit ELF file, for Multiboot) or bin
+#     guest-hello-srcs = a.S b.c      if not one file of the same name
+# Linked with tests/guests/hello.ld, else with KIND.ld there, to
+# $(BUILD)/tests/guests/hello.elf (of bin: hello.bin).
+
+guest_srcs = $(or $(guest-$(1)-srcs),$(notdir $(wildcard \
+    tests/guests/$(1).S tests/guests/$(1).c)))
+guest_bits = $(if $(filter elf64 mb64,$(guest-$(1))),64,32)
+guest_objs = $(patsubst %,$(BUILD)/tests/guests/$(guest_bits)/%.o,$(guest_srcs))
+guest_file = $(BUILD)/tests/guests/$(1).$(if $(filter bin,$(guest-$(1))),bin,elf)
+guest_files := $(foreach g,$(guests-y),$(call guest_file,$(g)))
+all_guest_objs := $(sort $(foreach g,$(guests-y),$(call guest_objs,$(g))))
 
 # ---- all
 
@@ -116,13 +135,13 @@ all: $(objs:%=$(BUILD)/%) $(programs:%=$(BUILD)/%) \
 ifdef configured
 made_dirs := $(shell mkdir -p $(BUILD)/compat \
     $(sort $(dir $(addprefix $(BUILD)/,$(objs) $(test_main_objs) \
-    $(test_lib_objs) schema/x))))
+    $(test_lib_objs) schema/x headers/x man/x) $(all_guest_objs))))
 endif
 
 # ---- compile
 
 cflags = -std=gnu11 $(OPT_FLAGS) $(WARN_FLAGS) $(GEN_FLAGS) \
-    -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -ffile-prefix-map=$(CURDIR)/= \
+    -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -ffile-prefix-map=$(CURDIR)=. \
     -Iinclude -I$(BUILD) -I. $(GLIB_2_0_CFLAGS) $(PIXMAN_1_CFLAGS) \
     $(foreach u,$(uses-$(1)),$($(u)_CFLAGS)) $(EXTRA_CFLAGS) $(CFLAGS-$(1))
 
@@ -174,44 +193,165 @@ $(foreach p,$(programs),$(eval $(call link_program,$(p))))
 ifeq ($(wildcard main.c),)
   test_ldflags := -no-pie -Wl,--unresolved-symbols=ignore-all
 endif
-# Test programs share their objects' debug sections by not copying them.
-test_ldflags += -Wl,-S
+# A hundred copies of the debug sections would cost more than they tell; a
+# sanitizer's report needs them.
+nodebug := $(if $(SANITIZERS),,-Wl,-S)
 
-# $(1) suite, $(2) name, $(3) objects: all of tern unless the test lists its own
+# All of tern but main, as one object: links of test programs stay short.
+$(BUILD)/tests/all.o: $(tern_objs:%=$(BUILD)/%) $(build_mks)
+	$(say) LINK $@
+	$(Q)$(PLAIN_CC) -r -nostdlib $(nodebug) -o $@ $(filter %.o,$^)
+
+# $(1) suite, $(2) name, $(3) its own objects or none, $(4) 'all.o' or none
 define link_test
-$(BUILD)/tests/$(1)/$(2): $(patsubst %,$(BUILD)/%,tests/$(1)/$(2).o $(3)) $(build_mks)
+$(BUILD)/tests/$(1)/$(2): $(patsubst %,$(BUILD)/%,tests/$(1)/$(2).o $(3) $(4)) $(build_mks)
 	$$(say) LINK $$@
-	$$(Q)$$(CC) $$(LDFLAGS) $$(test_ldflags) -o $$@ $$(filter %.o,$$^) \
-	    $$(call libs_of,tests/$(1)/$(2).o $(3))
+	$$(Q)$$(CC) $$(LDFLAGS) $$(test_ldflags) $$(nodebug) -o $$@ $$(filter %.o,$$^) \
+	    $$(call libs_of,tests/$(1)/$(2).o $(3) $(if $(4),$$(tern_objs)))
 endef
-$(foreach t,$(unit_tests),$(eval $(call link_test,unit,$(t),$(or $(unit-$(t)-objs),$(tern_objs)))))
-$(foreach t,$(contract_tests),$(eval $(call link_test,contract,$(t),$(or $(contract-$(t)-objs),$(tern_objs)))))
-$(foreach t,$(qtest_tests),$(eval $(call link_test,qtest,$(t),$(test_lib_objs) $(qtest-$(t)-objs))))
+$(foreach s,$(inner_suites),$(foreach t,$(call names_of,$(s)),$(eval \
+    $(call link_test,$(s),$(t),$($(s)-$(t)-objs),$(if $($(s)-$(t)-objs),,tests/all.o)))))
+$(foreach t,$(call names_of,qtest),$(eval \
+    $(call link_test,qtest,$(t),$(test_lib_objs) $(qtest-$(t)-objs),)))
+
+# ---- guests
+
+guest_cflags = -m$(1) -std=gnu11 -O2 -Wall -Wextra -Werror -ffreestanding \
+    -fno-pic -fno-pie -fno-stack-protector -fcf-protection=none \
+    -fno-asynchronous-unwind-tables -mno-red-zone -mgeneral-regs-only \
+    -ffile-prefix-map=$(CURDIR)=. -Itests/guests -I$(BUILD) $(CFLAGS-guest-$*)
+
+define guest_rule
+$(BUILD)/tests/guests/$(1)/%.o: tests/guests/% $(BUILD)/config.flags
+	$$(say) GUEST $$<
+	$$(Q)$$(CC) $$(call guest_cflags,$(1)) -MMD -MP -c -o $$@ $$<
+endef
+$(foreach b,32 64,$(eval $(call guest_rule,$(b))))
+
+define guest_link
+$(call guest_file,$(1)): $(call guest_objs,$(1)) \
+    $(or $(wildcard tests/guests/$(1).ld),tests/guests/$(guest-$(1)).ld) $(build_mks)
+	$$(say) LINK $$@
+	$$(Q)ld -m $$(if $$(filter 64,$(call guest_bits,$(1))),elf_x86_64,elf_i386) \
+	    -nostdlib --build-id=none -z noexecstack --no-warn-rwx-segments \
+	    $$(if $$(filter bin,$(guest-$(1))),--oformat binary) \
+	    -T $$(filter %.ld,$$^) -o $$@ $$(filter %.o,$$^)
+	$$(Q)$$(if $$(filter mb64,$(guest-$(1))),objcopy -O elf32-i386 $$@,:)
+endef
+$(foreach g,$(guests-y),$(eval $(call guest_link,$(g))))
+
+.PHONY: guests
+guests: $(guest_files)
 
 # ---- test targets
 
 run_tests = BUILD=$(BUILD) CC="$(PLAIN_CC)" sh tests/run
 
-.PHONY: test-programs check check-quick
-test-programs: $(unit_programs) $(contract_programs) $(qtest_programs)
+.PHONY: test-programs check check-quick check-slow check-sanitize \
+        check-sanitized check-headers lint bench
+test-programs: $(inner_programs) $(qtest_programs) $(guest_files)
 
-check: all test-programs
-	@$(run_tests) lint unit contract qtest block func
+check: all test-programs check-headers
+	@$(run_tests) lint unit contract qtest block abi func
 
-check-quick: all $(unit_programs) $(contract_programs)
+# What a change must pass before it lands.
+check-quick: all $(call programs_of,unit) $(call programs_of,contract)
 	@$(run_tests) unit contract
 
-# ---- cleaning
+check-slow: all test-programs check-headers
+	@TEST_SLOW=1 TEST_TIMEOUT=3600 $(run_tests) lint unit contract qtest block \
+	    abi func fuzz torture slow
 
-.PHONY: clean distclean
+check-sanitize:
+	@MAKE="$(MAKE)" sh scripts/check-sanitize
+
+# The suites that scripts/check-sanitize runs in each sanitized build.
+check-sanitized: all test-programs
+	@$(run_tests) unit contract qtest
+
+# Each header of include/ compiles by itself.
+check-headers: $(patsubst include/%,$(BUILD)/headers/%.o,$(wildcard include/*.h))
+$(BUILD)/headers/%.h.o: include/%.h $(BUILD)/config.flags | $(schema_h)
+	$(Q)echo '#include "$*.h"' >$(BUILD)/headers/$*.c
+	$(Q)$(CC) $(call cflags,headers/$*.o) -MMD -MP -MT $@ -c -o $@ \
+	    $(BUILD)/headers/$*.c
+
+lint:
+	@sh scripts/lint
+
+bench: all $(guest_files)
+	@for f in tests/bench/*.sh tests/bench/*.py; do \
+	    if [ -x $$f ]; then BUILD=$(BUILD) $$f || exit 1; fi; done
+
+# ---- manual: every program prints its own page from its tables
+
+.PHONY: man
+man: $(programs:%=$(BUILD)/man/%.1)
+$(BUILD)/man/%.1: $(BUILD)/%
+	$(say) MAN $@
+	$(Q)$< --x-man >$@.new && mv $@.new $@
+
+# ---- demo
+
+.PHONY: demo
+demo: all $(guest_files)
+	@BUILD=$(BUILD) sh scripts/run-demo
+
+# ---- install
+
+DESTDIR ?=
+bindir = $(DESTDIR)$(prefix)/bin
+libexecdir = $(DESTDIR)$(prefix)/libexec/tern
+mandir = $(DESTDIR)$(prefix)/share/man/man1
+docdir = $(DESTDIR)$(prefix)/share/doc/tern
+inner_helpers := tern-bridge-helper tern-pr-helper
+
+.PHONY: install
+install: all
+	install -d $(bindir) $(libexecdir)/compat $(docdir)
+	$(foreach p,$(filter-out $(inner_helpers),$(programs)), \
+	    install -m 755 $(BUILD)/$(p) $(bindir)/$(p) &&) :
+	$(foreach p,$(filter $(inner_helpers),$(programs)), \
+	    install -m 755 $(BUILD)/$(p) $(libexecdir)/$(p) &&) :
+	$(foreach p,$(programs),$(foreach l,$(compat_$(p)), \
+	    ln -sfn $(if $(filter $(inner_helpers),$(p)),..,../../../bin)/$(p) \
+	    $(libexecdir)/compat/$(l) &&)) :
+	install -m 644 README.md LICENSE $(wildcard docs/*.md) $(docdir)
+	for f in $(BUILD)/man/*.1; do if [ -f $$f ]; then \
+	    install -d $(mandir) && install -m 644 $$f $(mandir); fi; done
+
+# ---- cleaning, formatting, help
+
+.PHONY: clean distclean format help
+# What configure wrote stays.
 clean:
-	rm -rf $(BUILD)/[!c]* $(BUILD)/core $(BUILD)/chardev $(BUILD)/compat
+	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name 'config.*' -exec rm -rf {} +
 
 distclean:
 	rm -rf $(BUILD) build-asan build-tsan
+
+# The lines that differ from main, in the style of .clang-format.
+format:
+	git clang-format main
+
+help:
+	@echo 'make                 everything, into $(BUILD)/'
+	@echo 'make install         into DESTDIR and the prefix given to configure'
+	@echo 'make demo            boots a small guest'
+	@echo 'make check           all tests but the slow ones; ONLY=pattern chooses'
+	@echo 'make check-quick     unit and contract tests'
+	@echo 'make check-slow      everything, with fuzzing and fault injection'
+	@echo 'make check-sanitize  under ASan, UBSan and TSan, in build-asan, build-tsan'
+	@echo 'make check-headers   every header of include/ compiles alone'
+	@echo 'make lint            style rules'
+	@echo 'make bench           figures'
+	@echo 'make man             manual pages, into $(BUILD)/man'
+	@echo 'make clean           keeps the configuration; distclean does not'
+	@echo 'Variables: V=1 shows commands, BUILD=folder, TEST_JOBS=n.'
 
 # ---- header dependencies
 
 ifdef configured
 -include $(patsubst %.o,$(BUILD)/%.d,$(objs) $(test_main_objs) $(test_lib_objs))
+-include $(all_guest_objs:.o=.d) $(wildcard $(BUILD)/headers/*.d)
 endif

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Guests: one line here, one source of the same name. See the Makefile.
+guests-y += demo
+guest-demo = elf32
+guests-y += boot-hello
+guest-boot-hello = bin
