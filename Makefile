@@ -96,7 +96,8 @@ compat_links := $(foreach p,$(programs),$(compat_$(p)))
 # In-process suites: one program for each tests/SUITE/NAME.c, linked with all
 # of tern, or with SUITE-NAME-objs where build.mk says so. The qtest suite's
 # programs start the emulator; they are linked with tests/lib*.c and
-# qtest-NAME-objs.
+# qtest-NAME-objs. toys-y are example devices that only contract tests and
+# $(BUILD)/tests/toys/tern have.
 
 inner_suites := unit contract fuzz torture
 names_of = $(patsubst tests/$(1)/%.c,%,$(wildcard tests/$(1)/*.c))
@@ -135,7 +136,7 @@ all: $(objs:%=$(BUILD)/%) $(programs:%=$(BUILD)/%) \
 ifdef configured
 made_dirs := $(shell mkdir -p $(BUILD)/compat \
     $(sort $(dir $(addprefix $(BUILD)/,$(objs) $(test_main_objs) \
-    $(test_lib_objs) schema/x headers/x man/x) $(all_guest_objs))))
+    $(test_lib_objs) $(toys-y) schema/x headers/x man/x) $(all_guest_objs))))
 endif
 
 # ---- compile
@@ -202,7 +203,7 @@ $(BUILD)/tests/all.o: $(tern_objs:%=$(BUILD)/%) $(build_mks)
 	$(say) LINK $@
 	$(Q)$(PLAIN_CC) -r -nostdlib $(nodebug) -o $@ $(filter %.o,$^)
 
-# $(1) suite, $(2) name, $(3) its own objects or none, $(4) 'all.o' or none
+# $(1) suite, $(2) name, $(3) its own objects or none, $(4) common ones or none
 define link_test
 $(BUILD)/tests/$(1)/$(2): $(patsubst %,$(BUILD)/%,tests/$(1)/$(2).o $(3) $(4)) $(build_mks)
 	$$(say) LINK $$@
@@ -210,9 +211,17 @@ $(BUILD)/tests/$(1)/$(2): $(patsubst %,$(BUILD)/%,tests/$(1)/$(2).o $(3) $(4)) $
 	    $$(call libs_of,tests/$(1)/$(2).o $(3) $(if $(4),$$(tern_objs)))
 endef
 $(foreach s,$(inner_suites),$(foreach t,$(call names_of,$(s)),$(eval \
-    $(call link_test,$(s),$(t),$($(s)-$(t)-objs),$(if $($(s)-$(t)-objs),,tests/all.o)))))
+    $(call link_test,$(s),$(t),$($(s)-$(t)-objs),$(if $($(s)-$(t)-objs),,\
+    tests/all.o $(if $(filter contract,$(s)),$(toys-y)))))))
 $(foreach t,$(call names_of,qtest),$(eval \
     $(call link_test,qtest,$(t),$(test_lib_objs) $(qtest-$(t)-objs),)))
+
+ifneq ($(filter tern,$(programs)),)
+toy_program := $(BUILD)/tests/toys/tern
+$(toy_program): $(BUILD)/main.o $(BUILD)/tests/all.o $(toys-y:%=$(BUILD)/%)
+	$(say) LINK $@
+	$(Q)$(CC) $(LDFLAGS) $(nodebug) -o $@ $^ $(call libs_of,$(tern_objs))
+endif
 
 # ---- guests
 
@@ -249,7 +258,7 @@ run_tests = BUILD=$(BUILD) CC="$(PLAIN_CC)" sh tests/run
 
 .PHONY: test-programs check check-quick check-slow check-sanitize \
         check-sanitized check-headers lint bench
-test-programs: $(inner_programs) $(qtest_programs) $(guest_files)
+test-programs: $(inner_programs) $(qtest_programs) $(toy_program) $(guest_files)
 
 check: all test-programs check-headers
 	@$(run_tests) lint unit contract qtest block abi func
@@ -352,6 +361,7 @@ help:
 # ---- header dependencies
 
 ifdef configured
--include $(patsubst %.o,$(BUILD)/%.d,$(objs) $(test_main_objs) $(test_lib_objs))
+-include $(patsubst %.o,$(BUILD)/%.d,$(objs) $(test_main_objs) \
+    $(test_lib_objs) $(toys-y))
 -include $(all_guest_objs:.o=.d) $(wildcard $(BUILD)/headers/*.d)
 endif

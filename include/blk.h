@@ -87,7 +87,7 @@ void blk_node_unref(BlkNode *n) MACHINE_CALL;
 BlkNode *blk_node_find(const char *node_name) MACHINE_CALL;
 const char *blk_node_name(const BlkNode *n);
 
-/* ---- backends ---------------------------------------------------------------------- */
+/* ---- backends --- */
 typedef enum BlkAction { BLKA_REPORT, BLKA_IGNORE, BLKA_ENOSPC, BLKA_STOP }
     BlkAction;
 /* What a device tells its backend. All optional. */
@@ -133,7 +133,7 @@ int64_t blk_length(BlkBackend *b);     /* bytes, -errno                       */
 const BlkLimits *blk_limits(BlkBackend *b);
 bool blk_geometry(BlkBackend *b, BlkGeometry *g);  /* from the image          */
 
-/* ---- requests: LOOP_CALL(blk_loop(b)) --------------------------------------------- */
+/* ---- requests: LOOP_CALL(blk_loop(b)) --- */
 void blk_submit(BlkBackend *b, BlkReq *req);
 /* Batches submissions of this loop turn explicitly (nests). */
 void blk_plug(BlkBackend *b);
@@ -156,7 +156,7 @@ extern const PropRef prop_ref_drive;
 #define PROP_DRIVE(n, T, f, ...) PROP_REF(n, T, f, &prop_ref_drive, \
                                           ##__VA_ARGS__)
 
-/* ---- -drive for boards -------------------------------------------------------------- */
+/* ---- -drive for boards --- */
 typedef enum DriveIf { IF_NONE, IF_IDE, IF_SCSI, IF_FLOPPY, IF_PFLASH, IF_MTD,
                        IF_SD, IF_VIRTIO, IF_XEN, IF_COUNT, IF_DEFAULT = -1 }
     DriveIf;

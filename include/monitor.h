@@ -94,7 +94,7 @@ bool schema_check(const QType *t, const Json *v, Error **errp);
  * the machine lock. ANY_THREAD. */
 void monitor_event(const Event *ev, const void *data);
 
-/* ---- the monitor that runs the command --------------------------------------------- */
+/* ---- the monitor that runs the command --- */
 typedef struct Monitor Monitor;
 extern __thread Monitor *mon_current;  /* NULL: not in a command              */
 void mon_printf(const char *fmt, ...) PRINTF_LIKE(1, 2);   /* HMP              */
