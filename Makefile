@@ -10,6 +10,7 @@
 # core-y, loop-y and schema-y are in all programs; block-y and security-y in
 # tern and the image tools; tools-y in the image tools; mem-y, accel-y,
 # target-y, hw-y, net-y, chardev-y, ui-y, migration-y and monitor-y in tern.
+# modules-y lists code that is loaded when first used; see include/module.h.
 # A folder below a top folder (hw/pci/) adds to the top folder's variable.
 # Programs are linked from objects, never from archives: linker sets would be
 # lost.
@@ -63,6 +64,14 @@ tern_objs := $(common_objs) $(block-y) $(security-y) $(mem-y) $(accel-y) \
              $(target-y) $(hw-y) $(net-y) $(chardev-y) $(ui-y) \
              $(migration-y) $(monitor-y)
 
+module_objs := $(sort $(foreach m,$(modules-y),$(module-$(m)-objs)))
+module_files := $(modules-y:%=$(BUILD)/modules/%.so)
+ifneq ($(modules-y),)
+  # What modules use of the program; programs export just that.
+  export_list := $(BUILD)/modules/export.list
+  export_flags := -Wl,--dynamic-list=$(export_list)
+endif
+
 # ---- programs: built when their main file is there
 # name, main file, objects
 
@@ -70,7 +79,7 @@ programs :=
 define program
 ifneq ($(wildcard $(2)),)
 programs += $(1)
-$(1)_objs := $(patsubst %.c,%.o,$(2)) $(3)
+objs_of_$(1) := $(patsubst %.c,%.o,$(2)) $(3)
 endif
 endef
 $(eval $(call program,tern,main.c,$(tern_objs)))
@@ -127,16 +136,18 @@ all_guest_objs := $(sort $(foreach g,$(guests-y),$(call guest_objs,$(g))))
 
 # ---- all
 
-objs := $(sort $(tern_objs) $(tool_objs) $(foreach p,$(programs),$($(p)_objs)))
+objs := $(sort $(tern_objs) $(tool_objs) $(module_objs) \
+    $(foreach p,$(programs),$(objs_of_$(p))))
 
 .PHONY: all
 all: $(objs:%=$(BUILD)/%) $(programs:%=$(BUILD)/%) \
-     $(compat_links:%=$(BUILD)/compat/%)
+     $(compat_links:%=$(BUILD)/compat/%) $(module_files)
 
 ifdef configured
 made_dirs := $(shell mkdir -p $(BUILD)/compat \
     $(sort $(dir $(addprefix $(BUILD)/,$(objs) $(test_main_objs) \
-    $(test_lib_objs) $(toys-y) schema/x headers/x man/x) $(all_guest_objs))))
+    $(test_lib_objs) $(toys-y) schema/x headers/x man/x \
+    modules/x) $(all_guest_objs))))
 endif
 
 # ---- compile
@@ -144,6 +155,7 @@ endif
 cflags = -std=gnu11 $(OPT_FLAGS) $(WARN_FLAGS) $(GEN_FLAGS) \
     -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -ffile-prefix-map=$(CURDIR)=. \
     -Iinclude -I$(BUILD) -I. $(GLIB_2_0_CFLAGS) $(PIXMAN_1_CFLAGS) \
+    $(if $(filter $(module_objs),$(1)),-fPIC) \
     $(foreach u,$(uses-$(1)),$($(u)_CFLAGS)) $(EXTRA_CFLAGS) $(CFLAGS-$(1))
 
 compile = $(CC) $(call cflags,$*.o) -MMD -MP -c -o $@ $<
@@ -180,14 +192,38 @@ base_libs := $(GLIB_2_0_LIBS) $(PIXMAN_1_LIBS) $(LIBAIO_LIBS) $(ZLIB_LIBS) \
 libs_of = $(base_libs) $(sort $(foreach o,$(1),$(foreach u,$(uses-$(o)),$($(u)_LIBS))))
 
 define link_program
-$(BUILD)/$(1): $($(1)_objs:%=$(BUILD)/%) $(build_mks)
+$(BUILD)/$(1): $(objs_of_$(1):%=$(BUILD)/%) $(build_mks) $(export_list)
 	$$(say) LINK $$@
-	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $$(call libs_of,$$($(1)_objs))
+	$$(Q)$$(CC) $$(LDFLAGS) $$(export_flags) -o $$@ $$(filter %.o,$$^) \
+	    $$(call libs_of,$$(objs_of_$(1)))
 
 $(compat_$(1):%=$(BUILD)/compat/%): | $(BUILD)/$(1)
 	$$(Q)ln -sfn ../$(1) $$@
 endef
 $(foreach p,$(programs),$(eval $(call link_program,$(p))))
+
+define link_module
+$(BUILD)/modules/$(1).so: $(patsubst %,$(BUILD)/%,$(module-$(1)-objs) modules/version.o) $(build_mks)
+	$$(say) LINK $$@
+	$$(Q)$$(CC) $$(filter-out -pie,$$(LDFLAGS)) -shared -o $$@ $$(filter %.o,$$^) \
+	    $$(sort $$(foreach o,$(module-$(1)-objs),$$(foreach u,$$(uses-$$(o)),$$($$(u)_LIBS))))
+endef
+$(foreach m,$(modules-y),$(eval $(call link_module,$(m))))
+
+# A program loads modules of its own version only.
+$(BUILD)/modules/version.o: $(BUILD)/config.flags
+	$(Q)printf '%s\n' '#include "config.h"' \
+	    'extern const char tern_module_version[];' \
+	    'const char tern_module_version[] = TERN_VERSION;' >$(@:.o=.c)
+	$(Q)$(CC) $(call cflags,$(firstword $(module_objs))) -c -o $@ $(@:.o=.c)
+
+$(BUILD)/modules/stamp: $(module_objs:%=$(BUILD)/%)
+	$(Q){ echo '{'; nm -u $^ | awk 'NF == 2 { print $$2 ";" }' | sort -u; \
+	    echo '};'; } >$(export_list).new; \
+	    cmp -s $(export_list).new $(export_list) || \
+	    cp $(export_list).new $(export_list); touch $@
+
+$(export_list): $(BUILD)/modules/stamp ;
 
 # Until every folder of the emulator is there its objects name functions that
 # nothing defines; a test of one folder does not call them.
@@ -205,9 +241,9 @@ $(BUILD)/tests/all.o: $(tern_objs:%=$(BUILD)/%) $(build_mks)
 
 # $(1) suite, $(2) name, $(3) its own objects or none, $(4) common ones or none
 define link_test
-$(BUILD)/tests/$(1)/$(2): $(patsubst %,$(BUILD)/%,tests/$(1)/$(2).o $(3) $(4)) $(build_mks)
+$(BUILD)/tests/$(1)/$(2): $(patsubst %,$(BUILD)/%,tests/$(1)/$(2).o $(3) $(4)) $(build_mks) $(export_list)
 	$$(say) LINK $$@
-	$$(Q)$$(CC) $$(LDFLAGS) $$(test_ldflags) $$(nodebug) -o $$@ $$(filter %.o,$$^) \
+	$$(Q)$$(CC) $$(LDFLAGS) $$(test_ldflags) $$(nodebug) $$(export_flags) -o $$@ $$(filter %.o,$$^) \
 	    $$(call libs_of,tests/$(1)/$(2).o $(3) $(if $(4),$$(tern_objs)))
 endef
 $(foreach s,$(inner_suites),$(foreach t,$(call names_of,$(s)),$(eval \
@@ -218,9 +254,11 @@ $(foreach t,$(call names_of,qtest),$(eval \
 
 ifneq ($(filter tern,$(programs)),)
 toy_program := $(BUILD)/tests/toys/tern
-$(toy_program): $(BUILD)/main.o $(BUILD)/tests/all.o $(toys-y:%=$(BUILD)/%)
+$(toy_program): $(BUILD)/main.o $(BUILD)/tests/all.o $(toys-y:%=$(BUILD)/%) \
+    $(export_list)
 	$(say) LINK $@
-	$(Q)$(CC) $(LDFLAGS) $(nodebug) -o $@ $^ $(call libs_of,$(tern_objs))
+	$(Q)$(CC) $(LDFLAGS) $(nodebug) $(export_flags) -o $@ $(filter %.o,$^) \
+	    $(call libs_of,$(tern_objs))
 endif
 
 # ---- guests
@@ -325,6 +363,8 @@ install: all
 	$(foreach p,$(programs),$(foreach l,$(compat_$(p)), \
 	    ln -sfn $(if $(filter $(inner_helpers),$(p)),..,../../../bin)/$(p) \
 	    $(libexecdir)/compat/$(l) &&)) :
+	$(foreach m,$(module_files),install -d $(DESTDIR)$(prefix)/lib/tern && \
+	    install -m 755 $(m) $(DESTDIR)$(prefix)/lib/tern/ &&) :
 	install -m 644 README.md LICENSE $(wildcard docs/*.md) $(docdir)
 	for f in $(BUILD)/man/*.1; do if [ -f $$f ]; then \
 	    install -d $(mandir) && install -m 644 $$f $(mandir); fi; done
