@@ -4,3 +4,5 @@ guests-y += demo
 guest-demo = elf32
 guests-y += boot-hello
 guest-boot-hello = bin
+guests-y += first-insn
+guest-first-insn = bin
