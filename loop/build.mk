@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+loop-y += loop/loop.o
+loop-y += loop/fds.o
+loop-y += loop/main-loop.o
+loop-y += loop/signal.o
+loop-y += loop/clock.o
+loop-y += loop/timer.o
+loop-y += loop/coroutine.o
+loop-y += loop/pool.o
+loop-y += loop/epoch.o
+loop-y += loop/thread.o
+loop-y += loop/iothread.o
