@@ -377,7 +377,7 @@ clean:
 	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name 'config.*' -exec rm -rf {} +
 
 distclean:
-	rm -rf $(BUILD) build-asan build-tsan
+	rm -rf $(BUILD) build-asan build-tsan build-gcc build-clang
 
 # The lines that differ from main, in the style of .clang-format.
 format:
