@@ -5,3 +5,7 @@ core-y += core/error.o
 core-y += core/json.o
 core-y += core/json-out.o
 core-y += core/json-parse.o
+core-y += core/vmstate.o
+core-y += core/tree.o
+core-y += core/types.o
+core-y += core/user.o
