@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-core-y += core/module.o
-core-y += core/lock.o
 core-y += core/error.o
-core-y += core/json.o
 core-y += core/json-out.o
 core-y += core/json-parse.o
-core-y += core/vmstate.o
+core-y += core/json.o
+core-y += core/lock.o
+core-y += core/module.o
 core-y += core/tree.o
 core-y += core/types.o
 core-y += core/user.o
+core-y += core/vmstate.o
