@@ -36,6 +36,15 @@
 #endif
 
 #define NOINLINE __attribute__((noinline))
+/* The thread sanitizer keeps a record of calls for each stack. These functions
+ * are left by a switch and not by returning, so they must not be in it. */
+#if defined(LOOP_TSAN) && defined(__clang__)
+# define UNRECORDED NOINLINE __attribute__((disable_sanitizer_instrumentation))
+#elif defined(LOOP_TSAN)
+# define UNRECORDED NOINLINE __attribute__((no_sanitize_thread))
+#else
+# define UNRECORDED
+#endif
 
 /* Address space only; memory is used as far down as calls went. */
 #define STACK_SIZE (1024 * KiB)
@@ -70,6 +79,9 @@ struct Co {
 };
 
 static __thread Co *current;
+#ifdef LOOP_TSAN
+static __thread void *thread_fiber;    /* of the thread's own stack           */
+#endif
 
 static pthread_mutex_t spare_lock = PTHREAD_MUTEX_INITIALIZER;
 static Co *spare;                      /* under spare_lock                    */
@@ -102,7 +114,7 @@ static void regs_init(Co *co)
     makecontext(&co->regs, co_main, 0);
 }
 
-static void regs_switch(CoRegs *save, CoRegs *to)
+static UNRECORDED void regs_switch(CoRegs *save, CoRegs *to)
 {
     swapcontext(save, to);
 }
@@ -148,7 +160,7 @@ static void regs_init(Co *co)
     co->regs = sp;
 }
 
-static void regs_switch(CoRegs *save, CoRegs *to)
+static UNRECORDED void regs_switch(CoRegs *save, CoRegs *to)
 {
     co_switch_stack(save, *to);
 }
@@ -156,13 +168,16 @@ static void regs_switch(CoRegs *save, CoRegs *to)
 #endif
 
 /* The sanitizers want to know of both sides of each switch. */
-static void switch_in(Co *co)
+static UNRECORDED void switch_in(Co *co)
 {
 #ifdef LOOP_ASAN
     __sanitizer_start_switch_fiber(&co->caller_fake, co->base + GUARD_SIZE,
                                    STACK_SIZE);
 #endif
 #ifdef LOOP_TSAN
+    if (!co->caller) {
+        thread_fiber = __tsan_get_current_fiber();
+    }
     co->caller_fiber = __tsan_get_current_fiber();
     __tsan_switch_to_fiber(co->fiber, 0);
 #endif
@@ -172,7 +187,7 @@ static void switch_in(Co *co)
 #endif
 }
 
-static void switched_in(Co *co)
+static UNRECORDED void switched_in(Co *co)
 {
 #ifdef LOOP_ASAN
     __sanitizer_finish_switch_fiber(co->fake, &co->caller_bottom,
@@ -180,7 +195,7 @@ static void switched_in(Co *co)
 #endif
 }
 
-static void switch_out(Co *co)
+static UNRECORDED void switch_out(Co *co)
 {
 #ifdef LOOP_ASAN
     __sanitizer_start_switch_fiber(co->ended ? NULL : &co->fake,
@@ -193,7 +208,7 @@ static void switch_out(Co *co)
     switched_in(co);
 }
 
-static void co_main(void)
+static UNRECORDED void co_main(void)
 {
     Co *co = current_get();
 
@@ -203,6 +218,30 @@ static void co_main(void)
     current_set(co->caller);
     switch_out(co);
     __builtin_unreachable();
+}
+
+/* Around waits inside a coroutine: the sanitizer counts a mutex as held by the
+ * stack that locked it, and the machine lock belongs to the thread's own. */
+UNRECORDED void *co_fiber_leave(void)
+{
+#ifdef LOOP_TSAN
+    void *fiber = __tsan_get_current_fiber();
+
+    if (current_get()) {
+        __tsan_switch_to_fiber(thread_fiber, 0);
+        return fiber;
+    }
+#endif
+    return NULL;
+}
+
+UNRECORDED void co_fiber_return(void *fiber)
+{
+#ifdef LOOP_TSAN
+    if (fiber) {
+        __tsan_switch_to_fiber(fiber, 0);
+    }
+#endif
 }
 
 /* ---- stacks -------------------------------------------------------------- */
@@ -226,6 +265,9 @@ static Co *stack_map(void)
     __lsan_register_root_region(base + GUARD_SIZE, STACK_SIZE);
 #endif
     co->base = base;
+#ifdef LOOP_TSAN
+    co->fiber = __tsan_create_fiber(0);
+#endif
     return co;
 }
 
@@ -233,6 +275,9 @@ static void stack_unmap(Co *co)
 {
     char *base = co->base;
 
+#ifdef LOOP_TSAN
+    __tsan_destroy_fiber(co->fiber);
+#endif
 #ifdef LOOP_ASAN
     __lsan_unregister_root_region(base + GUARD_SIZE, STACK_SIZE);
 #endif
@@ -293,11 +338,11 @@ Co *co_new(void (*fn)(void *arg), void *arg)
     *co = (Co){
         .fn = fn, .arg = arg, .base = co->base,
         .wake = { .fn = wake_run, .arg = co },
+#ifdef LOOP_TSAN
+        .fiber = co->fiber,
+#endif
     };
     regs_init(co);
-#ifdef LOOP_TSAN
-    co->fiber = __tsan_create_fiber(0);
-#endif
     return co;
 }
 
@@ -321,9 +366,6 @@ void co_enter(Co *co)
     if (!co->ended) {
         return;
     }
-#ifdef LOOP_TSAN
-    __tsan_destroy_fiber(co->fiber);
-#endif
     work_cancel(co->loop, &co->wake);
     stack_give(co);
 }

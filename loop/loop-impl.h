@@ -165,6 +165,9 @@ void pool_stop(Pool *p);
 
 /* coroutine.c: enters co, or makes its next yield return at once; in its loop */
 void co_resume(Co *co);
+/* Around what locks and unlocks in the thread's name; for the sanitizer. */
+void *co_fiber_leave(void);
+void co_fiber_return(void *fiber);
 
 /* thread.c */
 bool thread_try(pthread_t *t, const char *name, void *(*fn)(void *), void *arg);

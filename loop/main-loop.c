@@ -171,6 +171,7 @@ static bool main_turn(bool block, const bool *until) MACHINE_CALL
     bool own = loop_of_thread == l, glib = own && context, any;
     uint64_t turn = l->turn;
     int64_t ns;
+    void *fiber;
     int n;
 
     main_loop_open();
@@ -185,7 +186,9 @@ static bool main_turn(bool block, const bool *until) MACHINE_CALL
     if (glib) {
         ns = glib_prepare(ns);
     }
+    fiber = co_fiber_leave();
     n = own ? wait_main(l, ev, ns, glib) : wait_stepper(l, ev, ns);
+    co_fiber_return(fiber);
     __atomic_sub_fetch(&l->sleepers, 1, __ATOMIC_SEQ_CST);
     any = l->turn != turn;
     if (any) {
