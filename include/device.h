@@ -42,6 +42,8 @@ typedef struct BusType {
     /* Guest-cooperative removal; NULL: immediate. */
     bool (*request_unplug)(Bus *bus, Device *dev, Error **errp) MACHINE_PTR;
     void (*reset)(Bus *bus) MACHINE_PTR;           /* before its devices      */
+    /* The bus's share of a device's reset, before the type's own. */
+    void (*reset_device)(Device *dev, ResetKind kind) MACHINE_PTR;
     /* Firmware path segment ("ide@1,1"), `info qtree` address. */
     char *(*fw_path)(const Device *dev);
     char *(*dev_path)(const Device *dev);          /* migration: "0000:00:03.0" */
@@ -86,6 +88,7 @@ struct Device {
     Json *given;                       /* what the user set, for qtree, dump  */
     int32_t bootindex;                 /* -1; PROP_BOOTINDEX                  */
     bool realized, live, hotplugged, pending_unplug, entered;
+    struct Gpio *gpio;                 /* private: named line sets            */
 };
 struct Bus {
     Obj obj;
@@ -95,6 +98,7 @@ struct Bus {
     Device *first;
     Bus *next;                         /* of the same owner                   */
     bool hotpluggable, full;
+    bool allocated;                    /* bus_fini g_frees it                 */
     void *hotplug_arg;
 };
 
@@ -129,7 +133,38 @@ void bus_reset(Bus *bus, ResetKind kind) MACHINE_CALL;
 /* -device / device_add: parsed members (driver, id, bus, properties). */
 Device *device_add(const Json *opts, bool text, Error **errp) MACHINE_CALL;
 Device *device_find(const char *id_or_path) MACHINE_CALL;   /* NULL: none      */
+/* Realized devices in order of realize; fn returns false to stop. */
 void device_each(bool (*fn)(Device *dev, void *arg), void *arg) MACHINE_CALL;
+/* The device behind a tree node; NULL: it is something else. */
+Device *device_of(const Obj *o);
+/* A register block of the device: named "name[n]" below it, shares its re-entry
+ * guard. mem_fini takes it out of the tree. */
+void device_region(Device *dev, MemRegion *mr) MACHINE_CALL;
+/* Sets /machine/unattached/sysbus up; by machine creation. */
+void bus_main_init(void) MACHINE_CALL;
+/* Frees all devices, newest first, and bus_main; at exit and between tests. */
+void device_exit(void) MACHINE_CALL;
+
+/* ---- -global ---------------------------------------------------------------- */
+/* driver may be a type or a parent of types. Kept in order of mention. */
+void device_global_add(const char *driver, const char *prop, const char *value)
+    MACHINE_CALL;
+/* Applies those that fit any object of QOM type `type`; false: a value was
+ * refused. */
+bool device_globals_apply(Obj *o, const char *type, Error **errp) MACHINE_CALL;
+/* Warns about those that nothing used; after the machine is complete. */
+void device_globals_check(void) MACHINE_CALL;
+
+/* ---- for people and clients -------------------------------------------------- */
+/* `-device help`, `-device X,help`: true when help was asked for and given (or
+ * *errp says why not). */
+bool device_help(const Json *opts, void (*out)(void *arg, const char *line),
+                 void *arg, Error **errp) MACHINE_CALL;
+/* Reply of device-list-properties: a list of objects; NULL with *errp. */
+Json *device_list_properties(const char *type, Error **errp) MACHINE_CALL;
+/* `info qtree`, a line at a time, without newline. */
+void device_print_tree(void (*out)(void *arg, const char *line), void *arg)
+    MACHINE_CALL;
 
 /* Buses. name NULL: "<type in lower case>.<n>", or "<id>.<n>" of its owner. */
 void bus_init(Bus *bus, const BusType *type, Device *owner, const char *name)
@@ -142,14 +177,22 @@ Bus *bus_find_type(const BusType *type) MACHINE_CALL;
 /* Property tables of a device type in the order shown: its own, base_props, its
  * bus's, the ones all devices have. */
 const Prop *device_type_props(const DeviceType *t, unsigned i);
-char *device_path(const Device *dev);  /* for messages: id, or QOM path       */
+/* For messages: id, or QOM path. */
+char *device_path(const Device *dev) MACHINE_CALL;
 char *device_fw_path(const Device *dev);           /* for bootorder           */
 
 /* Board reset order: devices of bus_main in order of realize, then these. */
 void reset_register(void (*fn)(void *arg, ResetKind kind), void *arg)
     MACHINE_CALL;
+/* Resets the whole board in that order. */
+void devices_reset(ResetKind kind) MACHINE_CALL;
 void reset_unregister(void (*fn)(void *arg, ResetKind kind), void *arg)
     MACHINE_CALL;
+
+/* Called for each device that a request or a client removed, before it goes:
+ * event DEVICE_DELETED. And when the guest refused: DEVICE_UNPLUG_GUEST_ERROR. */
+extern void (*device_deleted_hook)(const Device *dev);
+extern void (*device_unplug_error_hook)(const Device *dev);
 
 /* Named GPIO lines, for qtest's irq_intercept and for wiring by the machine:
  * the device offers arrays; NULL name is the unnamed set. */

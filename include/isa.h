@@ -16,6 +16,7 @@ typedef struct IsaBus {
 } IsaBus;
 typedef struct IsaDevice {
     Device dev;
+    uint16_t port;                     /* first mapped, for firmware paths    */
 } IsaDevice;
 extern const BusType bus_isa;
 

@@ -50,13 +50,18 @@ struct PciDevice {
     uint8_t *wmask;                    /* bits the guest may write            */
     uint8_t *w1cmask;                  /* bits cleared by writing 1           */
     uint8_t *cmask;                    /* bits that must match on load        */
-    uint16_t config_size, cap_top;
+    uint8_t *used;                     /* bytes that capabilities occupy      */
+    uint8_t *load_ref;                 /* private: config before a load       */
+    uint32_t config_size;
     PciBar bar[7];                     /* 6: expansion ROM                    */
     MemRegion rom;
-    MemRegion bus_master;              /* enables DMA by the command register */
-    MemSpace dma;                      /* the space its DMA sees              */
-    uint8_t irq_state;                 /* INTx levels, bit per pin            */
+    MemSpace *dma;                     /* the space its DMA sees              */
+    bool bus_master;                   /* the command register allows DMA     */
+    bool rom_made;                     /* private                             */
+    uint8_t irq_state;                 /* INTx level, before masking          */
+    uint8_t irq_sent;                  /* level that the bus was told         */
     uint8_t msi_cap, msix_cap;         /* offset in config; 0: none           */
+    uint8_t msi_nvec;
     struct PciMsix *msix;
     /* Overrides for devices with registers in config space; call the default
      * from within. */
@@ -101,6 +106,8 @@ PciDevice *pci_make(PciBus *bus, int devfn, const char *type, Error **errp)
 PciDevice *pci_new(int devfn, bool multifunction, const char *type)
     MACHINE_CALL;
 PciDevice *pci_find(uint8_t bus_nr, uint8_t devfn) MACHINE_CALL;
+PciDevice *pci_find_below(PciBus *root, uint8_t bus_nr, uint8_t devfn)
+    MACHINE_CALL;
 uint8_t pci_bus_num(const PciBus *b);
 
 /* In realize. kind: PciBarKind, PCI_BAR_PREF may be or-ed. Size of mr: 2^n. */
@@ -122,6 +129,41 @@ void pci_config_write_default(PciDevice *d, uint32_t off, uint32_t v,
                               unsigned size) MACHINE_CALL;
 void pci_update_mappings(PciDevice *d) MACHINE_CALL;
 
+/* The function's configuration registers as its bus accesses them: bounds
+ * checked, overrides honoured. off below config_size. */
+uint32_t pci_config_read(PciDevice *d, uint32_t off, unsigned size)
+    MACHINE_CALL;
+void pci_config_write(PciDevice *d, uint32_t off, uint32_t v, unsigned size)
+    MACHINE_CALL;
+
+/* ---- bridges (type-1 header) ----------------------------------------------- */
+/* Of a PciInfo.bridge function: its windows, and the bus below. */
+typedef struct PciBridge {
+    PciDevice pci;
+    PciBus bus;
+    MemRegion mem, io;                 /* what the bus below sees             */
+    MemRegion win_mem, win_pref, win_io;           /* forwarded ranges        */
+    MemRegion win_vga[3];
+    const char *bus_name;              /* NULL: the id                        */
+} PciBridge;
+/* In realize, first; bus type bus_pci or bus_pcie. */
+void pci_bridge_init(PciBridge *b, const BusType *type) MACHINE_CALL;
+/* In unrealize, last. */
+void pci_bridge_fini(PciBridge *b) MACHINE_CALL;
+PciBridge *pci_bridge_of(PciDevice *d);            /* NULL: not a bridge      */
+
+/* ---- host bridges ----------------------------------------------------------- */
+/* Configuration mechanism 1: address register and data window, a part of a
+ * board's host bridge. */
+typedef struct PciHostPorts {
+    MemRegion index, data;
+    uint32_t address;                  /* saved by the owner                  */
+    PciBus *root;
+} PciHostPorts;
+void pci_host_ports_init(PciHostPorts *h, Device *owner, PciBus *root,
+                         MemRegion *io, uint16_t port) MACHINE_CALL;
+void pci_host_ports_fini(PciHostPorts *h) MACHINE_CALL;
+
 /* Configuration mechanism: address as 0xcf8 has it (bus, devfn, register). */
 void pci_data_write(PciBus *root, uint32_t addr, uint32_t v, unsigned size)
     MACHINE_CALL;
@@ -131,6 +173,11 @@ uint32_t pci_data_read(PciBus *root, uint32_t addr, unsigned size) MACHINE_CALL;
 MemResult pci_dma_read(PciDevice *d, uint64_t addr, void *buf, uint64_t len);
 MemResult pci_dma_write(PciDevice *d, uint64_t addr, const void *buf,
                         uint64_t len);
+
+/* ---- for people and clients -------------------------------------------------- */
+Json *pci_query(void) MACHINE_CALL;    /* reply of query-pci                  */
+void pci_print(void (*out)(void *arg, const char *line), void *arg)
+    MACHINE_CALL;                      /* `info pci`                          */
 
 /* ---- MSI, MSI-X ------------------------------------------------------------ */
 typedef struct MsiMessage {
@@ -157,6 +204,9 @@ bool msix_masked(const PciDevice *d, unsigned vec);
  * accelerator can; the route follows the table. */
 int msix_irqfd(PciDevice *d, unsigned vec, Error **errp) MACHINE_CALL;
 void msix_irqfd_free(PciDevice *d, unsigned vec) MACHINE_CALL;
+/* The software APIC puts itself here while the accelerator has none in the
+ * kernel. ANY_THREAD. */
+extern void (*msi_deliver)(MsiMessage m);
 /* Delivers a message: through the accelerator or the software APIC. */
 void msi_send(MsiMessage m, uint16_t requester) ANY_THREAD;
 

@@ -1,0 +1,1 @@
+hw-y += hw/isa/bus.o

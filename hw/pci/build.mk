@@ -1,0 +1,13 @@
+hw-y += hw/pci/pci.o
+hw-y += hw/pci/slot.o
+hw-y += hw/pci/config.o
+hw-y += hw/pci/bars.o
+hw-y += hw/pci/caps.o
+hw-y += hw/pci/irq.o
+hw-y += hw/pci/msi.o
+hw-y += hw/pci/msix.o
+hw-y += hw/pci/rom.o
+hw-y += hw/pci/host.o
+hw-y += hw/pci/bridge.o
+hw-y += hw/pci/class.o
+hw-y += hw/pci/query.o
