@@ -168,7 +168,7 @@ static bool main_turn(bool block, const bool *until) MACHINE_CALL
 {
     Loop *l = loop_main;
     struct epoll_event ev[LOOP_EVENTS];
-    bool own = loop_of_thread == l, glib = own && context, any;
+    bool own = loop_of_thread == l, glib = own && context, any, tell;
     uint64_t turn = l->turn;
     int64_t ns;
     void *fiber;
@@ -195,6 +195,8 @@ static bool main_turn(bool block, const bool *until) MACHINE_CALL
         n = loop_wait(l->epfd, ev, 0);
     }
     turn = ++l->turn;
+    /* A wake-up that this thread takes may have been for another's timeout. */
+    tell = !own && !main_asleep && LOAD(&l->wake_sent);
     any |= fds_dispatch(l, ev, n, own || !main_asleep);
     any |= signals_run();
     if (glib) {
@@ -204,7 +206,7 @@ static bool main_turn(bool block, const bool *until) MACHINE_CALL
     }
     any |= timers_run(l);
     any |= works_run(l);
-    if (any) {
+    if (any || tell) {
         tell_others(l, own);
     }
     return any;

@@ -41,6 +41,13 @@ TEST(virtual_clock_stops_and_goes)
     int64_t a, b;
 
     machine_lock();
+    clock_vm_run(true);
+    a = clock_ns(CLOCK_RT);
+    for (int i = 0; i < 100000; i++) {
+        clock_ns(CLOCK_VM);
+    }
+    printf("# clock_ns(CLOCK_VM): %" PRId64 " ns\n",
+           (clock_ns(CLOCK_RT) - a) / 100000);
     for (int i = 0; i < 2; i++) {
         thread_start(&t[i], "watcher", watch_clock, &back[i]);
     }
@@ -434,9 +441,9 @@ TEST(figures)
     machine_lock();
     began = clock_ns(CLOCK_RT);
     for (int i = 0; i < n; i++) {
-        clock_ns(CLOCK_VM);
+        clock_ns(CLOCK_RT);
     }
-    printf("# clock_ns(CLOCK_VM): %" PRId64 " ns\n",
+    printf("# clock_ns(CLOCK_RT): %" PRId64 " ns\n",
            (clock_ns(CLOCK_RT) - began) / n);
     for (int i = 0; i < 1000; i++) {
         timer_init(&t[i], NULL, CLOCK_RT, shared_fire, NULL);
