@@ -9,3 +9,5 @@ core-y += core/tree.o
 core-y += core/types.o
 core-y += core/user.o
 core-y += core/vmstate.o
+core-y += core/opt.o
+core-y += core/opt-value.o

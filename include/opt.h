@@ -15,6 +15,9 @@ typedef enum OptFlags {
                                           -chardev and the like; later wins    */
     OPT_BARE     = 1 << 1,             /* "x" means x=on and "nox" x=off, with the
                                           peer's warning for the short form   */
+    OPT_REPEAT   = 1 << 2,             /* flat: a key given again collects a list
+                                          of strings (hostfwd=…,hostfwd=…);
+                                          scalars take the last               */
 } OptFlags;
 
 typedef struct Opts {
