@@ -11,3 +11,6 @@ core-y += core/user.o
 core-y += core/vmstate.o
 core-y += core/opt.o
 core-y += core/opt-value.o
+core-y += core/prop.o
+core-y += core/prop-set.o
+core-y += core/prop-text.o

@@ -12,7 +12,8 @@
  * Invariants:
  *  1. While dotted text is read, every inner node is an object; those with
  *     index keys become lists at the end.
- *  2. A list is made only when indices 0..n-1 are all there, so its length is
+ *  2. No key has more than JSON_MAX_DEPTH parts.
+ *  3. A list is made only when indices 0..n-1 are all there, so its length is
  *     bounded by the length of the text.
  */
 #include <ctype.h>
@@ -165,7 +166,12 @@ static bool dotted_put(Json *at, const char *key, size_t n, char *value,
 {
     const char *s = key;
     bool ok = true;
-    for (;;) {
+    for (unsigned depth = 0;; depth++) {
+        if (depth == JSON_MAX_DEPTH) {
+            ok = error_set(errp, "Parameter '%.40s...' has too many parts",
+                           key);
+            break;
+        }
         size_t len = part_length(s, s == key);
         char *part = g_strndup(s, len);
         Json *old = json_get(at, part);

@@ -149,8 +149,9 @@ bool prop_set_text(Obj *base, const Prop *p, const char *text,
                    const char *owner_name, Error **errp) MACHINE_CALL;
 Json *prop_get(const Obj *base, const Prop *p, Error **errp) MACHINE_CALL;
 /* For `info qtree`: the peer's way of printing ("\"x\"", "0x1f", "on"). */
-char *prop_print(const Obj *base, const Prop *p);
+char *prop_print(const Obj *base, const Prop *p) MACHINE_CALL;
 const char *prop_type_name(const Prop *p);
+const char *prop_desc(const Prop *p);  /* the row's, else the kind's; or NULL */
 Json *prop_default(const Prop *p);     /* NULL: none to show                  */
 /* One help line as the peer prints: "  name=<type> - desc (default: x)". */
 char *prop_help_line(const Prop *p);
