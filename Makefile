@@ -7,7 +7,7 @@
 #   uses-ui/png.o = PNG                     adds PNG_CFLAGS and PNG_LIBS
 #   CFLAGS-core/x.o = -O3                   flags for one object
 #
-# core-y, loop-y and schema-y are in all programs; block-y and security-y in
+# core-y, loop-y and schema-y (types and events) are in all programs; block-y and security-y in
 # tern and the image tools; tools-y in the image tools; mem-y, accel-y,
 # target-y, hw-y, net-y, chardev-y, ui-y, migration-y and monitor-y in tern.
 # modules-y lists code that is loaded when first used; see include/module.h.
@@ -56,6 +56,7 @@ schema_src := $(wildcard schema/*.schema)
 ifneq ($(wildcard schema/schema.awk),)
   schema_h := $(BUILD)/schema/schema.h
   schema-y += schema/schema.o
+  monitor-y += schema/tables.o
 endif
 
 common_objs := $(core-y) $(loop-y) $(schema-y)
@@ -168,9 +169,9 @@ $(BUILD)/%.o: %.S $(BUILD)/config.flags | $(schema_h)
 	$(say) AS $<
 	$(Q)$(compile)
 
-$(BUILD)/schema/schema.o: $(BUILD)/schema/schema.c $(BUILD)/config.flags
+$(BUILD)/schema/%.o: $(BUILD)/schema/%.c $(BUILD)/config.flags
 	$(say) CC $<
-	$(Q)$(CC) $(call cflags,schema/schema.o) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(call cflags,schema/$*.o) -MMD -MP -c -o $@ $<
 
 # Tables from the schema. Equal output keeps its time, so that a changed
 # comment does not build everything again.
@@ -178,12 +179,12 @@ $(BUILD)/schema/stamp: schema/schema.awk $(schema_src)
 	$(say) SCHEMA schema/
 	$(Q)mkdir -p $(BUILD)/schema/new
 	$(Q)$(AWK) -v out=$(BUILD)/schema/new/schema -f schema/schema.awk $(schema_src)
-	$(Q)for f in schema.h schema.c; do \
+	$(Q)for f in schema.h schema.c tables.c; do \
 	    cmp -s $(BUILD)/schema/new/$$f $(BUILD)/schema/$$f || \
 	        cp $(BUILD)/schema/new/$$f $(BUILD)/schema/$$f || exit 1; \
 	done; touch $@
 
-$(BUILD)/schema/schema.h $(BUILD)/schema/schema.c: $(BUILD)/schema/stamp ;
+$(patsubst %,$(BUILD)/schema/%,schema.h schema.c tables.c): $(BUILD)/schema/stamp ;
 
 # ---- link
 

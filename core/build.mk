@@ -14,3 +14,6 @@ core-y += core/opt-value.o
 core-y += core/prop.o
 core-y += core/prop-set.o
 core-y += core/prop-text.o
+core-y += core/schema.o
+core-y += core/event.o
+core-y += core/fdset.o

@@ -140,6 +140,9 @@ bool mon_is_hmp(void);
 /* Runs one HMP line, output to a string (human-monitor-command). */
 char *mon_hmp_line(const char *line, int cpu_index) MACHINE_CALL;
 int mon_cpu_index(void);               /* of the current HMP session          */
+void mon_cpu_index_set(int index);
+/* Set by whoever makes vCPUs; NULL: there are none. */
+extern bool (*mon_cpu_exists)(int64_t index);
 /* For $name in HMP expressions; set by the target. False: no such register. */
 extern bool (*mon_register_get)(int cpu_index, const char *name,
                                 uint64_t *value);

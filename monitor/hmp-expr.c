@@ -13,6 +13,7 @@
 #define EXPR_DEPTH 64
 
 bool (*mon_register_get)(int cpu_index, const char *name, uint64_t *value);
+bool (*mon_cpu_exists)(int64_t index);
 
 typedef struct Expr {
     const char *p;

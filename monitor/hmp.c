@@ -17,6 +17,7 @@ struct Hmp {
     Readline rl;
     int cpu_index;
     bool busy, away, greeted;          /* away: the mux has its focus elsewhere */
+    GString *input;                    /* came while a command was running    */
 };
 
 const char hmp_prompt[] = "(qemu) ";
@@ -201,6 +202,17 @@ static void run_qmp(const Command *c, const Json *args)
     }
 }
 
+static void take_input(Monitor *m)
+{
+    Hmp *h = m->hmp;
+    size_t n = 0;
+
+    while (n < h->input->len && !h->busy) {
+        readline_byte(&h->rl, h->input->str[n++]);
+    }
+    g_string_erase(h->input, 0, n);
+}
+
 typedef struct HmpCall {
     Monitor *m;
     const Command *c;
@@ -219,6 +231,7 @@ static void call_end(HmpCall *q)
         if (!h->away) {
             readline_show(&h->rl);
         }
+        take_input(q->m);
         mon_kick(q->m);
         chr_accept_input(&q->m->front);
         g_free(q);
@@ -283,11 +296,14 @@ void hmp_run_line(Monitor *m, const char *line)
     } else {
         call_body(q);
     }
-    if (q->finished) {
-        g_free(q);
-    } else {
+    if (!q->finished && !m->capture) {
         q->waited = true;
         m->hmp->busy = true;
+    } else {
+        while (!q->finished) {         /* the caller wants the text           */
+            loop_step(true);
+        }
+        g_free(q);
     }
 out:
     mon_current = before;
@@ -335,9 +351,8 @@ static void hmp_receive(void *arg, const uint8_t *buf, int n)
 {
     Monitor *m = arg;
 
-    for (int i = 0; i < n; i++) {
-        readline_byte(&m->hmp->rl, buf[i]);
-    }
+    g_string_append_len(m->hmp->input, (const char *)buf, n);
+    take_input(m);
     mon_flush(m);
 }
 
@@ -365,6 +380,7 @@ static void hmp_event(void *arg, ChrEvent e)
         break;
     case CHR_CLOSED:
         readline_reset(&h->rl);
+        g_string_truncate(h->input, 0);
         mon_close_fds(m);
         h->greeted = false;
         break;
@@ -398,6 +414,7 @@ static bool hmp_changed(void *arg)
 void hmp_init(Monitor *m)
 {
     m->hmp = g_new0(Hmp, 1);
+    m->hmp->input = g_string_new(NULL);
     readline_init(&m->hmp->rl, hmp_prompt);
     m->hmp->rl.put = rl_put;
     m->hmp->rl.line = rl_line;
@@ -412,6 +429,7 @@ void hmp_init(Monitor *m)
 void hmp_fini(Monitor *m)
 {
     readline_fini(&m->hmp->rl);
+    g_string_free(m->hmp->input, true);
     g_free(m->hmp);
 }
 

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+monitor-y += monitor/monitor.o
+monitor-y += monitor/qmp.o
+monitor-y += monitor/dispatch.o
+monitor-y += monitor/events.o
+monitor-y += monitor/fdsets.o
+monitor-y += monitor/hmp.o
+monitor-y += monitor/hmp-args.o
+monitor-y += monitor/hmp-expr.o
+monitor-y += monitor/readline.o
+monitor-y += monitor/complete.o
+monitor-y += monitor/cmd-core.o
