@@ -92,7 +92,8 @@ static bool expected(const Insn *in, const uint8_t *code, const char *ours,
          * or REX that is not last confuses it. */
         return one_of(ours, unknown_there) || (in->mode == MODE_16 && p66) ||
             (p66 && rep) || has_prefix(in, code, 0xf0) || rep || in->vex ||
-            (in->mode == MODE_64 && p66) || in->opcode == 0x8c;
+            (in->mode == MODE_64 && p66) || in->opcode == 0x8c ||
+            in->opcode == 0x8e;
     }
     /* Both took it: the lengths or names differ. In 16-bit mode the library
      * applies neither prefix; with 66 and F2 or F3 together it drops one; a
