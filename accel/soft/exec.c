@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * exec.c - the engine's loop: blocks, exceptions, interrupts, kicks.
+ * Intel SDM vol. 3, 6.9 (priority), 6.15 (double fault), 17.3 (debug traps).
+ *
+ * Thread class: the vCPU's thread; soft_kick is ANY_THREAD.
+ */
+#include <sys/mman.h>
+#include "soft.h"
+
+#define CR0_EM (1u << 2)
+#define CR0_TS (1u << 3)
+#define CR4_OSFXSR (1u << 9)
+#define CR4_OSXSAVE (1u << 18)
+
+_Noreturn void soft_fault_err(SoftCpu *c, const Slot *s, int vec, uint32_t err)
+{
+    if (s) {
+        c->r[R_IP] = ip_of(c, s);
+    }
+    c->exc = vec;
+    c->exc_has_err = true;
+    c->exc_err = err;
+    _longjmp(c->jb, 1);
+}
+
+_Noreturn void soft_fault(SoftCpu *c, const Slot *s, int vec)
+{
+    if (s) {
+        c->r[R_IP] = ip_of(c, s);
+    }
+    c->exc = vec;
+    c->exc_has_err = vec == EXC_DF || (vec >= EXC_TS && vec <= EXC_PF) ||
+        vec == EXC_AC;
+    c->exc_err = 0;
+    _longjmp(c->jb, 1);
+}
+
+const Slot *soft_h_ud(SoftCpu *c, const Slot *s)
+{
+    SOFT_UD(c, s);
+}
+
+const Slot *soft_h_end(SoftCpu *c, const Slot *s)
+{
+    BRANCH(1, ip_mask(c, c->r[R_IP] + s->off));
+}
+
+void soft_fpu_pick(SoftCpu *c)
+{
+    X86Regs *x = c->x;
+    bool ts = x->cr0 & CR0_TS;
+
+    c->fpu_bad = x->cr0 & (CR0_TS | CR0_EM) ? EXC_NM : 0;
+    c->sse_bad = x->cr0 & CR0_EM || !(x->cr4 & CR4_OSFXSR) ? EXC_UD :
+        ts ? EXC_NM : 0;
+    c->avx_bad = !(x->cr4 & CR4_OSXSAVE) || (x->xcr0 & 6) != 6 ||
+        !soft_pe(c) || soft_v86(c) ? EXC_UD : ts ? EXC_NM : 0;
+}
+
+void soft_seg_update(SoftCpu *c, unsigned seg)
+{
+    const X86Seg *g = &c->x->seg[seg];
+    bool data = (g->attr & 0x18) == 0x10, flat;
+
+    if (c->code64) {
+        c->segbase[seg] = seg >= SEG_FS ? g->base : 0;
+        return;
+    }
+    c->segbase[seg] = g->base;
+    flat = g->limit == 0xffffffff && g->attr & 0x80 &&
+        (seg == SEG_CS ? 1 : data && (g->attr & 6) == 2);
+    c->mode = (c->mode & ~(MW_NOCHK << seg)) | (flat ? MW_NOCHK << seg : 0);
+    if (seg == SEG_SS) {
+        c->mode = (c->mode & ~MW_SS32) | (g->attr & 0x400 ? MW_SS32 : 0);
+    }
+}
+
+void soft_mode_update(SoftCpu *c)
+{
+    X86Regs *x = c->x;
+    unsigned size;
+
+    c->lma = !!(x->efer & 0x400);
+    c->code64 = c->lma && x->seg[SEG_CS].attr & 0x200;
+    size = c->code64 ? MODE_64 : x->seg[SEG_CS].attr & 0x400 ? MODE_32 :
+        MODE_16;
+    c->mode = size;
+    for (unsigned i = 0; i < X86_SEG_COUNT; i++) {
+        soft_seg_update(c, i);
+    }
+    if (c->eflags & (F_TF | F_RF) || x->dr[7] & 0xff || c->shadow ||
+        c->single_req) {
+        c->mode |= MW_SINGLE;
+    }
+    soft_mmu_pick(c);
+    soft_fpu_pick(c);
+}
+
+void soft_cpl_set(SoftCpu *c, unsigned cpl)
+{
+    c->cpl = cpl;
+    soft_mmu_pick(c);
+}
+
+void soft_eflags_write(SoftCpu *c, uint32_t v, uint32_t mask)
+{
+    fl_set(c, (fl_get(c) & ~mask) | (v & mask));
+    mask &= F_VALID & ~F_ARITH;
+    c->eflags = (c->eflags & ~mask) | (v & mask);
+    if (c->eflags & F_IF && c->irq_wait) {
+        __atomic_fetch_or(&c->kick, KICK_IRQ, __ATOMIC_SEQ_CST);
+    }
+    soft_mode_update(c);
+}
+
+void soft_kick(SoftCpu *c, uint32_t bits)
+{
+    __atomic_fetch_or(&c->kick, bits, __ATOMIC_SEQ_CST);
+}
+
+static bool contributory(int v)
+{
+    return v == EXC_DE || (v >= EXC_TS && v <= EXC_GP);
+}
+
+/* A fault was raised; turn it into the event to deliver. False: shutdown. */
+static bool combine(SoftCpu *c)
+{
+    int first = c->delivering_vec, vec = c->exc;
+
+    if (!c->delivering) {
+        return true;
+    }
+    if (first == EXC_DF && c->delivering == 1) {
+        return false;
+    }
+    if (c->delivering == 1 &&
+        ((contributory(first) && contributory(vec)) ||
+         (first == EXC_PF && (contributory(vec) || vec == EXC_PF)))) {
+        c->exc = EXC_DF;
+        c->exc_has_err = true;
+        c->exc_err = 0;
+    }
+    return true;
+}
+
+static void deliver(SoftCpu *c, int vec, int kind, bool has_err, uint32_t err)
+{
+    c->delivering = kind == EV_EXC ? 1 : 2;
+    c->delivering_vec = vec;
+    c->link_from = NULL;
+    c->halted = false;
+    soft_event(c, vec, kind, has_err, err, c->r[R_IP]);
+    c->delivering = 0;
+}
+
+/* Instruction breakpoints of DR0-3 at the next instruction. */
+static void check_breakpoints(SoftCpu *c)
+{
+    uint64_t dr7 = c->x->dr[7], la = c->r[R_IP] + c->segbase[SEG_CS], hit = 0;
+
+    if (c->eflags & F_RF || !(dr7 & 0xff)) {
+        return;
+    }
+    for (int i = 0; i < 4; i++) {
+        if (dr7 >> 2 * i & 3 && !(dr7 >> (16 + 4 * i) & 15) &&
+            c->x->dr[i] == la) {
+            hit |= 1ull << i;
+        }
+    }
+    if (hit) {
+        c->x->dr[6] = (c->x->dr[6] & ~15ull) | hit;
+        soft_fault(c, NULL, EXC_DB);
+    }
+}
+
+void soft_db_trap(SoftCpu *c, uint64_t dr6)
+{
+    c->x->dr[6] = (c->x->dr[6] & ~0xfull) | dr6;
+    c->x->dr[7] &= ~0x2000ull;
+    deliver(c, EXC_DB, EV_EXC, false, 0);
+}
+
+static void run_one(SoftCpu *c)
+{
+    bool tf = c->eflags & F_TF, shadow = c->shadow;
+    const Slot *s;
+    Block *b;
+
+    check_breakpoints(c);
+    c->eflags &= ~F_RF;
+    c->shadow = 0;
+    b = soft_block(c);
+    c->cur = b;
+    c->link_from = NULL;
+    s = b->slots;
+    /* nothing may follow this one instruction before its trap */
+    soft_kick(c, KICK_STEP);
+    while (s) {
+        s = s->fn(c, s);
+    }
+    if (tf) {
+        c->pend_db |= 0x4000;
+    }
+    if (shadow != c->shadow || !c->shadow) {
+        soft_mode_update(c);
+    }
+    if (c->pend_db && !(c->shadow & 2)) {
+        uint64_t db = c->pend_db;
+
+        c->pend_db = 0;
+        soft_db_trap(c, db);
+    }
+    if (c->single_req) {
+        c->debug_stop = true;
+    }
+}
+
+/* Events between blocks. True: leave the loop. */
+static bool service(SoftCpu *c)
+{
+    uint32_t k = __atomic_exchange_n(&c->kick, 0, __ATOMIC_SEQ_CST);
+
+    if (k & KICK_FLUSH) {
+        soft_tlb_flush(c, true);
+    }
+    if (k & KICK_FLUSH_W) {
+        soft_tlb_drop_writes(c);
+    }
+    if (k & KICK_SMI && !c->x->smm) {
+        soft_smm_enter(c);
+    }
+    if (k & KICK_NMI) {
+        if (c->nmi_masked || c->shadow) {
+            c->x->nmi_pending = 1;
+        } else {
+            c->nmi_masked = true;
+            deliver(c, EXC_NMI, EV_HARD, false, 0);
+        }
+    }
+    if (k & KICK_IRQ) {
+        c->irq_wait = true;
+    }
+    return k & (KICK_EXIT | KICK_INIT);
+}
+
+static void take_irq(SoftCpu *c)
+{
+    int vec;
+
+    if (!c->irq_wait || !(c->eflags & F_IF) || c->shadow) {
+        return;
+    }
+    vec = c->hooks->irq_ack(c);
+    if (vec < 0) {
+        c->irq_wait = false;
+        return;
+    }
+    deliver(c, vec, EV_HARD, false, 0);
+}
+
+int soft_run(SoftCpu *c)
+{
+    Block *b;
+    const Slot *s;
+
+    if (_setjmp(c->jb)) {
+        if (!combine(c)) {
+            c->delivering = 0;
+            c->shutdown = true;
+            return SOFT_SHUTDOWN;
+        }
+        soft_mmu_pick(c);
+        deliver(c, c->exc, EV_EXC, c->exc_has_err, c->exc_err);
+        if (c->single_req) {
+            return SOFT_DEBUG;
+        }
+    }
+    for (;;) {
+        if (__atomic_load_n(&c->kick, __ATOMIC_RELAXED) && service(c)) {
+            return SOFT_KICK;
+        }
+        take_irq(c);
+        if (c->halted) {
+            return SOFT_HALT;
+        }
+        if (c->mode & MW_SINGLE) {
+            run_one(c);
+            if (c->debug_stop) {
+                c->debug_stop = false;
+                return SOFT_DEBUG;
+            }
+            continue;
+        }
+        Block **link = c->link_from;
+
+        c->link_from = NULL;
+        b = soft_block(c);
+        /* a flush of the pool would have made the link stale */
+        if (link && !b->cross && c->cur) {
+            *link = b;
+        }
+        c->cur = b;
+        s = b->slots;
+        while (s) {
+            s = s->fn(c, s);
+        }
+    }
+}
+
+bool soft_init(SoftCpu *c, X86Regs *x, const SoftHooks *hooks, void *owner,
+               size_t pool)
+{
+    memset(c, 0, sizeof(*c));
+    c->x = x;
+    c->hooks = hooks;
+    c->owner = owner;
+    c->a20_mask = ~0ull;
+    c->phys_mask = (1ull << 40) - 1;
+    c->pool = mmap(NULL, pool, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (c->pool == MAP_FAILED) {
+        c->pool = NULL;
+        return false;
+    }
+    c->pool_size = pool;
+    c->tlb = c->tlbs[0];
+    soft_tlb_flush(c, true);
+    return true;
+}
+
+void soft_fini(SoftCpu *c)
+{
+    if (c->pool) {
+        munmap(c->pool, c->pool_size);
+        c->pool = NULL;
+    }
+}
+
+void soft_load(SoftCpu *c)
+{
+    X86Regs *x = c->x;
+
+    memcpy(c->r, x->gpr, sizeof(x->gpr));
+    c->r[R_ZERO] = 0;
+    c->r[R_IP] = x->rip;
+    c->eflags = x->rflags & F_VALID & ~F_ARITH;
+    fl_set(c, x->rflags);
+    c->cpl = x->cr0 & 1 ? x->rflags & F_VM ? 3 : x->seg[SEG_SS].attr >> 5 & 3 :
+        0;
+    c->halted = x->halted;
+    c->nmi_masked = x->nmi_blocked;
+    c->shadow = (x->sti_shadow ? 1 : 0) | (x->ss_shadow ? 2 : 0);
+    c->shutdown = false;
+    c->delivering = 0;
+    c->pend_db = 0;
+    c->irq_wait = true;
+    c->segbase[6] = c->segbase[7] = 0;
+    if (x->cr0 >> 31 && x->cr4 & 0x20 && !(x->efer & 0x400)) {
+        soft_load_pdptes(c, x->cr3);
+    }
+    soft_tlb_flush(c, true);
+    soft_mode_update(c);
+}
+
+void soft_save(SoftCpu *c)
+{
+    X86Regs *x = c->x;
+
+    memcpy(x->gpr, c->r, sizeof(x->gpr));
+    x->rip = c->r[R_IP];
+    x->rflags = eflags_get(c);
+    x->halted = c->halted;
+    x->nmi_blocked = c->nmi_masked;
+    x->sti_shadow = c->shadow & 1;
+    x->ss_shadow = c->shadow >> 1;
+}

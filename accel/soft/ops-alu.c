@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ops-alu.c - moves and two-operand arithmetic, one handler per operation,
+ * size, operand kinds and address form.
+ *
+ * Thread class: the vCPU's thread.
+ */
+#include "soft.h"
+
+#define H(name) static const Slot *name(SoftCpu *c, const Slot *s)
+
+#define T8 uint8_t
+#define T16 uint16_t
+#define T32 uint32_t
+#define T64 uint64_t
+#define REG(n, o) (*(una_##n *)RP(c, o))
+#define SETREG(n, o, v) reg_set(c, o, v, n / 8)
+#define EA_f(sz, w) ea_flat(c, s)
+#define EA_g(sz, w) ea(c, s, sz, w)
+
+#define OP_add(n, a, b) r = a + b; fl_add(c, a, b, (T##n)r, n / 8)
+#define OP_or(n, a, b) r = a | b; fl_logic(c, (T##n)r, n / 8)
+#define OP_adc(n, a, b) r = a + b + fl_c(c); fl_add(c, a, b, (T##n)r, n / 8)
+#define OP_sbb(n, a, b) r = a - b - fl_c(c); fl_sub(c, a, b, (T##n)r, n / 8)
+#define OP_and(n, a, b) r = a & b; fl_logic(c, (T##n)r, n / 8)
+#define OP_sub(n, a, b) r = a - b; fl_sub(c, a, b, (T##n)r, n / 8)
+#define OP_xor(n, a, b) r = a ^ b; fl_logic(c, (T##n)r, n / 8)
+#define OP_cmp(n, a, b) OP_sub(n, a, b)
+#define OP_test(n, a, b) OP_and(n, a, b)
+
+/* Operations that write their first operand. */
+#define ALU_W(op, n) \
+H(op##n##_rr) { T##n a = REG(n, s->ra), b = REG(n, s->rb), r; \
+    OP_##op(n, a, b); SETREG(n, s->ra, r); NEXT; } \
+H(op##n##_ri) { T##n a = REG(n, s->ra), b = s->imm, r; \
+    OP_##op(n, a, b); SETREG(n, s->ra, r); NEXT; } \
+ALU_WM(op, n, f) ALU_WM(op, n, g)
+#define ALU_WM(op, n, e) \
+H(op##n##_rm##e) { T##n b = ld##n(c, s, EA_##e(n / 8, false)), r; \
+    T##n a = REG(n, s->ra); \
+    OP_##op(n, a, b); SETREG(n, s->ra, r); NEXT; } \
+H(op##n##_mr##e) { uint64_t la = EA_##e(n / 8, true); \
+    una_##n *p = rmw##n(c, s, la); T##n a, b = REG(n, s->rb), r; \
+    if (LIKELY(p != NULL)) { a = *p; OP_##op(n, a, b); *p = r; NEXT; } \
+    a = ld##n(c, s, la); \
+    uint64_t f = c->fres, x = c->faux; (void)f; (void)x; \
+    OP_##op(n, a, b); st##n(c, s, la, r); NEXT; } \
+H(op##n##_mi##e) { uint64_t la = EA_##e(n / 8, true); \
+    una_##n *p = rmw##n(c, s, la); T##n a, b = s->imm, r; \
+    if (LIKELY(p != NULL)) { a = *p; OP_##op(n, a, b); *p = r; NEXT; } \
+    a = ld##n(c, s, la); \
+    OP_##op(n, a, b); st##n(c, s, la, r); NEXT; }
+/* Operations that only set flags. */
+#define ALU_F(op, n) \
+H(op##n##_rr) { T##n a = REG(n, s->ra), b = REG(n, s->rb), r; \
+    OP_##op(n, a, b); NEXT; } \
+H(op##n##_ri) { T##n a = REG(n, s->ra), b = s->imm, r; \
+    OP_##op(n, a, b); NEXT; } \
+ALU_FM(op, n, f) ALU_FM(op, n, g)
+#define ALU_FM(op, n, e) \
+H(op##n##_rm##e) { T##n b = ld##n(c, s, EA_##e(n / 8, false)), r; \
+    T##n a = REG(n, s->ra); OP_##op(n, a, b); NEXT; } \
+H(op##n##_mr##e) { T##n a = ld##n(c, s, EA_##e(n / 8, false)), r; \
+    T##n b = REG(n, s->rb); OP_##op(n, a, b); NEXT; } \
+H(op##n##_mi##e) { T##n a = ld##n(c, s, EA_##e(n / 8, false)), r; \
+    T##n b = s->imm; OP_##op(n, a, b); NEXT; }
+#define ALL(K, op) K(op, 8) K(op, 16) K(op, 32) K(op, 64)
+ALL(ALU_W, add)
+ALL(ALU_W, or)
+ALL(ALU_W, adc)
+ALL(ALU_W, sbb)
+ALL(ALU_W, and)
+ALL(ALU_W, sub)
+ALL(ALU_W, xor)
+ALL(ALU_F, cmp)
+ALL(ALU_F, test)
+
+/* lock: the operation on memory by compare-exchange. */
+#define ALU_LOCK(op, n) \
+static T##n op##n##_lock(SoftCpu *c, const Slot *s, T##n b) \
+{ \
+    uint64_t la = ea(c, s, n / 8, true); \
+    una_##n *p = rmw##n(c, s, la); \
+    T##n a, r; \
+    uint64_t fres = c->fres, faux = c->faux; \
+    if (LIKELY(p != NULL)) { \
+        a = *(volatile una_##n *)p; \
+        do { \
+            c->fres = fres; \
+            c->faux = faux; \
+            OP_##op(n, a, b); \
+        } while (!__atomic_compare_exchange_n((T##n *)p, &a, r, false, \
+                                              __ATOMIC_SEQ_CST, \
+                                              __ATOMIC_SEQ_CST)); \
+        return a; \
+    } \
+    c->hooks->exclusive(c, true); \
+    a = ld##n(c, s, la); \
+    OP_##op(n, a, b); \
+    st##n(c, s, la, r); \
+    c->hooks->exclusive(c, false); \
+    return a; \
+} \
+H(op##n##_lock_r) { op##n##_lock(c, s, REG(n, s->rb)); NEXT; } \
+H(op##n##_lock_i) { op##n##_lock(c, s, s->imm); NEXT; }
+ALL(ALU_LOCK, add)
+ALL(ALU_LOCK, or)
+ALL(ALU_LOCK, adc)
+ALL(ALU_LOCK, sbb)
+ALL(ALU_LOCK, and)
+ALL(ALU_LOCK, sub)
+ALL(ALU_LOCK, xor)
+
+enum { F_RR, F_RI, F_RMF, F_RMG, F_MRF, F_MRG, F_MIF, F_MIG };
+#define FORMS(op, n) { op##n##_rr, op##n##_ri, op##n##_rmf, op##n##_rmg, \
+    op##n##_mrf, op##n##_mrg, op##n##_mif, op##n##_mig }
+#define SIZES(op) { FORMS(op, 8), FORMS(op, 16), FORMS(op, 32), FORMS(op, 64) }
+static Handler *const alu_table[9][4][8] = {
+    SIZES(add), SIZES(or), SIZES(adc), SIZES(sbb), SIZES(and), SIZES(sub),
+    SIZES(xor), SIZES(cmp), SIZES(test)
+};
+#define LKS(op) { { op##8_lock_r, op##8_lock_i }, \
+    { op##16_lock_r, op##16_lock_i }, { op##32_lock_r, op##32_lock_i }, \
+    { op##64_lock_r, op##64_lock_i } }
+static Handler *const lock_table[7][4][2] = {
+    LKS(add), LKS(or), LKS(adc), LKS(sbb), LKS(and), LKS(sub), LKS(xor)
+};
+
+static unsigned log_size(unsigned n)
+{
+    return n == 1 ? 0 : n == 2 ? 1 : n == 4 ? 2 : 3;
+}
+
+static bool bind_alu(Xlate *x)
+{
+    const Insn *in = x->in;
+    unsigned k = log_size(in->o[0].size), form;
+    bool imm = in->o[1].kind == OK_I || in->o[1].kind == OK_IS;
+
+    if (in->lock) {
+        if (x->arg > 6) {
+            return false;
+        }
+        x->s->fn = lock_table[x->arg][k][imm];
+        return true;
+    }
+    form = x->s->mem == 1 ? (imm ? F_MIF : F_MRF) :
+        x->s->mem == 2 ? F_RMF : imm ? F_RI : F_RR;
+    if (x->s->mem && !x->flat) {
+        form++;
+    }
+    x->s->fn = alu_table[x->arg][k][form];
+    return true;
+}
+
+/* ---- mov, movzx, movsx, lea --------------------------------------------- */
+#define MOVS(n) \
+H(mov##n##_rr) { SETREG(n, s->ra, REG(n, s->rb)); NEXT; } \
+H(mov##n##_ri) { SETREG(n, s->ra, s->imm); NEXT; } \
+MOVM(n, f) MOVM(n, g)
+#define MOVM(n, e) \
+H(mov##n##_rm##e) { \
+    SETREG(n, s->ra, ld##n(c, s, EA_##e(n / 8, false))); NEXT; } \
+H(mov##n##_mr##e) { \
+    st##n(c, s, EA_##e(n / 8, true), REG(n, s->rb)); NEXT; } \
+H(mov##n##_mi##e) { st##n(c, s, EA_##e(n / 8, true), s->imm); NEXT; }
+MOVS(8) MOVS(16) MOVS(32) MOVS(64)
+static Handler *const mov_table[4][8] = {
+    FORMS(mov, 8), FORMS(mov, 16), FORMS(mov, 32), FORMS(mov, 64)
+};
+
+static bool bind_mov(Xlate *x)
+{
+    const Insn *in = x->in;
+    bool imm = in->o[1].kind == OK_I || in->o[1].kind == OK_IS;
+    unsigned form = x->s->mem == 1 ? (imm ? F_MIF : F_MRF) :
+        x->s->mem == 2 ? F_RMF : imm ? F_RI : F_RR;
+
+    if (x->s->mem && !x->flat) {
+        form++;
+    }
+    x->s->fn = mov_table[log_size(in->o[0].size)][form];
+    return true;
+}
+
+/* d: destination, n: source, T: type the source is taken as */
+#define EXT(nm, d, n, T) \
+H(nm##d##n##_r) { SETREG(d, s->ra, (int64_t)(T)REG(n, s->rb)); NEXT; } \
+H(nm##d##n##_f) { \
+    SETREG(d, s->ra, (int64_t)(T)ld##n(c, s, EA_f(n / 8, 0))); NEXT; } \
+H(nm##d##n##_g) { \
+    SETREG(d, s->ra, (int64_t)(T)ld##n(c, s, EA_g(n / 8, 0))); NEXT; }
+#define EXTS(nm, n, T) EXT(nm, 16, n, T) EXT(nm, 32, n, T) EXT(nm, 64, n, T)
+EXTS(zx, 8, uint8_t)
+EXTS(zx, 16, uint16_t)
+EXTS(sx, 8, int8_t)
+EXTS(sx, 16, int16_t)
+EXTS(sx, 32, int32_t)
+#define ER(nm, d, n) { nm##d##n##_r, nm##d##n##_f, nm##d##n##_g }
+#define ERS(nm, n) { ER(nm, 16, n), ER(nm, 32, n), ER(nm, 64, n) }
+static Handler *const ext_table[5][3][3] = {
+    ERS(zx, 8), ERS(zx, 16), ERS(sx, 8), ERS(sx, 16), ERS(sx, 32)
+};
+
+static bool bind_ext(Xlate *x)
+{
+    x->s->fn = ext_table[x->arg][log_size(x->in->opsize) - 1]
+        [!x->s->mem ? 0 : x->flat ? 1 : 2];
+    return true;
+}
+
+H(lea64) { c->r[s->ra >> 3] = ea_off(c, s); NEXT; }
+H(lea32) { c->r[s->ra >> 3] = (uint32_t)ea_off(c, s); NEXT; }
+H(lea16) { *(una_16 *)RP(c, s->ra) = ea_off(c, s); NEXT; }
+static bool bind_lea(Xlate *x)
+{
+    x->s->fn = x->in->opsize == 8 ? lea64 : x->in->opsize == 4 ? lea32 : lea16;
+    return true;
+}
+
+/* ---- inc, dec, not, neg ---------------------------------------------------- */
+#define OP_inc(n, a) r = a + 1; { bool cf = fl_c(c); \
+    fl_add(c, a, 1, (T##n)r, n / 8); fl_cf_of(c, cf, fl_o(c)); }
+#define OP_dec(n, a) r = a - 1; { bool cf = fl_c(c); \
+    fl_sub(c, a, 1, (T##n)r, n / 8); fl_cf_of(c, cf, fl_o(c)); }
+#define OP_not(n, a) r = ~a
+#define OP_neg(n, a) r = -a; fl_sub(c, 0, a, (T##n)r, n / 8)
+#define UNARY(op, n) \
+H(op##n##_r) { T##n a = REG(n, s->ra), r; OP_##op(n, a); \
+    SETREG(n, s->ra, r); NEXT; } \
+H(op##n##_m) { \
+    uint64_t la = ea(c, s, n / 8, true); \
+    una_##n *p = rmw##n(c, s, la); \
+    T##n a, r; \
+    uint64_t fres = c->fres, faux = c->faux; \
+    if (UNLIKELY(!p)) { \
+        if (s->lock) { c->hooks->exclusive(c, true); } \
+        a = ld##n(c, s, la); OP_##op(n, a); st##n(c, s, la, r); \
+        if (s->lock) { c->hooks->exclusive(c, false); } \
+        NEXT; \
+    } \
+    if (!s->lock) { a = *p; OP_##op(n, a); *p = r; NEXT; } \
+    a = *(volatile una_##n *)p; \
+    do { c->fres = fres; c->faux = faux; OP_##op(n, a); \
+    } while (!__atomic_compare_exchange_n((T##n *)p, &a, r, false, \
+                                          __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)); \
+    NEXT; }
+ALL(UNARY, inc)
+ALL(UNARY, dec)
+ALL(UNARY, not)
+ALL(UNARY, neg)
+#define UN(op) { { op##8_r, op##8_m }, { op##16_r, op##16_m }, \
+    { op##32_r, op##32_m }, { op##64_r, op##64_m } }
+static Handler *const unary_table[4][4][2] = { UN(inc), UN(dec), UN(not),
+                                               UN(neg) };
+static bool bind_unary(Xlate *x)
+{
+    x->s->fn = unary_table[x->arg][log_size(x->in->o[0].size)][!!x->s->mem];
+    return true;
+}
+
+/* ---- push, pop ----------------------------------------------------------------- */
+H(push64_r)
+{
+    uint64_t v = c->r[s->ra >> 3], sp = c->r[X86_RSP] - 8;
+
+    st64(c, s, sp, v);
+    c->r[X86_RSP] = sp;
+    NEXT;
+}
+H(pop64_r)
+{
+    uint64_t v = ld64(c, s, c->r[X86_RSP]);
+
+    c->r[X86_RSP] += 8;
+    c->r[s->ra >> 3] = v;
+    NEXT;
+}
+H(push_r)
+{
+    push_n(c, s, reg_n(c, s->ra, s->osz), s->osz);
+    NEXT;
+}
+H(push_i)
+{
+    push_n(c, s, s->imm, s->osz);
+    NEXT;
+}
+H(push_m)
+{
+    uint64_t v = ld_n(c, s, ea(c, s, s->osz, false), s->osz);
+
+    push_n(c, s, v, s->osz);
+    NEXT;
+}
+H(push_seg)
+{
+    /* only the selector's 16 bits are written with a 32-bit operand on some
+     * processors; the whole slot, zero extended, on others */
+    push_n(c, s, c->x->seg[s->ra].sel, s->osz);
+    NEXT;
+}
+H(pop_r)
+{
+    uint64_t v = peek_n(c, s, 0, s->osz);
+
+    sp_set(c, c->r[X86_RSP] + s->osz);
+    reg_set(c, s->ra, v, s->osz);
+    NEXT;
+}
+H(pop_m)
+{
+    uint64_t v = peek_n(c, s, 0, s->osz), sp = c->r[X86_RSP];
+    Slot t = *s;
+
+    /* a base of rSP counts after the pop */
+    if (s->base == X86_RSP) {
+        t.disp += s->osz;
+    }
+    t.fn = NULL;
+    if (t.check) {
+        (void)sp;
+    }
+    st_n(c, s, ea(c, &t, s->osz, true), v, s->osz);
+    sp_set(c, c->r[X86_RSP] + s->osz);
+    NEXT;
+}
+static bool bind_push(Xlate *x)
+{
+    const Insn *in = x->in;
+
+    switch (in->o[0].kind) {
+    case OK_G:
+        x->s->fn = in->mode == MODE_64 && in->opsize == 8 ? push64_r : push_r;
+        return true;
+    case OK_M: x->s->fn = push_m; return true;
+    case OK_S: x->s->fn = push_seg; return true;
+    default: x->s->fn = push_i; return true;
+    }
+}
+H(pop_seg)
+{
+    uint16_t sel = peek_n(c, s, 0, s->osz == 2 ? 2 : s->osz);
+
+    soft_seg_load(c, s, s->ra, sel);
+    sp_set(c, c->r[X86_RSP] + s->osz);
+    if (s->ra == SEG_SS) {
+        c->shadow = 3;
+        c->mode |= MW_SINGLE;
+    }
+    NEXT;
+}
+static bool bind_pop(Xlate *x)
+{
+    const Insn *in = x->in;
+
+    switch (in->o[0].kind) {
+    case OK_G:
+        x->s->fn = in->mode == MODE_64 && in->opsize == 8 ? pop64_r : pop_r;
+        return true;
+    case OK_M: x->s->fn = pop_m; return true;
+    default: x->s->fn = pop_seg; return true;
+    }
+}
+
+/* ---- cmov, setcc -------------------------------------------------------------------- */
+#define CMOV(n) \
+H(cmov##n##_r) { \
+    T##n v = REG(n, s->rb); \
+    if (fl_cond(c, s->sub)) { SETREG(n, s->ra, v); } \
+    else { SETREG(n, s->ra, REG(n, s->ra)); } NEXT; } \
+H(cmov##n##_m) { \
+    T##n v = ld##n(c, s, ea(c, s, n / 8, false)); \
+    if (fl_cond(c, s->sub)) { SETREG(n, s->ra, v); } \
+    else { SETREG(n, s->ra, REG(n, s->ra)); } NEXT; }
+CMOV(16) CMOV(32) CMOV(64)
+static bool bind_cmov(Xlate *x)
+{
+    static Handler *const t[3][2] = { { cmov16_r, cmov16_m },
+        { cmov32_r, cmov32_m }, { cmov64_r, cmov64_m } };
+
+    x->s->sub = x->in->opcode & 15;
+    x->s->fn = t[log_size(x->in->opsize) - 1][!!x->s->mem];
+    return true;
+}
+H(setcc)
+{
+    uint8_t v = fl_cond(c, s->sub);
+
+    if (s->mem) {
+        st8(c, s, ea(c, s, 1, true), v);
+    } else {
+        *(uint8_t *)RP(c, s->ra) = v;
+    }
+    NEXT;
+}
+static bool bind_setcc(Xlate *x)
+{
+    x->s->sub = x->in->opcode & 15;
+    x->s->fn = setcc;
+    return true;
+}
+
+H(nop) { NEXT; }
+static bool bind_nop(Xlate *x)
+{
+    x->s->fn = nop;
+    return true;
+}
+
+/* mov to and from an absolute offset */
+H(moffs_ld)
+{
+    uint64_t la = seg_lin(c, s, s->seg, s->imm, s->sub, false);
+
+    reg_set(c, 0, ld_n(c, s, la, s->sub), s->sub);
+    NEXT;
+}
+H(moffs_st)
+{
+    uint64_t la = seg_lin(c, s, s->seg, s->imm, s->sub, true);
+
+    st_n(c, s, la, reg_n(c, 0, s->sub), s->sub);
+    NEXT;
+}
+static bool bind_moffs(Xlate *x)
+{
+    const Insn *in = x->in;
+
+    x->s->imm = in->addrsize == 8 ? (uint64_t)in->disp : in->addrsize == 4 ?
+        (uint32_t)in->disp : (uint16_t)in->disp;
+    x->s->sub = in->o[0].size;
+    x->s->fn = in->o[0].kind == OK_M ? moffs_st : moffs_ld;
+    return true;
+}
+
+const Bind soft_binds_int[] = {
+    { "add", bind_alu, 0 }, { "or", bind_alu, 1 }, { "adc", bind_alu, 2 },
+    { "sbb", bind_alu, 3 }, { "and", bind_alu, 4 }, { "sub", bind_alu, 5 },
+    { "xor", bind_alu, 6 }, { "cmp", bind_alu, 7 }, { "test", bind_alu, 8 },
+    { "test.alias", bind_alu, 8 },
+    { "mov", bind_mov, 0 }, { "mov.imm", bind_mov, 0 },
+    { "movabs", bind_moffs, 0 },
+    { "movzb", bind_ext, 0 }, { "movzw", bind_ext, 1 },
+    { "movsb", bind_ext, 2 }, { "movsw", bind_ext, 3 },
+    { "lea", bind_lea, 0 },
+    { "inc", bind_unary, 0 }, { "dec", bind_unary, 1 },
+    { "not", bind_unary, 2 }, { "neg", bind_unary, 3 },
+    { "push", bind_push, 0 }, { "pop", bind_pop, 0 },
+    { "cmovo", bind_cmov, 0 }, { "cmovno", bind_cmov, 0 },
+    { "cmovb", bind_cmov, 0 }, { "cmovae", bind_cmov, 0 },
+    { "cmove", bind_cmov, 0 }, { "cmovne", bind_cmov, 0 },
+    { "cmovbe", bind_cmov, 0 }, { "cmova", bind_cmov, 0 },
+    { "cmovs", bind_cmov, 0 }, { "cmovns", bind_cmov, 0 },
+    { "cmovp", bind_cmov, 0 }, { "cmovnp", bind_cmov, 0 },
+    { "cmovl", bind_cmov, 0 }, { "cmovge", bind_cmov, 0 },
+    { "cmovle", bind_cmov, 0 }, { "cmovg", bind_cmov, 0 },
+    { "seto", bind_setcc, 0 }, { "setno", bind_setcc, 0 },
+    { "setb", bind_setcc, 0 }, { "setae", bind_setcc, 0 },
+    { "sete", bind_setcc, 0 }, { "setne", bind_setcc, 0 },
+    { "setbe", bind_setcc, 0 }, { "seta", bind_setcc, 0 },
+    { "sets", bind_setcc, 0 }, { "setns", bind_setcc, 0 },
+    { "setp", bind_setcc, 0 }, { "setnp", bind_setcc, 0 },
+    { "setl", bind_setcc, 0 }, { "setge", bind_setcc, 0 },
+    { "setle", bind_setcc, 0 }, { "setg", bind_setcc, 0 },
+    { "nop.90", bind_nop, 0 }, { "pause", bind_nop, 0 },
+    { "nop.hint", bind_nop, 0 }, { "endbr64", bind_nop, 0 },
+    { "endbr32", bind_nop, 0 }, { "prefetch", bind_nop, 0 },
+    { "prefetchw", bind_nop, 0 }, { "prefetchw.alias", bind_nop, 0 },
+    { "prefetchnta", bind_nop, 0 }, { "prefetcht0", bind_nop, 0 },
+    { "prefetcht1", bind_nop, 0 }, { "prefetcht2", bind_nop, 0 },
+    { "movsxd", bind_ext, 4 },
+    { 0 }
+};
