@@ -29,7 +29,7 @@
 #   option NAME             lines: params TEXT (has a value), help TEXT,
 #                                  group NAME (query-command-line-options),
 #                                  implied KEY, param NAME TYPE [text],
-#                                  handle NAME (opt_NAME), hidden
+#                                  handle NAME (cli_NAME), hidden
 #
 # Everywhere: doc TEXT, features WORDS. A struct or union with `open REGISTRY`
 # is carried as JSON (OpenArg) and its further members are those of the
@@ -325,8 +325,8 @@ END {
     print "extern const Command commands[];           /* QMP by name, then HMP only */\nextern const unsigned command_count, qmp_command_count;" > H
 
     # options
-    for (k = 1; k <= no; k++) { t = oorder[k]; f = attr["option", t, "handle"]; if (f == "") f = c(t); oh[t] = "opt_" f
-        if (!(oh[t] in declared)) { declared[oh[t]] = 1; print "bool opt_" f "(const char *arg, Error **errp) MACHINE_CALL;" > H; weak(oh[t]) }
+    for (k = 1; k <= no; k++) { t = oorder[k]; f = attr["option", t, "handle"]; if (f == "") f = c(t); oh[t] = "cli_" f
+        if (!(oh[t] in declared)) { declared[oh[t]] = 1; print "bool cli_" f "(const char *arg, Error **errp) MACHINE_CALL;" > H; weak(oh[t]) }
         if (np[t]) { print "static const OptionParam params_" c(t) "[] = {" > T
             for (i = 1; i <= np[t]; i++) print "    { " q(pname[t, i]) ", " q(ptype[t, i]) ", " qn(phelp[t, i]) " }," > T
             print "    { .name = NULL }\n};" > T } }
