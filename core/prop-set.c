@@ -14,6 +14,7 @@
 #include <ctype.h>
 #include <sys/random.h>
 #include <glib.h>
+#include "obj.h"
 #include "opt.h"
 #include "prop-priv.h"
 
@@ -277,6 +278,11 @@ static bool ref_store(Obj *base, const Prop *p, const char *id, Error **errp)
 {
     const PropRef *ref = p->aux;
     void *target = NULL;
+    if (*id == '/' && g_str_has_prefix(ref->type, "link<")) {
+        machine_assert_locked();
+        const Obj *o = obj_resolve(id, NULL);
+        id = o && o->name ? o->name : id;
+    }
     if (*id) {
         target = ref->claim(base, p->name, id, errp);
         if (!target) {

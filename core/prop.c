@@ -10,6 +10,7 @@
  *     claimed from its target exactly while it is not NULL.
  */
 #include <glib.h>
+#include "obj.h"
 #include "prop-priv.h"
 
 const PropEnum prop_on_off_auto = {
@@ -247,6 +248,19 @@ static Json *array_get(const PropArray *a)
     return list;
 }
 
+static Json *ref_get(const PropRef *ref, const void *target)
+{
+    if (target && g_str_has_prefix(ref->type, "link<")) {
+        machine_assert_locked();
+        char *path = obj_path(target);
+        Json *v = json_str(path);
+        g_free(path);
+        return v;
+    }
+    const char *id = target ? ref->id(target) : NULL;
+    return json_str(id ? id : "");
+}
+
 static Json *name_get(const Prop *p, uint64_t index)
 {
     const char *const *names = prop_names(p)->names;
@@ -296,12 +310,8 @@ Json *prop_get(const Obj *base, const Prop *p, Error **errp)
     }
     case PK_UUID:
         return uuid_get(at);
-    case PK_REF: {
-        const PropRef *ref = p->aux;
-        const void *target = *(void *const *)at;
-        const char *id = target ? ref->id(target) : NULL;
-        return json_str(id ? id : "");
-    }
+    case PK_REF:
+        return ref_get(p->aux, *(void *const *)at);
     case PK_ARRAY_U32:
         return array_get(at);
     case PK_CALL:

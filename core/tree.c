@@ -144,14 +144,14 @@ const char *obj_type(const Obj *o)
 /* ---- resolving ----------------------------------------------------------------------- */
 
 /* A link property stands for the object it names. */
-static Obj *follow(Obj *o, const char *name)
+static MACHINE_CALL Obj *follow(Obj *o, const char *name)
 {
     const Prop *p = obj_prop(o, name);
     Json *v;
     Obj *to = NULL;
     const char *s;
 
-    if (!p || !p->type || strncmp(p->type, "link<", 5)) {
+    if (!p || strncmp(prop_type_name(p), "link<", 5)) {
         return NULL;
     }
     v = obj_get(o, name, NULL);
@@ -163,7 +163,7 @@ static Obj *follow(Obj *o, const char *name)
     return to;
 }
 
-static Obj *walk(Obj *at, char **part)
+static MACHINE_CALL Obj *walk(Obj *at, char **part)
 {
     for (; at && *part; part++) {
         if (!**part) {
@@ -176,7 +176,8 @@ static Obj *walk(Obj *at, char **part)
     return at;
 }
 
-static Obj *walk_partial(Obj *at, char **part, unsigned *hits)
+static MACHINE_CALL Obj *walk_partial(Obj *at, char **part,
+                                      unsigned *hits)
 {
     Obj *found = walk(at, part);
 

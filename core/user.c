@@ -70,13 +70,14 @@ const UserType *user_obj_type(const Obj *o)
     return o && o->kind == &user_kind ? head_of(o)->type : NULL;
 }
 
-static void user_free(Obj *o)
+static MACHINE_CALL void user_free(Obj *o)
 {
     obj_release(o);
     g_free(head_of(o));
 }
 
-static bool apply(Obj *o, const Json *props, bool text, Error **errp)
+static MACHINE_CALL bool apply(Obj *o, const Json *props, bool text,
+                               Error **errp)
 {
     const Prop *p;
 

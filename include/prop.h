@@ -25,7 +25,7 @@ typedef enum PropKind {
     PK_UUID,                           /* uint8_t[16]; "auto" draws one       */
     PK_PCI_ADDR,                       /* int32_t devfn, -1 unset; "1f.7"     */
     PK_REF,                            /* pointer; aux = const PropRef *      */
-    PK_ARRAY_U32,                      /* PropArray; "len-x", "x[i]"          */
+    PK_ARRAY_U32,                      /* PropArray; a list, or text "1:2:3"  */
     PK_CALL,                           /* no storage: get and/or set          */
 } PropKind;
 
@@ -37,7 +37,8 @@ typedef struct PropEnum {
                                           NULL-string hole is written ""      */
 } PropEnum;
 
-/* What a PK_REF points at: found by id when set, told when taken and let go. */
+/* What a PK_REF points at: found by id when set, told when taken and let go.
+ * With a type "link<T>" the target is an Obj, and its path is shown. */
 typedef struct PropRef {
     const char *type;                  /* "str" for drive/chardev/netdev as the
                                           peer shows them, or "link<memory-backend>" */

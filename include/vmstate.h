@@ -18,6 +18,9 @@ typedef enum VmKind {
     VK_VBYTES,                         /* uint8_t *, length at count_off      */
     VK_VSTRUCT,                        /* sub *, count at count_off, allocated
                                           by before_load or fixed at realize  */
+    /* At load, the stream's count must be the live one; where the pointer is
+     * NULL, memory for that many is allocated (g_malloc0; the struct owns it).
+     * For a length that varies, before_load frees and clears the pointer. */
 } VmKind;
 
 typedef struct VmState VmState;
