@@ -98,7 +98,7 @@ void *schema_list_add(void *list, size_t size)
     return memset(e, 0, size);
 }
 
-/* ---- JSON to struct ---------------------------------------------------------- */
+/* ---- JSON to struct -- */
 static bool parse(const Walk *w, const Path *path, const QType *t,
                   const Json *v, void *out);
 
@@ -567,7 +567,7 @@ bool schema_check(const QType *t, const Json *v, Error **errp)
     return parse(&w, NULL, t, v, NULL);
 }
 
-/* ---- struct to JSON ------------------------------------------------------------ */
+/* ---- struct to JSON -- */
 static bool is_there(const QMember *m, const char *p)
 {
     if (!(m->flags & QF_OPT)) {
@@ -718,7 +718,7 @@ Json *schema_json(const QType *t, const void *p)
     return v;
 }
 
-/* ---- freeing ------------------------------------------------------------------- */
+/* ---- freeing -- */
 static void free_members(const QType *t, char *p)
 {
     const QVariant *b = t->tag ? union_branch(t, p) : NULL;

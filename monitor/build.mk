@@ -9,4 +9,5 @@ monitor-y += monitor/hmp-args.o
 monitor-y += monitor/hmp-expr.o
 monitor-y += monitor/readline.o
 monitor-y += monitor/complete.o
+monitor-y += monitor/introspect.o
 monitor-y += monitor/cmd-core.o

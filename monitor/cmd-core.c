@@ -60,7 +60,7 @@ bool cmd_human_monitor_command(const void *arg, void *ret, Error **errp)
     return true;
 }
 
-/* ---- print ------------------------------------------------------------------------ */
+/* ---- print -- */
 static void print_char(int64_t v)
 {
     static const char marks[] = "''\\\\\nn\rr";

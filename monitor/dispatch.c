@@ -26,7 +26,7 @@ NO_TSA const Command *command_find(const char *name)
     return c && c->call ? c : NULL;
 }
 
-/* ---- replies --------------------------------------------------------------------- */
+/* ---- replies -- */
 static void reply_begin(JsonOut *o)
 {
     *o = (JsonOut){ .buf = o->buf, .cap = o->cap, .pretty = o->pretty,
@@ -56,7 +56,7 @@ void qmp_reply_error(JsonOut *o, const Json *id, const Error *err)
     json_out_end(o, '}');
 }
 
-/* ---- a request ---------------------------------------------------------------------- */
+/* ---- a request -- */
 struct QmpCall {
     Monitor *m;
     unsigned session;

@@ -22,7 +22,7 @@ struct Hmp {
 
 const char hmp_prompt[] = "(qemu) ";
 
-/* ---- the table -------------------------------------------------------------------- */
+/* ---- the table -- */
 static bool command_there(const Command *c) NO_TSA;
 static bool command_there(const Command *c)
 {
@@ -105,7 +105,7 @@ const Command *hmp_find(const char **p, GString *shown)
     return c2;
 }
 
-/* ---- help -------------------------------------------------------------------------- */
+/* ---- help -- */
 static void help_line(const Command *c)
 {
     mon_printf("%s%s%s%s%s -- %s\n", c->hmp, c->hmp_alias ? "|" : "",
@@ -161,7 +161,7 @@ void hmp_info(const Json *args)
     help_group(true);
 }
 
-/* ---- one line ------------------------------------------------------------------------ */
+/* ---- one line -- */
 static void sink_print(ReportSink *sink, const char *text)
 {
     mon_puts(text);
@@ -311,7 +311,7 @@ out:
     g_string_free(shown, true);
 }
 
-/* ---- a session ------------------------------------------------------------------------ */
+/* ---- a session -- */
 static void rl_put(void *arg, const char *s, size_t n)
 {
     mon_append(arg, s, n);
@@ -433,7 +433,7 @@ void hmp_fini(Monitor *m)
     g_free(m->hmp);
 }
 
-/* ---- for handlers ------------------------------------------------------------------- */
+/* ---- for handlers -- */
 int mon_cpu_index(void)
 {
     return mon_current && mon_current->hmp ? mon_current->hmp->cpu_index : 0;

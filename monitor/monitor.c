@@ -17,7 +17,7 @@ Monitor *mon_first;
 __thread Monitor *mon_current;
 static Loop *thread_loop;
 
-/* ---- output -------------------------------------------------------------------- */
+/* ---- output -- */
 void mon_append_locked(Monitor *m, const char *p, size_t n)
 {
     MonBuf *b = &m->pend;
@@ -102,7 +102,7 @@ static void flush_work(void *arg)
     mon_flush(arg);
 }
 
-/* ---- for handlers ------------------------------------------------------------------ */
+/* ---- for handlers -- */
 bool mon_is_hmp(void)
 {
     return mon_current && !mon_current->qmp;
@@ -155,7 +155,7 @@ void mon_close_fds(Monitor *m)
     }
 }
 
-/* ---- life --------------------------------------------------------------------------- */
+/* ---- life -- */
 Loop *mon_thread_loop(void)
 {
     if (!thread_loop) {

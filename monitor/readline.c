@@ -111,7 +111,7 @@ static void replace(Readline *r, const char *s)
     r->cursor = r->text->len;
 }
 
-/* ---- history -------------------------------------------------------------------- */
+/* ---- history -- */
 static void history_add(Readline *r, const char *s)
 {
     if (!*s) {
@@ -147,7 +147,7 @@ static void history_step(Readline *r, bool up)
     replace(r, r->place < r->count ? r->history[r->place] : r->draft);
 }
 
-/* ---- completion ------------------------------------------------------------------ */
+/* ---- completion -- */
 static size_t common(GPtrArray *a)
 {
     const char *first = a->pdata[0];
@@ -219,7 +219,7 @@ static void complete(Readline *r)
     g_ptr_array_free(a, true);
 }
 
-/* ---- keys ------------------------------------------------------------------------ */
+/* ---- keys -- */
 static void enter(Readline *r)
 {
     char *s = g_strdup(r->text->str);

@@ -265,7 +265,7 @@ TEST(random_input)
     end();
 }
 
-/* ---- the character device layer, where it is not linked in ------------------------- */
+/* ---- the character device layer, where it is not linked in -- */
 #define WEAK __attribute__((weak))
 
 WEAK bool chr_attach(CharFront *f, CharPort *p, Error **errp)
