@@ -125,6 +125,16 @@ void *schema_list_add(void *list, size_t size);
 const Command *command_find(const char *name);
 const OptionRow *option_find(const char *name);   /* "device", "-device", "--x" */
 
+/* A registry whose rows are the branches of an open set: calls fn for each name
+ * with up to three tables of its properties (NULL where there are fewer). */
+typedef struct Prop Prop;
+typedef void OpenSetFn(void *arg, const char *name, const Prop *const rows[3]);
+typedef struct OpenSet {
+    const char *name;                  /* as in `open NAME`: "user_types"     */
+    void (*each)(OpenSetFn *fn, void *arg);
+} OpenSet;
+#define OPEN_SET(sym, ...) SET_MEMBER(open_sets, OpenSet, sym, __VA_ARGS__)
+
 /* ---- events ---------------------------------------------------------------------- */
 /* data: the generated struct of ev->arg, or NULL. May be called with or without
  * the machine lock. ANY_THREAD. */

@@ -11,7 +11,6 @@
  *  2. An entity is described once; what it names is described too.
  */
 #include <glib.h>
-#include "blk.h"
 #include "chr.h"
 #include "monitor.h"
 #include "net.h"
@@ -37,33 +36,45 @@ typedef struct Walk {
 } Walk;
 
 /* ---- open sets -- */
-typedef void EachFn(void *arg, const char *name, const Prop *const rows[3]);
-
-static void registry_each(const char *set, EachFn *fn, void *arg)
+static void users_each(OpenSetFn *fn, void *arg)
 {
-    if (!strcmp(set, "user_types")) {
-        SET_EACH(user_types, UserType, t) {
-            fn(arg, (*t)->name, (const Prop *[3]){ (*t)->base_props
-               ? (*t)->base_props : (*t)->props,
-               (*t)->base_props ? (*t)->props : NULL });
-        }
-    } else if (!strcmp(set, "char_drivers")) {
-        SET_EACH(char_drivers, CharDriver, t) {
-            if ((*t)->internal) {
-                continue;
-            }
-            fn(arg, (*t)->name, (const Prop *[3]){ (*t)->props });
+    SET_EACH(user_types, UserType, t) {
+        const Prop *base = (*t)->base_props;
+
+        fn(arg, (*t)->name, (const Prop *[3]){ base ? base : (*t)->props,
+                                               base ? (*t)->props : NULL });
+    }
+}
+OPEN_SET(user_set, { "user_types", users_each });
+
+static void chars_each(OpenSetFn *fn, void *arg)
+{
+    SET_EACH(char_drivers, CharDriver, t) {
+        const Prop *rows[3] = { (*t)->props };
+
+        if (!(*t)->internal) {
+            fn(arg, (*t)->name, rows);
             if ((*t)->alias) {
-                fn(arg, (*t)->alias, (const Prop *[3]){ (*t)->props });
+                fn(arg, (*t)->alias, rows);
             }
         }
-    } else if (!strcmp(set, "blk_drivers")) {
-        SET_EACH(blk_drivers, BlkDriver, t) {
-            fn(arg, (*t)->name, (const Prop *[3]){ (*t)->props });
-        }
-    } else if (!strcmp(set, "net_drivers")) {
-        SET_EACH(net_drivers, NetDriver, t) {
-            fn(arg, (*t)->name, (const Prop *[3]){ (*t)->props });
+    }
+}
+OPEN_SET(char_set, { "char_drivers", chars_each });
+
+static void nets_each(OpenSetFn *fn, void *arg)
+{
+    SET_EACH(net_drivers, NetDriver, t) {
+        fn(arg, (*t)->name, (const Prop *[3]){ (*t)->props });
+    }
+}
+OPEN_SET(net_set, { "net_drivers", nets_each });
+
+static void registry_each(const char *set, OpenSetFn *fn, void *arg)
+{
+    SET_EACH(open_sets, OpenSet, s) {
+        if (!strcmp((*s)->name, set)) {
+            (*s)->each(fn, arg);
         }
     }
 }
