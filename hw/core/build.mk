@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 hw-y += hw/core/device.o
 hw-y += hw/core/device-add.o
 hw-y += hw/core/bus.o

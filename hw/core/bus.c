@@ -15,8 +15,6 @@
 
 Bus *bus_main;
 
-TYPE_NAME(type_sysbus_device, { "sys-bus-device", "device", true });
-
 static char *system_fw_path(const Device *dev)
 {
     return g_strdup(dev->type->fw_name ? dev->type->fw_name(dev)

@@ -20,10 +20,6 @@ static GPtrArray *devices;
 void (*device_deleted_hook)(const Device *dev);
 void (*device_unplug_error_hook)(const Device *dev);
 
-TYPE_NAME(type_device, { "device", "object", true });
-TYPE_NAME(type_bus, { "bus", "object", true });
-TYPE_NAME(type_irq, { "irq", "object", false });
-
 /* ---- types ------------------------------------------------------------------ */
 
 const DeviceType *device_type_find(const char *name)

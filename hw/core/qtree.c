@@ -45,8 +45,9 @@ static bool is_shown(const Prop *p)
            strcmp(p->name, "bootindex") != 0;
 }
 
-static void print_bus(Bus *bus, Printer *p);
+static void print_bus(Bus *bus, Printer *p) MACHINE_CALL;
 
+static void print_device(Device *dev, Printer *p) MACHINE_CALL;
 static void print_device(Device *dev, Printer *p)
 {
     const Prop *table;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 hw-y += hw/pci/pci.o
 hw-y += hw/pci/slot.o
 hw-y += hw/pci/config.o

@@ -12,7 +12,7 @@
  * 2. An irqfd is bound to its route exactly while its vector may fire; while it
  *    may not, events stay in the eventfd until the guest looks at the pending
  *    bits or unmasks.
- * 3. table_len is 16 * nvec, pba_len is nvec / 8 rounded up to 8 bytes.
+ * 3. table has nvec entries, pba has nwords words of 64 bits, enough for nvec.
  */
 #include <glib.h>
 #include <pthread.h>
@@ -32,9 +32,8 @@ typedef struct MsixFd {
 
 struct PciMsix {
     pthread_mutex_t lock;
-    uint8_t *table, *pba;
-    uint32_t table_len, pba_len;
-    unsigned nvec;
+    uint8_t *table, *pba;              /* as the guest sees them              */
+    uint32_t nvec, nwords;
     bool on;                           /* enabled and function not masked     */
     MemRegion table_mr, pba_mr;
     MemRegion *own_bar;                /* of msix_init_bar; else NULL         */
@@ -42,6 +41,16 @@ struct PciMsix {
 };
 
 /* ---- the table -------------------------------------------------------------------- */
+
+static size_t table_len(const struct PciMsix *x)
+{
+    return x->nvec * PCI_MSIX_ENTRY_SIZE;
+}
+
+static size_t pba_len(const struct PciMsix *x)
+{
+    return x->nwords * 8;
+}
 
 static uint8_t *entry(struct PciMsix *x, unsigned vec)
 {
@@ -251,7 +260,7 @@ static uint64_t table_read(void *dev, uint64_t off, unsigned size)
     uint64_t v = 0;
 
     pthread_mutex_lock(&x->lock);
-    if (off + size <= x->table_len) {
+    if (off + size <= table_len(x)) {
         v = size == 8 ? ld_le64(x->table + off) : ld_le32(x->table + off);
     }
     pthread_mutex_unlock(&x->lock);
@@ -266,7 +275,7 @@ static void table_write(void *dev, uint64_t off, uint64_t val, unsigned size)
     bool was;
 
     machine_assert_locked();
-    if (off + size > x->table_len) {
+    if (off + size > table_len(x)) {
         return;
     }
     pthread_mutex_lock(&x->lock);
@@ -293,7 +302,7 @@ static uint64_t pba_read(void *dev, uint64_t off, unsigned size)
             x->pba[vec / 8] |= 1 << vec % 8;
         }
     }
-    if (off + size <= x->pba_len) {
+    if (off + size <= pba_len(x)) {
         v = size == 8 ? ld_le64(x->pba + off) : ld_le32(x->pba + off);
     }
     pthread_mutex_unlock(&x->lock);
@@ -348,8 +357,8 @@ void msix_config_write(PciDevice *d, uint32_t off, unsigned size)
 
 static void mask_all(struct PciMsix *x)
 {
-    memset(x->table, 0, x->table_len);
-    memset(x->pba, 0, x->pba_len);
+    memset(x->table, 0, table_len(x));
+    memset(x->pba, 0, pba_len(x));
     for (unsigned vec = 0; vec < x->nvec; vec++) {
         entry(x, vec)[PCI_MSIX_ENTRY_VECTOR_CTRL] =
             PCI_MSIX_ENTRY_CTRL_MASKBIT;
@@ -397,17 +406,16 @@ bool msix_init(PciDevice *d, unsigned nvec, MemRegion *table, int table_bar,
     x = d->msix = g_new0(struct PciMsix, 1);
     pthread_mutex_init(&x->lock, NULL);
     x->nvec = nvec;
-    x->table_len = nvec * PCI_MSIX_ENTRY_SIZE;
-    x->pba_len = ALIGN_UP(nvec, 64) / 8;
-    x->table = g_malloc0(x->table_len);
-    x->pba = g_malloc0(x->pba_len);
+    x->nwords = ALIGN_UP(nvec, 64) / 64;
+    x->table = g_malloc0(table_len(x));
+    x->pba = g_malloc0(pba_len(x));
     x->fds = g_new0(MsixFd, nvec);
     for (unsigned i = 0; i < nvec; i++) {
         x->fds[i].fd = x->fds[i].gsi = -1;
     }
     mask_all(x);
-    mem_init_io(&x->table_mr, "msix-table", x->table_len, &table_ops, d);
-    mem_init_io(&x->pba_mr, "msix-pba", x->pba_len, &pba_ops, d);
+    mem_init_io(&x->table_mr, "msix-table", table_len(x), &table_ops, d);
+    mem_init_io(&x->pba_mr, "msix-pba", pba_len(x), &pba_ops, d);
     device_region(&d->dev, &x->table_mr);
     device_region(&d->dev, &x->pba_mr);
     mem_add(table, table_off, &x->table_mr);
@@ -486,11 +494,27 @@ void msix_loaded(PciDevice *d)
     }
 }
 
+typedef struct MsixEntry {
+    uint8_t bytes[PCI_MSIX_ENTRY_SIZE];
+} MsixEntry;
+typedef struct MsixWord {
+    uint8_t bytes[8];
+} MsixWord;
+static const VmState msix_entry = {
+    .name = "msix-entry", .version = 1, .oldest = 1,
+    .fields = (const VmField[]){ VM_BYTES(MsixEntry, bytes), VM_END },
+};
+static const VmState msix_word = {
+    .name = "msix-pending", .version = 1, .oldest = 1,
+    .fields = (const VmField[]){ VM_BYTES(MsixWord, bytes), VM_END },
+};
 static const VmState msix_tables = {
     .name = "msix", .version = 1, .oldest = 1,
     .fields = (const VmField[]){
-        VM_VBYTES(struct PciMsix, table, table_len, 2048 * 16),
-        VM_VBYTES(struct PciMsix, pba, pba_len, 2048 / 8),
+        VM_VSTRUCT(struct PciMsix, table, nvec, 2048, &msix_entry,
+                   .size = sizeof(MsixEntry)),
+        VM_VSTRUCT(struct PciMsix, pba, nwords, 32, &msix_word,
+                   .size = sizeof(MsixWord)),
         VM_END
     },
 };
