@@ -189,10 +189,8 @@ void devices_reset(ResetKind kind) MACHINE_CALL;
 void reset_unregister(void (*fn)(void *arg, ResetKind kind), void *arg)
     MACHINE_CALL;
 
-/* Called for each device that a request or a client removed, before it goes:
- * event DEVICE_DELETED. And when the guest refused: DEVICE_UNPLUG_GUEST_ERROR. */
-extern void (*device_deleted_hook)(const Device *dev);
-extern void (*device_unplug_error_hook)(const Device *dev);
+/* Event DEVICE_UNPLUG_GUEST_ERROR: the guest refuses to give it up. */
+void device_unplug_refused(Device *dev) MACHINE_CALL;
 
 /* Named GPIO lines, for qtest's irq_intercept and for wiring by the machine:
  * the device offers arrays; NULL name is the unnamed set. */

@@ -7,3 +7,4 @@ hw-y += hw/core/gpio.o
 hw-y += hw/core/global.o
 hw-y += hw/core/help.o
 hw-y += hw/core/qtree.o
+hw-y += hw/core/commands.o

@@ -190,8 +190,6 @@ void device_unplug(Device *dev)
         }
     }
     device_unrealize(dev);
-    if (device_deleted_hook) {
-        device_deleted_hook(dev);
-    }
+    device_deleted(dev);
     device_free(dev);
 }

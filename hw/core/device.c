@@ -17,9 +17,6 @@
 
 static GPtrArray *devices;
 
-void (*device_deleted_hook)(const Device *dev);
-void (*device_unplug_error_hook)(const Device *dev);
-
 /* ---- types ------------------------------------------------------------------ */
 
 const DeviceType *device_type_find(const char *name)
