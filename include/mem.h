@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * mem.h - guest address spaces: RAM blocks, region tree, immutable flat map,
- * dispatch, DMA, dirty logs, ioeventfds.
+ * mem.h - guest address spaces: region tree, immutable flat map, dispatch, DMA,
+ * listeners, ioeventfds. RAM blocks: ram.h.
  *
  * Writers edit the tree under the machine lock between mem_begin() and
  * mem_commit(); commit publishes one FlatMap. Readers (vCPUs, iothreads) search
@@ -12,6 +12,7 @@
 #define TERN_MEM_H
 
 #include "obj.h"
+#include "ram.h"
 
 typedef enum MemResult {
     MEM_OK, MEM_DECODE_ERROR,          /* nothing there                       */
@@ -25,8 +26,11 @@ typedef struct MemAttrs {
 
 /*
  * Register access. off is relative to the region; size 1, 2, 4 or 8. Sizes
- * outside min..max are split or widened by the dispatcher (little endian).
- * Called with the machine lock unless the region is MRF_LOCKLESS.
+ * outside min..max are split or widened by the dispatcher (little endian): a
+ * widened access keeps its offset, a write's upper bytes are 0. An access from a
+ * CPU or DMA is cut into naturally aligned pieces of at most valid_max bytes
+ * inside the region first, unless `unaligned`. Called with the machine lock
+ * unless the region is MRF_LOCKLESS.
  */
 typedef struct MemOps {
     uint64_t (*read)(void *dev, uint64_t off, unsigned size);
@@ -37,7 +41,9 @@ typedef struct MemOps {
     MemResult (*write_attrs)(void *dev, uint64_t off, uint64_t val,
                              unsigned size, MemAttrs attrs);
     uint8_t min, max;                  /* what the callbacks take; 0 -> 1, 4  */
-    uint8_t valid_min, valid_max;      /* what the guest may; 0 -> 1, max     */
+    uint8_t valid_min, valid_max;      /* what the guest may; 0 -> 1, and the
+                                          larger of max and 4. Other sizes read
+                                          0: MEM_DECODE_ERROR                 */
     bool unaligned;
 } MemOps;
 
@@ -56,9 +62,12 @@ typedef enum MrFlags {
     MRF_READONLY  = 1 << 4,            /* an alias through which writes drop  */
     MRF_ROMD_OFF  = 1 << 5,
     MRF_REENTRANT = 1 << 6,            /* may be entered while entered        */
+    MRF_OWN_RAM   = 1 << 12,           /* private from here                   */
+    MRF_ALIASED   = 1 << 13,
+    MRF_ROOT      = 1 << 14,
+    MRF_SEEN      = 1 << 15,           /* has been in a flat map              */
 } MrFlags;
 
-typedef struct RamBlock RamBlock;
 typedef struct MemRegion MemRegion;
 typedef struct MemIoEvent MemIoEvent;
 struct MemRegion {
@@ -120,7 +129,7 @@ typedef struct FlatRange {
     MemRegion *mr;
     uint64_t off;                      /* of `first` within mr                */
     uint8_t *host;                     /* RAM or readable ROM; else NULL      */
-    bool readonly, romd;
+    bool readonly, romd, coalesced;
     uint8_t dirty_clients;
 } FlatRange;
 typedef struct FlatMap {               /* immutable                           */
@@ -133,8 +142,11 @@ typedef struct MemSpace {
     FlatMap *map;                      /* atomic; read inside an epoch        */
     struct MemListener *listeners;
     struct MemSpace *next;             /* private                             */
+    struct MemEvents *events;          /* private                             */
 } MemSpace;
-extern MemSpace mem_system, mem_io;    /* "memory" and "I/O"                  */
+/* "memory" and "I/O". Their roots exist from the start: "system", 2^64 bytes, and
+ * "io", 64 KiB, which answers all ones where no device does. */
+extern MemSpace mem_system, mem_io;
 void mem_space_init(MemSpace *as, const char *name, MemRegion *root)
     MACHINE_CALL;
 void mem_space_fini(MemSpace *as) MACHINE_CALL;
@@ -147,9 +159,11 @@ static inline const FlatMap *mem_map(const MemSpace *as)
 const FlatRange *mem_find(const FlatMap *map, uint64_t addr);
 
 /* Accesses by CPUs and DMA: any length, crossing ranges. Takes and drops the
- * machine lock for locked regions when the caller does not hold it. Guest RAM is
- * written through the dirty hook. ANY_THREAD (not from an iothread into locked
- * MMIO: answers MEM_DENIED). */
+ * machine lock for locked regions when the caller does not hold it, so a caller
+ * that may meet them is not inside an epoch. Guest RAM is written through the
+ * dirty hook. Holes read 0 (MEM_DECODE_ERROR); writes to ROM are dropped. The
+ * result is the worst of the pieces. ANY_THREAD (not from an iothread into
+ * locked MMIO: answers MEM_DENIED). */
 MemResult mem_read(MemSpace *as, uint64_t addr, void *buf, uint64_t len,
                    MemAttrs attrs);
 MemResult mem_write(MemSpace *as, uint64_t addr, const void *buf, uint64_t len,
@@ -179,46 +193,17 @@ void *mem_map_ram(MemSpace *as, uint64_t addr, uint64_t *len, bool write);
 void mem_unmap_ram(MemSpace *as, void *host, uint64_t len, bool write,
                    uint64_t used);
 
-/* ---- RAM blocks ------------------------------------------------------------ */
-typedef enum RamFlags {
-    RAM_SHARED = 1 << 0, RAM_PREALLOC = 1 << 1, RAM_READONLY = 1 << 2,
-    RAM_MERGE = 1 << 3, RAM_DUMP = 1 << 4, RAM_PMEM = 1 << 5,
-    RAM_NORESERVE = 1 << 6, RAM_RESIZABLE = 1 << 7,
-} RamFlags;
-typedef enum MemDirty {
-    DIRTY_VGA = 1 << 0, DIRTY_CODE = 1 << 1, DIRTY_MIGRATION = 1 << 2,
-} MemDirty;
-struct RamBlock {
-    char *id;                          /* "pc.ram", "0000:00:02.0/vga.vram"   */
-    uint8_t *host;
-    uint64_t used, max;                /* bytes, multiples of page_size       */
-    uint64_t page_size;
-    uint64_t ram_addr;                 /* place in the flat list of blocks    */
-    int fd;                            /* -1: anonymous                       */
-    uint64_t fd_off;
-    uint32_t flags;
-    uint32_t pins;                     /* atomic                              */
-    uint8_t *dirty[3];                 /* one bit per 4 KiB, by MemDirty bit  */
-    RamBlock *next;
-};
-/* Anonymous or file-backed (fd >= 0, taken over) RAM. */
-RamBlock *ram_new(const char *id, uint64_t size, int fd, uint64_t fd_off,
-                  uint32_t flags, Error **errp) MACHINE_CALL;
-void ram_free(RamBlock *rb) MACHINE_CALL;          /* after readers have left */
-RamBlock *ram_find(const char *id) MACHINE_CALL;
-void ram_each(void (*fn)(RamBlock *rb, void *arg), void *arg) MACHINE_CALL;
-/* The block and offset of a host pointer; NULL: not guest RAM. */
-RamBlock *ram_of_host(const void *host, uint64_t *off);
-/* The one hook for host-side writes: marks dirty for all logging clients and
- * drops translated code. ANY_THREAD. */
-void ram_dirty(RamBlock *rb, uint64_t off, uint64_t len);
-extern void (*ram_code_hook)(RamBlock *rb, uint64_t off, uint64_t len);
-
-/* ---- dirty logs ------------------------------------------------------------- */
+/* ---- dirty logs -------------------------------------------------------- */
+/* Counts; all pages start dirty. */
 void mem_log(MemRegion *mr, MemDirty client, bool on) MACHINE_CALL;
+/* DIRTY_MIGRATION for all RAM there is and will be. */
+void mem_log_global(bool on) MACHINE_CALL;
 /* Pulls what accelerators hold, then reads and clears a snapshot of a region's
  * bits: bit i of out = page i of 4 KiB. Returns whether any was set. */
 bool mem_log_sync_clear(MemRegion *mr, MemDirty client, uint64_t off,
+                        uint64_t len, uint8_t *out) MACHINE_CALL;
+/* The same for a block, without a region. */
+bool ram_log_sync_clear(RamBlock *rb, MemDirty client, uint64_t off,
                         uint64_t len, uint8_t *out) MACHINE_CALL;
 
 /* ---- listeners ---------------------------------------------------------------- */
@@ -231,13 +216,15 @@ typedef struct MemListener {
     void (*log)(struct MemListener *l, const FlatRange *r) MACHINE_PTR;
                                        /* dirty_clients changed               */
     void (*log_sync)(struct MemListener *l, const FlatRange *r) MACHINE_PTR;
+    /* After bits of this part of a range were cleared: trap writes again. */
+    void (*log_clear)(struct MemListener *l, const FlatRange *part) MACHINE_PTR;
     void (*event_add)(struct MemListener *l, const MemIoEvent *e,
                       uint64_t addr) MACHINE_PTR;
     void (*event_del)(struct MemListener *l, const MemIoEvent *e,
                       uint64_t addr) MACHINE_PTR;
     void (*coalesced)(struct MemListener *l, uint64_t first, uint64_t last,
                       bool on) MACHINE_PTR;
-    void (*commit)(struct MemListener *l) MACHINE_PTR;
+    void (*commit)(struct MemListener *l) MACHINE_PTR; /* new map is out      */
     struct MemListener *next;          /* private                             */
 } MemListener;
 void mem_listen(MemSpace *as, MemListener *l) MACHINE_CALL;
@@ -258,8 +245,14 @@ void mem_event_del(MemRegion *mr, uint64_t off, unsigned size, bool match,
                    uint64_t value, int fd) MACHINE_CALL;
 
 /* ---- backends ------------------------------------------------------------------ */
-/* memory-backend-*: claims the block for a machine or a dimm. */
-RamBlock *mem_backend_ram(Obj *backend);
+/* memory-backend-*: the block; NULL: not a backend. */
+RamBlock *mem_backend_ram(Obj *backend) MACHINE_CALL;
+/* Takes it for one user ("can't use already busy memdev: id"), and lets go. */
+bool mem_backend_claim(Obj *backend, Error **errp) MACHINE_CALL;
+void mem_backend_release(Obj *backend) MACHINE_CALL;
+/* The region over the whole block, named as the backend. */
+MemRegion *mem_backend_region(Obj *backend) MACHINE_CALL;
+bool mem_is_backend(const Obj *o);
 extern const PropRef prop_ref_memdev;
 /* Flushes coalesced writes that an accelerator holds. */
 extern void (*mem_coalesced_flush)(void);

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+mem-y += mem/region.o
+mem-y += mem/flat.o
+mem-y += mem/space.o
+mem-y += mem/dispatch.o
+mem-y += mem/access.o
+mem-y += mem/ram.o
+mem-y += mem/prealloc.o
+mem-y += mem/dirty.o
+mem-y += mem/backend.o
+mem-y += mem/backend-props.o
+mem-y += mem/options.o
+mem-y += mem/mtree.o
