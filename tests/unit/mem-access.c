@@ -10,12 +10,6 @@
 #include "mem.h"
 #include "loop.h"
 
-/* The log's own are stronger, where it is linked. */
-unsigned log_mask __attribute__((weak));
-__attribute__((weak)) void guest_fault_emit(GuestFault *site, const char *who,
-                                            const char *fmt, ...)
-{
-}
 #define CHECK_RES(a, b) CHECK_EQ((int)(a), (int)(b))
 
 /* ---- a device that writes down what it is asked -------------------------- */
