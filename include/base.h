@@ -70,10 +70,10 @@ void machine_assert_locked(void) TSA(assert_capability(machine_domain));
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 
-#define KiB 1024ull
-#define MiB (1024ull * KiB)
-#define GiB (1024ull * MiB)
-#define TiB (1024ull * GiB)
+#define KiB UINT64_C(1024)
+#define MiB (UINT64_C(1024) * KiB)
+#define GiB (UINT64_C(1024) * MiB)
+#define TiB (UINT64_C(1024) * GiB)
 
 /* Unaligned little/big-endian access for guest structures. */
 static inline uint16_t ld_le16(const void *p)

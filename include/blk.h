@@ -82,6 +82,8 @@ BlkNode *blk_open_json(const Json *opts, bool text, Error **errp) MACHINE_CALL;
 /* File name or json:{…} with options (format probed when "driver" is absent). */
 BlkNode *blk_open(const char *filename, const Json *opts, unsigned flags,
                   Error **errp) MACHINE_CALL;
+/* -blockdev, blockdev-add: the node stays until blockdev-del. */
+bool blk_blockdev_add(const Json *opts, bool text, Error **errp) MACHINE_CALL;
 void blk_node_ref(BlkNode *n) MACHINE_CALL;
 void blk_node_unref(BlkNode *n) MACHINE_CALL;
 BlkNode *blk_node_find(const char *node_name) MACHINE_CALL;

@@ -90,6 +90,7 @@ CharPort *chr_add(const Json *opts, bool text, Error **errp) MACHINE_CALL;
 /* -serial X, -monitor X, …: short form or "chardev:ID". label names it. */
 CharPort *chr_new_short(const char *label, const char *text, bool with_mux,
                         Error **errp) MACHINE_CALL;
+void chr_help(void);                   /* -chardev help, on stdout            */
 bool chr_remove(const char *label, Error **errp) MACHINE_CALL;
 bool chr_change(const char *label, const Json *opts, Error **errp)
     MACHINE_CALL;

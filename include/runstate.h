@@ -41,6 +41,8 @@ void request_debug(void);
 void wakeup_enable(int reason, bool on);
 bool wakeup_supported(void);
 void wakeup_support_set(bool on);
+/* Resets the board at once, vCPUs paused; sends RESET for a cold one. */
+void system_reset_now(int kind, ShutdownWhy why) MACHINE_CALL;
 /* The guest said it panicked (pvpanic, fw). bits: 1 panicked, 2 crash loaded. */
 void guest_panicked(unsigned bits, const char *info) ANY_THREAD;
 
@@ -53,6 +55,8 @@ typedef struct Actions {
                                           none inject-nmi                     */
 } Actions;
 extern Actions actions;
+/* what: reboot, shutdown, panic, watchdog. */
+bool action_set(const char *what, const char *value, Error **errp) MACHINE_CALL;
 
 typedef struct RunNotify {
     void (*fn)(struct RunNotify *n, bool running, RunStateNr s);

@@ -131,8 +131,18 @@ void apic_tpr_set(X86Cpu *c, uint8_t v);
 bool apic_msr_read(X86Cpu *c, uint32_t msr, uint64_t *v);
 bool apic_msr_write(X86Cpu *c, uint32_t msr, uint64_t v);
 void apic_tsc_deadline_set(X86Cpu *c, uint64_t tsc);
+uint64_t apic_tsc_deadline_get(X86Cpu *c);         /* 0: none or passed       */
+/* Starts a vCPU that waits for a start-up IPI at vector << 12. */
 void apic_sipi(X86Cpu *c, uint8_t vector);
+/* INIT: registers and APIC; afterwards all but the boot processor wait. */
 void apic_init_reset(X86Cpu *c);
+/* Carries out INIT and SIPI that CPU_INT_INIT and CPU_INT_SIPI announce, and
+ * clears the bits. In the vCPU's thread, with c->regs in sync; true: registers
+ * have changed. */
+bool apic_attend(X86Cpu *c);
+/* The register page in the layout of a memory-mapped APIC: register r at
+ * page[r / 4]. */
+void apic_page(X86Cpu *c, uint32_t page[256]);
 uint64_t x86_tsc(const X86Cpu *c) ANY_THREAD;      /* guest TSC now           */
 uint64_t x86_tsc_hz(void) ANY_THREAD;
 

@@ -205,7 +205,7 @@ static void call_command(QmpCall *q)
                      &err)) {
         reply_value(q, ret);
         if (q->reply->n > MON_REPLY_MAX) {
-            error_set(&err, "The reply to %s has more than %llu MiB",
+            error_set(&err, "The reply to %s has more than %" PRIu64 " MiB",
                       q->cmd->name, MON_REPLY_MAX / MiB);
         }
     }

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+hw-y += hw/char/serial.o
+hw-y += hw/char/serial-isa.o

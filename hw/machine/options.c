@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * options.c - command-line options into `settings`. Handlers only record; what
+ * they recorded is carried out by startup.c in the order that things depend on
+ * each other, whatever the order on the command line.
+ *
+ * Thread class: machine lock (before any other thread exists).
+ */
+#include <glib.h>
+#include <unistd.h>
+#include "config.h"
+#include "machine.h"
+#include "machine-opts.h"
+#include "monitor.h"
+#include "settings.h"
+#include "schema/schema.h"
+
+Settings settings;
+
+static const char *now_where = "";     /* the option being handled            */
+static const char *now_kind;
+
+void given_add(GivenList *l, const char *kind, const char *arg)
+{
+    if (!(l->n & (l->n - 1))) {
+        l->v = g_renew(Given, l->v, l->n ? l->n * 2 : 1);
+    }
+    l->v[l->n++] = (Given){
+        .where = g_strdup(now_where), .arg = g_strdup(arg), .kind = kind,
+    };
+}
+
+#define OPT_LIST(name, list) \
+    bool cli_##name(const char *arg, Error **errp) \
+    { \
+        given_add(&settings.list, now_kind, arg); \
+        return true; \
+    }
+#define OPT_LIST_REPLACES(name, list, flag) \
+    bool cli_##name(const char *arg, Error **errp) \
+    { \
+        given_add(&settings.list, now_kind, arg); \
+        settings.flag = true; \
+        return true; \
+    }
+#define OPT_TEXT(name, field) \
+    bool cli_##name(const char *arg, Error **errp) \
+    { \
+        g_free(settings.field); \
+        settings.field = g_strdup(arg); \
+        return true; \
+    }
+#define OPT_FLAG(name, field) \
+    bool cli_##name(const char *arg, Error **errp) \
+    { \
+        settings.field = true; \
+        return true; \
+    }
+
+OPT_LIST(machine, machine)
+OPT_LIST(M, machine)
+OPT_LIST(accel, accel)
+OPT_LIST(cpu, cpu)
+OPT_LIST(smp, smp)
+OPT_LIST(m, m)
+OPT_LIST(object, object)
+OPT_LIST(chardev, chardev)
+OPT_LIST(blockdev, blockdev)
+OPT_LIST(device, device)
+OPT_LIST(netdev, netdev)
+OPT_LIST(global, global)
+OPT_LIST(set, set)
+OPT_LIST(numa, numa)
+OPT_LIST(add_fd, add_fd)
+OPT_LIST(trace, trace)
+OPT_LIST(fw_cfg, fw_cfg)
+OPT_LIST(acpitable, acpitable)
+OPT_LIST(smbios, smbios)
+OPT_LIST(option_rom, option_rom)
+OPT_LIST(boot, boot)
+OPT_LIST(rtc, rtc)
+OPT_LIST(icount, icount)
+OPT_LIST(vnc, vnc)
+OPT_LIST(incoming, incoming)
+OPT_LIST(loadvm, loadvm)
+OPT_LIST(sandbox, sandbox)
+OPT_LIST(gdb, gdb)
+OPT_LIST(L, l_dirs)
+OPT_LIST(audiodev, audiodev)
+OPT_LIST(usbdevice, usbdevice)
+OPT_LIST(watchdog, watchdog)
+OPT_LIST(echr, echr)
+OPT_LIST(writeconfig, writeconfig)
+OPT_LIST(drive, drive)
+OPT_LIST(hda, drive)
+OPT_LIST(hdb, drive)
+OPT_LIST(hdc, drive)
+OPT_LIST(hdd, drive)
+OPT_LIST(mtdblock, drive)
+OPT_LIST(sd, drive)
+OPT_LIST(pflash, drive)
+OPT_LIST_REPLACES(fda, drive, no_default_floppy)
+OPT_LIST(fdb, drive)
+OPT_LIST_REPLACES(cdrom, drive, no_default_cdrom)
+OPT_LIST_REPLACES(serial, serial, no_default_serial)
+OPT_LIST_REPLACES(parallel, parallel, no_default_parallel)
+OPT_LIST_REPLACES(monitor, mon, no_default_monitor)
+OPT_LIST_REPLACES(mon, mon, no_default_monitor)
+OPT_LIST_REPLACES(qmp, mon, no_default_monitor)
+OPT_LIST_REPLACES(qmp_pretty, mon, no_default_monitor)
+OPT_LIST(debugcon, debugcon)
+OPT_LIST(qtest, qtest)
+OPT_LIST(display, display)
+OPT_LIST_REPLACES(vga, vga, no_default_vga)
+OPT_LIST_REPLACES(nic, netdev, no_default_net)
+OPT_LIST_REPLACES(net, netdev, no_default_net)
+
+OPT_TEXT(bios, bios)
+OPT_TEXT(kernel, kernel)
+OPT_TEXT(initrd, initrd)
+OPT_TEXT(append, append)
+OPT_TEXT(dtb, dtb)
+OPT_TEXT(mem_path, mem_path)
+OPT_TEXT(pidfile, pidfile)
+OPT_TEXT(chroot, chroot)
+OPT_TEXT(runas, runas)
+OPT_TEXT(d, log_items)
+OPT_TEXT(D, log_file)
+OPT_TEXT(qtest_log, qtest_log)
+OPT_TEXT(k, keyboard)
+
+OPT_FLAG(mem_prealloc, mem_prealloc)
+OPT_FLAG(daemonize, daemonize)
+OPT_FLAG(nodefaults, nodefaults)
+OPT_FLAG(no_user_config, no_user_config)
+OPT_FLAG(nographic, nographic)
+OPT_FLAG(S, stopped)
+OPT_FLAG(preconfig, preconfig)
+OPT_FLAG(only_migratable, only_migratable)
+OPT_FLAG(no_acpi, no_acpi)
+OPT_FLAG(no_hpet, no_hpet)
+OPT_FLAG(enable_kvm, enable_kvm)
+OPT_FLAG(usb, usb)
+OPT_FLAG(snapshot, snapshot)
+OPT_FLAG(no_fd_bootchk, no_fd_bootchk)
+OPT_FLAG(full_screen, full_screen)
+OPT_FLAG(win2k_hack, win2k_hack)
+
+bool cli_s(const char *arg, Error **errp)
+{
+    given_add(&settings.gdb, now_kind, "tcp::1234");
+    return true;
+}
+
+bool cli_no_reboot(const char *arg, Error **errp)
+{
+    actions.reboot = 1;
+    return true;
+}
+
+bool cli_no_shutdown(const char *arg, Error **errp)
+{
+    actions.shutdown = 1;
+    return true;
+}
+
+/* -action and set-action share the names. */
+bool action_set(const char *what, const char *value, Error **errp)
+{
+    static const struct {
+        const char *what;
+        int *field;
+        const char *const names[8];
+    } rows[] = {
+        { "reboot", &actions.reboot, { "reset", "shutdown" } },
+        { "shutdown", &actions.shutdown, { "poweroff", "pause" } },
+        { "panic", &actions.panic,
+          { "pause", "shutdown", "exit-failure", "none" } },
+        { "watchdog", &actions.watchdog,
+          { "reset", "shutdown", "poweroff", "pause", "debug", "none",
+            "inject-nmi" } },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (strcmp(rows[i].what, what)) {
+            continue;
+        }
+        for (int k = 0; k < 8 && rows[i].names[k]; k++) {
+            if (!strcmp(rows[i].names[k], value)) {
+                *rows[i].field = k;
+                return true;
+            }
+        }
+        return error_set(errp, "Invalid parameter '%s'", value);
+    }
+    return error_set(errp, "Invalid parameter '%s'", what);
+}
+
+bool cli_action(const char *arg, Error **errp)
+{
+    Opts o;
+    bool ok;
+
+    if (!opts_parse(&o, arg, NULL, OPT_FLAT, errp)) {
+        return false;
+    }
+    ok = true;
+    for (size_t i = 0; ok && i < json_count(o.obj); i++) {
+        ok = action_set(json_key_at(o.obj, i),
+                        json_str_of(json_value_at(o.obj, i)), errp);
+    }
+    opts_free(&o);
+    return ok;
+}
+
+bool cli_watchdog_action(const char *arg, Error **errp)
+{
+    if (!action_set("watchdog", arg, NULL)) {
+        return error_set(errp, "Unknown -watchdog-action parameter");
+    }
+    return true;
+}
+
+bool cli_uuid(const char *arg, Error **errp)
+{
+    if (!opt_uuid(arg, guest_uuid, NULL)) {
+        return error_set(errp, "failed to parse UUID string: wrong format");
+    }
+    guest_uuid_set = true;
+    return true;
+}
+
+bool cli_name(const char *arg, Error **errp)
+{
+    Opts o;
+    const char *s;
+    bool names = false, ok = true;
+
+    if (!opts_parse(&o, arg, "guest", OPT_FLAT | OPT_BARE, errp)) {
+        return false;
+    }
+    for (size_t i = 0; ok && i < json_count(o.obj); i++) {
+        const char *k = json_key_at(o.obj, i);
+
+        s = json_str_of(json_value_at(o.obj, i));
+        if (!strcmp(k, "guest")) {
+            g_free(guest_name);
+            guest_name = g_strdup(s);
+        } else if (!strcmp(k, "process")) {
+            g_free(guest_process_name);
+            guest_process_name = g_strdup(s);
+        } else if (!strcmp(k, "debug-threads")) {
+            ok = opt_bool(k, s, &names, errp);
+            if (ok) {
+                thread_names(names);
+            }
+        } else {
+            ok = error_set(errp, "Invalid parameter '%s'", k);
+        }
+    }
+    opts_free(&o);
+    return ok;
+}
+
+bool cli_msg(const char *arg, Error **errp)
+{
+    Opts o;
+    bool ok = true, with_name = false;
+
+    if (!opts_parse(&o, arg, NULL, OPT_FLAT | OPT_BARE, errp)) {
+        return false;
+    }
+    for (size_t i = 0; ok && i < json_count(o.obj); i++) {
+        const char *k = json_key_at(o.obj, i);
+        const char *s = json_str_of(json_value_at(o.obj, i));
+
+        if (!strcmp(k, "timestamp")) {
+            ok = opt_bool(k, s, &report_timestamps, errp);
+        } else if (!strcmp(k, "guest-name")) {
+            ok = opt_bool(k, s, &with_name, errp);
+            report_guest_name = with_name ? (guest_name ? guest_name : "")
+                                          : NULL;
+        } else {
+            ok = error_set(errp, "Invalid parameter '%s'", k);
+        }
+    }
+    opts_free(&o);
+    return ok;
+}
+
+bool cli_overcommit(const char *arg, Error **errp)
+{
+    Opts o;
+    bool ok = true;
+
+    if (!opts_parse(&o, arg, NULL, OPT_FLAT | OPT_BARE, errp)) {
+        return false;
+    }
+    for (size_t i = 0; ok && i < json_count(o.obj); i++) {
+        const char *k = json_key_at(o.obj, i);
+        const char *s = json_str_of(json_value_at(o.obj, i));
+
+        if (!strcmp(k, "mem-lock")) {
+            ok = opt_bool(k, s, &settings.mem_lock, errp);
+        } else if (!strcmp(k, "cpu-pm")) {
+            ok = opt_bool(k, s, &settings.cpu_pm, errp);
+        } else {
+            ok = error_set(errp, "Invalid parameter '%s'", k);
+        }
+    }
+    opts_free(&o);
+    return ok;
+}
+
+bool cli_readconfig(const char *arg, Error **errp)
+{
+    return settings_read_config(arg, errp);
+}
+
+static void version_line(void)
+{
+    if (g_str_has_prefix(report_name(), "tern")) {
+        printf("tern version %s (speaks QEMU 7.2.22's interfaces)\n",
+               TERN_VERSION);
+    } else {
+        printf("QEMU emulator version 7.2.22 (Tern %s)\n", TERN_VERSION);
+    }
+}
+
+bool cli_version(const char *arg, Error **errp)
+{
+    version_line();
+    fflush(stdout);
+    _exit(0);
+}
+
+bool cli_help(const char *arg, Error **errp)
+{
+    version_line();
+    printf("usage: %s [options] [disk_image]\n\n"
+           "'disk_image' is a raw hard disk image for IDE hard disk 0\n\n",
+           report_name());
+    for (const OptionRow *r = option_rows; r->name; r++) {
+        if (r->help && *r->help) {
+            printf("-%s%s%s\n                %s\n", r->name,
+                   r->params && *r->params ? " " : "",
+                   r->params ? r->params : "", r->help);
+        }
+    }
+    printf("\nDuring emulation, the following keys are useful:\n"
+           "ctrl-alt-n      switch to virtual console 'n'\n\n"
+           "When using -nographic, press 'ctrl-a h' to get some help.\n");
+    fflush(stdout);
+    _exit(0);
+}
+
+/* ---- argv ---------------------------------------------------------------------- */
+
+static const char *option_nearest(const char *name)
+{
+    const char *names[512];
+    size_t n = 0;
+
+    for (const OptionRow *r = option_rows; r->name && n < 512; r++) {
+        names[n++] = r->name;
+    }
+    return opt_nearest(name, names, n);
+}
+
+int settings_parse(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *word = argv[i], *arg = NULL;
+        const OptionRow *row;
+        char *where;
+        Error *err = NULL;
+        bool ok;
+
+        if (word[0] != '-' || !word[1]) {
+            now_where = word;
+            given_add(&settings.drive, "hda", word);
+            continue;
+        }
+        word += word[1] == '-' ? 2 : 1;
+        row = option_find(word);
+        if (!row) {
+            const char *near = option_nearest(word);
+
+            report_where(argv[i]);
+            error_set(&err, "invalid option");
+            if (near) {
+                error_hint(&err, "Did you mean '-%s'? -help lists all "
+                           "options.", near);
+            }
+            error_report(err);
+            return 2;
+        }
+        if (row->has_arg) {
+            if (i + 1 >= argc) {
+                report_where(argv[i]);
+                error_reportf("requires an argument");
+                return 2;
+            }
+            arg = argv[++i];
+        }
+        where = arg ? g_strdup_printf("-%s %s", row->name, arg)
+                    : g_strdup_printf("-%s", row->name);
+        now_where = where;
+        now_kind = row->name;
+        report_where(where);
+        ok = row->handle ? row->handle(arg, &err)
+                         : error_set(&err, "this build has no part that "
+                                     "handles this option");
+        report_where(NULL);
+        if (!ok) {
+            report_where(where);
+            error_report(err);
+            return 2;
+        }
+        now_where = "";
+        g_free(where);
+    }
+    return 0;
+}

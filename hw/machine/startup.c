@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * startup.c - carries out the settings in the order that things depend on each
+ * other: log, daemon, early objects, character devices, machine, accelerator,
+ * memory, block, monitors, board, devices, tables, privileges.
+ *
+ * Thread class: machine lock.
+ *
+ * Invariants:
+ * 1. A failure anywhere reports one line and leaves no socket, pid file or
+ *    child behind: shutdown_all() undoes whatever has been done.
+ */
+#include <fcntl.h>
+#include <glib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "accel.h"
+#include "blk.h"
+#include "chr.h"
+#include "cpu.h"
+#include "machine.h"
+#include "machine-opts.h"
+#include "monitor.h"
+#include "settings.h"
+#include "startup.h"
+#include "trace.h"
+
+/* ---- lists --------------------------------------------------------------------------- */
+
+bool given_each(const GivenList *l, bool (*fn)(const char *arg,
+                const char *kind, Error **errp), Error **errp)
+{
+    for (unsigned i = 0; i < l->n; i++) {
+        const char *before = report_where(l->v[i].where);
+
+        if (!fn(l->v[i].arg, l->v[i].kind, errp)) {
+            /* The place stays set: the report that follows names it. */
+            return false;
+        }
+        report_where(before);
+    }
+    return true;
+}
+
+static const char *given_last(const GivenList *l)
+{
+    return l->n ? l->v[l->n - 1].arg : NULL;
+}
+
+static void print_line(void *arg, const char *line)
+{
+    fprintf(arg, "%s\n", line);
+}
+
+/* ---- objects, chardevs, devices ---------------------------------------------------------- */
+
+static bool add_object(const char *arg, bool early, Error **errp)
+{
+    Opts o;
+    const UserType *t;
+    const char *type, *id;
+    char *tname = NULL, *oid = NULL;
+    bool ok = false;
+
+    if (!opts_parse(&o, arg, "qom-type", 0, errp)) {
+        return false;
+    }
+    if (o.help) {
+        object_help(o.obj);
+        fflush(stdout);
+        _exit(0);
+    }
+    type = json_get_str(o.obj, "qom-type");
+    id = json_get_str(o.obj, "id");
+    t = type ? user_type_find(type) : NULL;
+    if (t && t->early != early) {
+        ok = true;
+    } else if (!type) {
+        ok = error_set(errp, "Parameter 'qom-type' is missing");
+    } else if (!id && !early) {
+        ok = error_set(errp, "Parameter 'id' is missing");
+    } else if (!t && early) {
+        ok = true;                     /* reported by the late pass           */
+    } else if (!id) {
+        ok = error_set(errp, "Parameter 'id' is missing");
+    } else {
+        tname = g_strdup(type);
+        oid = g_strdup(id);
+        json_free(json_take(o.obj, "qom-type"));
+        json_free(json_take(o.obj, "id"));
+        ok = user_obj_add(tname, oid, o.obj, o.text, errp) != NULL;
+    }
+    g_free(tname);
+    g_free(oid);
+    opts_free(&o);
+    return ok;
+}
+
+static bool do_object_early(const char *arg, const char *kind, Error **errp)
+{
+    return add_object(arg, true, errp);
+}
+
+static bool do_object_late(const char *arg, const char *kind, Error **errp)
+{
+    return add_object(arg, false, errp);
+}
+
+static bool do_chardev(const char *arg, const char *kind, Error **errp)
+{
+    Opts o;
+    bool ok;
+
+    if (!opts_parse(&o, arg, "backend", OPT_FLAT | OPT_BARE, errp)) {
+        return false;
+    }
+    if (o.help) {
+        chr_help();
+        fflush(stdout);
+        _exit(0);
+    }
+    ok = chr_add(o.obj, o.text, errp) != NULL;
+    opts_free(&o);
+    return ok;
+}
+
+static bool do_device(const char *arg, const char *kind, Error **errp)
+{
+    Opts o;
+    bool ok;
+
+    if (!opts_parse(&o, arg, "driver", OPT_FLAT | OPT_BARE, errp)) {
+        return false;
+    }
+    if (o.help) {
+        ok = device_help(o.obj, print_line, stdout, errp);
+        if (ok) {
+            fflush(stdout);
+            _exit(0);
+        }
+        opts_free(&o);
+        return false;
+    }
+    ok = device_add(o.obj, o.text, errp) != NULL;
+    opts_free(&o);
+    return ok;
+}
+
+static bool do_global(const char *arg, const char *kind, Error **errp)
+{
+    Opts o;
+    const char *driver, *prop, *value;
+    char *d = NULL, *p = NULL;
+    bool ok;
+
+    /* "driver.property=value" or driver=,property=,value=. */
+    if (sscanf(arg, "%m[^.=].%m[^=]", &d, &p) == 2 && strchr(arg, '=') &&
+        strchr(arg, '.') < strchr(arg, '=')) {
+        device_global_add(d, p, strchr(arg, '=') + 1);
+        free(d);
+        free(p);
+        return true;
+    }
+    free(d);
+    free(p);
+    if (!opts_parse(&o, arg, NULL, OPT_FLAT, errp)) {
+        return false;
+    }
+    driver = json_get_str(o.obj, "driver");
+    prop = json_get_str(o.obj, "property");
+    value = json_get_str(o.obj, "value");
+    ok = driver && prop && value;
+    if (ok) {
+        device_global_add(driver, prop, value);
+    } else {
+        error_set(errp, "Parameter '%s' is missing",
+                  !driver ? "driver" : !prop ? "property" : "value");
+    }
+    opts_free(&o);
+    return ok;
+}
+
+static bool do_drive(const char *arg, const char *kind, Error **errp)
+{
+    static const struct {
+        const char *kind;
+        DriveIf type;
+        const char *extra;
+    } rows[] = {
+        { "hda", IF_IDE, "index=0,media=disk" },
+        { "hdb", IF_IDE, "index=1,media=disk" },
+        { "hdc", IF_IDE, "index=2,media=disk" },
+        { "hdd", IF_IDE, "index=3,media=disk" },
+        { "cdrom", IF_IDE, "index=2,media=cdrom" },
+        { "fda", IF_FLOPPY, "index=0" },
+        { "fdb", IF_FLOPPY, "index=1" },
+        { "pflash", IF_PFLASH, NULL },
+        { "mtdblock", IF_MTD, NULL },
+        { "sd", IF_SD, NULL },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (!strcmp(rows[i].kind, kind)) {
+            char *esc = opt_escape(arg);
+            char *text = g_strdup_printf("file=%s", esc);
+            bool ok = drive_add(text, rows[i].type, rows[i].extra, errp);
+
+            g_free(esc);
+            g_free(text);
+            return ok;
+        }
+    }
+    return drive_add(arg, IF_DEFAULT, NULL, errp) != NULL;
+}
+
+static bool do_blockdev(const char *arg, const char *kind, Error **errp)
+{
+    Opts o;
+    bool ok;
+
+    if (!opts_parse(&o, arg, "driver", 0, errp)) {
+        return false;
+    }
+    ok = blk_blockdev_add(o.obj, o.text, errp);
+    opts_free(&o);
+    return ok;
+}
+
+static bool do_mon(const char *arg, const char *kind, Error **errp)
+{
+    return mon_option(kind, arg, errp);
+}
+
+/* ---- log, daemon, pid file ------------------------------------------------------------------ */
+
+static int daemon_pipe = -1;
+static char *pidfile_made;
+
+static bool do_trace(const char *arg, const char *kind, Error **errp)
+{
+    return trace_option(arg, errp);
+}
+
+static bool start_log(Error **errp)
+{
+    return (!settings.log_file || log_set_file(settings.log_file, errp)) &&
+           (!settings.log_items || log_set_mask(settings.log_items, errp)) &&
+           given_each(&settings.trace, do_trace, errp);
+}
+
+/* The parent stays until the child says that the machine stands, so that its
+ * exit status tells a script whether it does. */
+static bool daemon_start(Error **errp)
+{
+    int fds[2];
+    pid_t pid;
+    uint8_t status = 1;
+
+    if (pipe2(fds, O_CLOEXEC) < 0) {
+        return error_set_errno(errp, errno, "cannot make a pipe");
+    }
+    pid = fork();
+    if (pid < 0) {
+        return error_set_errno(errp, errno, "cannot fork");
+    }
+    if (pid > 0) {
+        ssize_t n;
+
+        close(fds[1]);
+        do {
+            n = read(fds[0], &status, 1);
+        } while (n < 0 && errno == EINTR);
+        _exit(n == 1 && status == 0 ? 0 : 1);
+    }
+    close(fds[0]);
+    daemon_pipe = fds[1];
+    setsid();
+    pid = fork();
+    if (pid > 0) {
+        _exit(0);
+    }
+    if (pid < 0) {
+        return error_set_errno(errp, errno, "cannot fork");
+    }
+    umask(027);
+    return true;
+}
+
+static void daemon_done(void)
+{
+    uint8_t status = 0;
+    int fd;
+
+    if (daemon_pipe < 0) {
+        return;
+    }
+    if (chdir("/")) {
+        warn_report("cannot change to /: %s", strerror(errno));
+    }
+    fd = open("/dev/null", O_RDWR);
+    if (fd >= 0) {
+        dup2(fd, 0);
+        dup2(fd, 1);
+        if (!settings.log_file) {
+            dup2(fd, 2);
+        }
+        if (fd > 2) {
+            close(fd);
+        }
+    }
+    while (write(daemon_pipe, &status, 1) < 0 && errno == EINTR) {
+    }
+    close(daemon_pipe);
+    daemon_pipe = -1;
+}
+
+/* Locked so that two machines never share one; rewritten when stale. */
+static bool pidfile_make(const char *path, Error **errp)
+{
+    char text[24];
+    int fd, n;
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+    fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return error_set(errp, "cannot create PID file: Cannot open pid file: "
+                         "%s", strerror(errno));
+    }
+    if (fcntl(fd, F_SETLK, &lock) < 0) {
+        close(fd);
+        return error_set(errp, "cannot create PID file: Cannot lock pid file: "
+                         "%s", strerror(errno));
+    }
+    n = snprintf(text, sizeof(text), "%d\n", getpid());
+    if (ftruncate(fd, 0) < 0 || write(fd, text, n) != n) {
+        close(fd);
+        unlink(path);
+        return error_set(errp, "cannot create PID file: Failed to write pid "
+                         "file: %s", strerror(errno));
+    }
+    pidfile_made = realpath(path, NULL);
+    return true;
+}
+
+/* ---- machine ----------------------------------------------------------------------------------- */
+
+static bool machine_choose(Json **opts, Error **errp)
+{
+    const MachineType *t;
+    Json *all = json_obj();
+    const char *name;
+    bool ok = true;
+
+    for (unsigned i = 0; ok && i < settings.machine.n; i++) {
+        Opts o;
+
+        report_where(settings.machine.v[i].where);
+        ok = opts_parse(&o, settings.machine.v[i].arg, "type", 0, errp);
+        if (!ok) {
+            break;
+        }
+        name = json_get_str(o.obj, "type");
+        if (o.help || (name && !strcmp(name, "help"))) {
+            if (name && machine_type_find(name)) {
+                machine_props_help(machine_type_find(name));
+            } else {
+                machine_help();
+            }
+            fflush(stdout);
+            _exit(0);
+        }
+        while (json_count(o.obj)) {
+            char *k = g_strdup(json_key_at(o.obj, 0));
+
+            json_merge(all, k, json_take(o.obj, k));
+            g_free(k);
+        }
+        opts_free(&o);
+        report_where(NULL);
+    }
+    if (!ok) {
+        json_free(all);
+        return false;
+    }
+    name = json_get_str(all, "type");
+    t = name ? machine_type_find(name) : machine_type_default();
+    if (!t) {
+        error_set(errp, "unsupported machine type");
+        error_hint(errp, "Use -machine help to list supported machines");
+        json_free(all);
+        return false;
+    }
+    json_free(json_take(all, "type"));
+    machine = machine_new(t);
+    obj_put(obj_root(), "machine", &machine->obj);
+    *opts = all;
+    return true;
+}
+
+static bool machine_configure(Json *opts, Error **errp)
+{
+    Machine *m = machine;
+    bool ok = true;
+
+    if (settings.no_acpi) {
+        ok = obj_set_text(&m->obj, "acpi", "off", errp);
+    }
+    if (ok && settings.no_hpet) {
+        ok = obj_set_text(&m->obj, "hpet", "off", errp);
+    }
+    if (ok && settings.no_fd_bootchk) {
+        ok = obj_set_text(&m->obj, "fd-bootchk", "off", errp);
+    }
+    if (settings.kernel) {
+        m->kernel = g_strdup(settings.kernel);
+    }
+    if (settings.initrd) {
+        m->initrd = g_strdup(settings.initrd);
+    }
+    if (settings.append) {
+        m->append = g_strdup(settings.append);
+    }
+    if (settings.bios) {
+        m->firmware = g_strdup(settings.bios);
+    }
+    if (settings.nographic) {
+        m->graphics = false;
+    }
+    for (unsigned i = 0; ok && i < settings.boot.n; i++) {
+        report_where(settings.boot.v[i].where);
+        ok = machine_boot_set(m, settings.boot.v[i].arg, errp);
+        report_where(ok ? NULL : settings.boot.v[i].where);
+    }
+    if (ok && settings.smp.n) {
+        report_where(settings.smp.v[settings.smp.n - 1].where);
+        ok = machine_smp_set(m, given_last(&settings.smp), errp);
+        if (ok) {
+            report_where(NULL);
+        }
+    }
+    for (unsigned i = 0; ok && i < settings.m.n; i++) {
+        report_where(settings.m.v[i].where);
+        ok = machine_memory_set(m, settings.m.v[i].arg, errp);
+        if (ok) {
+            report_where(NULL);
+        }
+    }
+    if (ok && settings.cpu.n) {
+        g_free(m->cpu_model);
+        m->cpu_model = g_strdup(given_last(&settings.cpu));
+    }
+    m->mem_path = g_strdup(settings.mem_path);
+    m->mem_prealloc = settings.mem_prealloc;
+    return ok && machine_apply(m, opts, errp);
+}
+
+/* ---- the whole of it ----------------------------------------------------------------------------- */
+
+static void on_signal(void *arg, int signo, pid_t from)
+{
+    request_shutdown(WHY_HOST_SIGNAL);
+}
+
+static bool start_boards(Json *mopts, Error **errp)
+{
+    if (!machine_configure(mopts, errp)) {
+        return false;
+    }
+    obj_dir("machine/peripheral");
+    obj_dir("machine/peripheral-anon");
+    obj_dir("machine/unattached");
+    if (!accel_start(machine, errp) ||
+        !given_each(&settings.object, do_object_late, errp)) {
+        return false;
+    }
+    if (!machine_memory_make(machine, errp)) {
+        return false;
+    }
+    return given_each(&settings.blockdev, do_blockdev, errp) &&
+           given_each(&settings.drive, do_drive, errp) &&
+           default_drives(errp) &&
+           start_serials(errp) && given_each(&settings.mon, do_mon, errp) &&
+           start_qtest(errp) && start_net(errp) &&
+           machine->type->build(machine, errp) &&
+           given_each(&settings.device, do_device, errp) &&
+           (!machine->type->ready || machine->type->ready(machine, errp));
+}
+
+bool startup(Error **errp)
+{
+    Json *mopts = NULL;
+    bool ok;
+
+    if (!start_log(errp) ||
+        (settings.daemonize && !daemon_start(errp)) ||
+        (settings.pidfile && !pidfile_make(settings.pidfile, errp)) ||
+        !machine_choose(&mopts, errp)) {
+        return false;
+    }
+    if (settings.nodefaults || machine->type->no_cpus) {
+        settings.no_default_serial = settings.no_default_parallel =
+            settings.no_default_monitor = settings.no_default_net =
+            settings.no_default_floppy = settings.no_default_cdrom =
+            settings.no_default_vga = true;
+    }
+    ok = given_each(&settings.global, do_global, errp) &&
+         given_each(&settings.object, do_object_early, errp) &&
+         default_chardevs(errp) &&
+         given_each(&settings.chardev, do_chardev, errp) &&
+         start_boards(mopts, errp);
+    json_free(mopts);
+    if (!ok) {
+        return false;
+    }
+    machine->ready = true;
+    devices_reset(RESET_COLD);
+    loop_signal(SIGTERM, on_signal, NULL);
+    loop_signal(SIGINT, on_signal, NULL);
+    loop_signal(SIGHUP, on_signal, NULL);
+    if (!start_confined(errp)) {
+        return false;
+    }
+    daemon_done();
+    return settings.stopped || vm_start(errp);
+}
+
+void shutdown_all(void)
+{
+    if (machine && run_state_is_running()) {
+        vm_stop(RS_SHUTDOWN);
+    }
+    notify_call(&exit_notify, NULL);
+    mon_fini();
+    blk_drain_all();
+    blk_flush_all();
+    chr_close_all();
+    if (pidfile_made) {
+        unlink(pidfile_made);
+        free(pidfile_made);
+        pidfile_made = NULL;
+    }
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* startup.h - steps of start-up, private to this folder. MACHINE_CALL. */
+#ifndef TERN_HW_MACHINE_STARTUP_H
+#define TERN_HW_MACHINE_STARTUP_H
+
+#include "machine-opts.h"
+#include "settings.h"
+
+bool given_each(const GivenList *l, bool (*fn)(const char *arg,
+                const char *kind, Error **errp), Error **errp) MACHINE_CALL;
+/* Serial, parallel, monitor that the user did not replace, as chardevs named in
+ * the lists of `settings`. */
+bool default_chardevs(Error **errp) MACHINE_CALL;
+bool default_drives(Error **errp) MACHINE_CALL;
+bool start_serials(Error **errp) MACHINE_CALL;
+bool start_qtest(Error **errp) MACHINE_CALL;
+bool start_net(Error **errp) MACHINE_CALL;
+/* -machine members gathered: later wins, objects merge. */
+void json_merge(Json *into, const char *key, Json *v);
+void machine_props_help(const MachineType *t);
+bool machine_memory_make(Machine *m, Error **errp) MACHINE_CALL;
+/* Commas doubled, as a value inside option text. Caller g_frees. */
+char *opt_escape(const char *s);
+void object_help(const Json *opts) MACHINE_CALL;
+bool mon_option(const char *kind, const char *arg, Error **errp) MACHINE_CALL;
+/* Sandbox, chroot, user; last, when everything is open. */
+bool start_confined(Error **errp) MACHINE_CALL;
+
+#endif

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+hw-y += hw/pc/pc.o
+hw-y += hw/pc/pc-io.o
+hw-y += hw/pc/i440fx.o
+hw-y += hw/pc/piix3.o
+hw-y += hw/pc/i8259.o
+hw-y += hw/pc/ioapic.o
+hw-y += hw/pc/i8254.o
+hw-y += hw/pc/mc146818.o
+hw-y += hw/pc/apic.o
+hw-y += hw/pc/apic-bus.o
+hw-y += hw/pc/apic-regs.o
+hw-y += hw/pc/apic-timer.o

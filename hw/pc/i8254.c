@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * i8254.c - the 8254 programmable interval timer (Intel 8254 data sheet, order
+ * 231164).
+ *
+ * Thread class: machine lock.
+ *
+ * Invariants:
+ * 1. A channel's count and output are functions of the virtual clock, its load
+ *    time, its count and its mode: nothing ticks.
+ * 2. Only channel 0 has a timer, because only its output is wired to an
+ *    interrupt.
+ */
+#include <glib.h>
+#include "pc.h"
+
+#define PIT_HZ 1193182
+
+typedef struct PitChannel {
+    int32_t count;                     /* 1..65536                            */
+    uint16_t latched;
+    uint8_t count_latched, status_latched, status;
+    uint8_t read_state, write_state, write_latch, rw_mode, mode, bcd, gate;
+    int64_t loaded;                    /* CLOCK_VM ns                         */
+    uint8_t armed;                     /* a count has been written            */
+} PitChannel;
+
+typedef struct Pit {
+    IsaDevice isa;
+    MemRegion io;
+    IrqLine irq;
+    uint32_t iobase;
+    Timer timer;
+    PitChannel ch[3];
+    int64_t next;                      /* of channel 0's output, -1: none     */
+    uint8_t irq_off;                   /* HPET has taken the line             */
+} Pit;
+
+enum { RW_LATCH = 0, RW_LSB, RW_MSB, RW_WORD0, RW_WORD1 };
+
+static uint64_t pit_ticks(const PitChannel *c, int64_t now)
+{
+    int64_t d = now - c->loaded;
+
+    return d <= 0 ? 0 : (uint64_t)((__int128)d * PIT_HZ / NS_PER_S);
+}
+
+static int pit_out(const PitChannel *c, int64_t now)
+{
+    uint64_t d = pit_ticks(c, now);
+
+    switch (c->mode) {
+    case 0:
+    case 1:
+        return d >= (uint64_t)c->count;
+    case 2:
+        return d % c->count != 0 || d == 0 ? d % c->count !=
+               (uint64_t)c->count - 1 : 1;
+    case 3:
+        return d % c->count < (uint64_t)(c->count + 1) / 2;
+    default:
+        return d != (uint64_t)c->count;
+    }
+}
+
+static uint16_t pit_count(const PitChannel *c, int64_t now)
+{
+    uint64_t d = pit_ticks(c, now);
+    uint32_t v;
+
+    switch (c->mode) {
+    case 0:
+    case 1:
+    case 4:
+    case 5:
+        v = (c->count - d) & 0xffff;
+        break;
+    case 3:                            /* counts down by two                  */
+        v = c->count - (2 * d) % c->count;
+        break;
+    default:
+        v = c->count - d % c->count;
+        break;
+    }
+    if (c->bcd) {
+        v %= 10000;
+        v = v % 10 | v / 10 % 10 << 4 | v / 100 % 10 << 8 | v / 1000 << 12;
+    }
+    return v;
+}
+
+/* Next change of the output after now; -1: none. */
+static int64_t pit_next(const PitChannel *c, int64_t now)
+{
+    uint64_t d = pit_ticks(c, now), base, next;
+    uint32_t n = c->count, half;
+
+    switch (c->mode) {
+    case 0:
+    case 1:
+        if (d >= n) {
+            return -1;
+        }
+        next = n;
+        break;
+    case 2:
+        base = d - d % n;
+        next = d % n < n - 1 ? base + n - 1 : base + n;
+        break;
+    case 3:
+        base = d - d % n;
+        half = (n + 1) / 2;
+        next = d % n < half ? base + half : base + n;
+        break;
+    default:
+        if (d > n) {
+            return -1;
+        }
+        next = d < n ? n : n + 1;
+        break;
+    }
+    next = c->loaded + (int64_t)(((__int128)next * NS_PER_S + PIT_HZ - 1) /
+                                 PIT_HZ);
+    return (int64_t)next <= now ? now + 1 : (int64_t)next;
+}
+
+static void pit_update(Pit *s, int64_t now)
+{
+    PitChannel *c = &s->ch[0];
+
+    if (!c->armed) {
+        timer_clear(&s->timer);
+        s->next = -1;
+        return;
+    }
+    if (!s->irq_off) {
+        irq_set(&s->irq, pit_out(c, now));
+    }
+    s->next = pit_next(c, now);
+    if (s->next < 0) {
+        timer_clear(&s->timer);
+    } else {
+        timer_set(&s->timer, s->next);
+    }
+}
+
+static void pit_fire(void *arg)
+{
+    Pit *s = arg;
+
+    pit_update(s, s->next >= 0 ? s->next : clock_ns(CLOCK_VM));
+}
+
+static void pit_load(Pit *s, PitChannel *c, uint32_t v)
+{
+    if (c->bcd) {
+        v = (v & 15) + (v >> 4 & 15) * 10 + (v >> 8 & 15) * 100 +
+            (v >> 12) * 1000;
+        c->count = v ? (int32_t)v : 10000;
+    } else {
+        c->count = v ? (int32_t)v : 0x10000;
+    }
+    c->loaded = clock_ns(CLOCK_VM);
+    c->armed = 1;
+    if (c == &s->ch[0]) {
+        pit_update(s, c->loaded);
+    }
+}
+
+static void pit_latch_count(PitChannel *c)
+{
+    if (!c->count_latched) {
+        c->latched = pit_count(c, clock_ns(CLOCK_VM));
+        c->count_latched = c->rw_mode;
+    }
+}
+
+static void pit_read_back(Pit *s, uint8_t v)
+{
+    for (int i = 0; i < 3; i++) {
+        PitChannel *c = &s->ch[i];
+
+        if (!(v & 2 << i)) {
+            continue;
+        }
+        if (!(v & 0x20)) {
+            pit_latch_count(c);
+        }
+        if (!(v & 0x10) && !c->status_latched) {
+            c->status = pit_out(c, clock_ns(CLOCK_VM)) << 7 |
+                        (c->rw_mode == RW_WORD0 ? 3 : c->rw_mode) << 4 |
+                        c->mode << 1 | c->bcd;
+            c->status_latched = 1;
+        }
+    }
+}
+
+static void pit_control(Pit *s, uint8_t v)
+{
+    PitChannel *c;
+    uint8_t rw;
+
+    if (v >> 6 == 3) {
+        pit_read_back(s, v);
+        return;
+    }
+    c = &s->ch[v >> 6];
+    rw = v >> 4 & 3;
+    if (rw == 0) {
+        pit_latch_count(c);
+        return;
+    }
+    c->rw_mode = c->read_state = c->write_state = rw;
+    c->mode = v >> 1 & 7;
+    if (c->mode > 5) {
+        c->mode &= 3;                  /* modes 6 and 7 are 2 and 3           */
+    }
+    c->bcd = v & 1;
+}
+
+static void pit_write(void *dev, uint64_t off, uint64_t val, unsigned size)
+{
+    Pit *s = dev;
+    PitChannel *c;
+
+    if (off == 3) {
+        pit_control(s, val);
+        return;
+    }
+    c = &s->ch[off];
+    switch (c->write_state) {
+    case RW_LSB:
+        pit_load(s, c, val & 0xff);
+        break;
+    case RW_MSB:
+        pit_load(s, c, (val & 0xff) << 8);
+        break;
+    case RW_WORD0:
+        c->write_latch = val;
+        c->write_state = RW_WORD1;
+        break;
+    case RW_WORD1:
+        pit_load(s, c, c->write_latch | (val & 0xff) << 8);
+        c->write_state = RW_WORD0;
+        break;
+    default:
+        break;
+    }
+}
+
+static uint64_t pit_read(void *dev, uint64_t off, unsigned size)
+{
+    Pit *s = dev;
+    PitChannel *c;
+    uint16_t n;
+
+    if (off == 3) {
+        return 0;                      /* the control word cannot be read     */
+    }
+    c = &s->ch[off];
+    if (c->status_latched) {
+        c->status_latched = 0;
+        return c->status;
+    }
+    if (c->count_latched) {
+        switch (c->count_latched) {
+        case RW_MSB:
+            c->count_latched = 0;
+            return c->latched >> 8;
+        case RW_WORD0:
+            c->count_latched = RW_MSB;
+            return c->latched & 0xff;
+        default:
+            c->count_latched = 0;
+            return c->latched & 0xff;
+        }
+    }
+    n = pit_count(c, clock_ns(CLOCK_VM));
+    switch (c->read_state) {
+    case RW_MSB:
+        return n >> 8;
+    case RW_WORD0:
+        c->read_state = RW_WORD1;
+        return n & 0xff;
+    case RW_WORD1:
+        c->read_state = RW_WORD0;
+        return n >> 8;
+    default:
+        return n & 0xff;
+    }
+}
+
+int pit_channel_out(Device *pit, int n)
+{
+    return pit_out(&((Pit *)pit)->ch[n], clock_ns(CLOCK_VM));
+}
+
+int pit_channel_gate_get(Device *pit, int n)
+{
+    return ((Pit *)pit)->ch[n].gate;
+}
+
+void pit_channel_gate(Device *pit, int n, int level)
+{
+    Pit *s = (Pit *)pit;
+    PitChannel *c = &s->ch[n];
+
+    /* A rising gate restarts the modes that it triggers. */
+    if (level && !c->gate && (c->mode == 1 || c->mode == 2 || c->mode == 3 ||
+                              c->mode == 5)) {
+        c->loaded = clock_ns(CLOCK_VM);
+        if (n == 0) {
+            pit_update(s, c->loaded);
+        }
+    }
+    c->gate = level;
+}
+
+/* HPET's legacy routing takes IRQ 0 away. */
+static void pit_irq_control(void *to, int n, int enable)
+{
+    Pit *s = to;
+
+    s->irq_off = !enable;
+    if (enable) {
+        pit_update(s, clock_ns(CLOCK_VM));
+    } else {
+        irq_lower(&s->irq);
+    }
+}
+
+static const MemOps pit_ops = { .read = pit_read, .write = pit_write, .max = 1 };
+
+static bool pit_realize(Device *dev, Error **errp)
+{
+    Pit *s = (Pit *)dev;
+
+    timer_init(&s->timer, NULL, CLOCK_VM, pit_fire, s);
+    mem_init_io(&s->io, "pit", 4, &pit_ops, s);
+    isa_map(&s->isa, &s->io, s->iobase);
+    device_gpio_out(dev, NULL, &s->irq, 1);
+    device_gpio_in(dev, NULL, pit_irq_control, 1);
+    return true;
+}
+
+static void pit_unrealize(Device *dev)
+{
+    Pit *s = (Pit *)dev;
+
+    timer_clear(&s->timer);
+    isa_unmap(&s->isa, &s->io);
+}
+
+static void pit_reset(Device *dev, ResetKind kind)
+{
+    Pit *s = (Pit *)dev;
+
+    timer_clear(&s->timer);
+    s->next = -1;
+    s->irq_off = 0;
+    for (int i = 0; i < 3; i++) {
+        s->ch[i] = (PitChannel){
+            .count = 0x10000, .mode = 3, .gate = i != 2,
+        };
+    }
+}
+
+static bool channel_after_load(void *opaque, int version, Error **errp)
+{
+    PitChannel *c = opaque;
+
+    if (c->count < 1 || c->count > 0x10000 || c->mode > 5 ||
+        c->read_state > RW_WORD1 || c->write_state > RW_WORD1 ||
+        c->rw_mode > RW_WORD0 || c->count_latched > RW_WORD0) {
+        return error_set(errp, "i8254: channel state out of range");
+    }
+    return true;
+}
+
+static const VmState channel_state = {
+    .name = "channel", .version = 1, .oldest = 1,
+    .after_load = channel_after_load,
+    .fields = (const VmField[]){
+        VM_I32(PitChannel, count), VM_U16(PitChannel, latched),
+        VM_U8(PitChannel, count_latched), VM_U8(PitChannel, status_latched),
+        VM_U8(PitChannel, status), VM_U8(PitChannel, read_state),
+        VM_U8(PitChannel, write_state), VM_U8(PitChannel, write_latch),
+        VM_U8(PitChannel, rw_mode), VM_U8(PitChannel, mode),
+        VM_U8(PitChannel, bcd), VM_U8(PitChannel, gate),
+        VM_I64(PitChannel, loaded), VM_U8(PitChannel, armed),
+        VM_END
+    },
+};
+
+static const VmState pit_state = {
+    .name = "i8254", .version = 1, .oldest = 1,
+    .fields = (const VmField[]){
+        VM_STRUCTS(Pit, ch, &channel_state), VM_TIMER(Pit, timer),
+        VM_I64(Pit, next), VM_U8(Pit, irq_off),
+        VM_END
+    },
+};
+
+static const Prop pit_props[] = {
+    PROP_U32("iobase", Pit, iobase, UINT32_MAX, .desc = "first port"),
+    PROP_END
+};
+
+DEVICE(i8254, {
+    .name = "isa-pit", .category = "misc", .on = &bus_isa,
+    .parent = "pit-common", .flags = DT_INTERNAL | DT_NO_HOTPLUG,
+    .desc = "8254 interval timer",
+    .doc = "The PC's programmable interval timer.",
+    .size = sizeof(Pit), .props = pit_props, .vmstate = &pit_state,
+    .realize = pit_realize, .unrealize = pit_unrealize, .reset = pit_reset,
+});
+TYPE_NAME(pit_common_type, { "pit-common", "isa-device", true });
+
+Device *pit_create(IsaBus *isa, IrqLine irq0, Error **errp)
+{
+    Device *d = device_make("isa-pit");
+
+    device_set_int(d, "iobase", 0x40);
+    if (!device_realize(d, &isa->bus, errp)) {
+        device_free(d);
+        return NULL;
+    }
+    device_gpio_connect(d, NULL, 0, irq0);
+    return d;
+}

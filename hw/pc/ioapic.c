@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ioapic.c - the I/O APIC (Intel 82093AA data sheet, order 290566; EOI register
+ * of version 0x20 parts as in the ICH9 data sheet, section 13.5).
+ *
+ * Thread class: machine lock.
+ *
+ * Invariants:
+ * 1. A level-triggered entry with remote IRR set is not delivered again until
+ *    its EOI.
+ * 2. irr keeps an edge until it is delivered, and mirrors the level of a
+ *    level-triggered input.
+ */
+#include <glib.h>
+#include "pc.h"
+
+#define PINS PC_GSI_COUNT
+#define ENT_VECTOR 0xffu
+#define ENT_MODE_SHIFT 8
+#define ENT_LOGICAL (1u << 11)
+#define ENT_POLARITY (1u << 13)
+#define ENT_REMOTE_IRR (1u << 14)
+#define ENT_LEVEL (1u << 15)
+#define ENT_MASKED (1u << 16)
+#define ENT_RO ((1u << 12) | ENT_REMOTE_IRR)
+
+typedef struct Ioapic {
+    Device dev;
+    MemRegion io;
+    uint32_t version;
+    uint8_t id, select;
+    uint32_t irr;                      /* bit per pin                         */
+    uint32_t level;                    /* input lines now                     */
+    uint64_t entry[PINS];
+    bool mapped;
+} Ioapic;
+
+static Ioapic *the_ioapic;
+
+static void ioapic_deliver(Ioapic *s, int n)
+{
+    uint64_t e = s->entry[n];
+    uint8_t mode = e >> ENT_MODE_SHIFT & 7;
+    bool level = e & ENT_LEVEL;
+    int vector = e & ENT_VECTOR;
+
+    if (e & ENT_MASKED || !(s->irr >> n & 1) ||
+        (level && e & ENT_REMOTE_IRR)) {
+        return;
+    }
+    if (level) {
+        s->entry[n] |= ENT_REMOTE_IRR;
+    } else {
+        s->irr &= ~(1u << n);
+    }
+    if (mode == 7) {
+        vector = pic_ack();
+    }
+    apic_deliver(e >> 56, e & ENT_LOGICAL ? 1 : 0, mode, vector, level);
+}
+
+static void ioapic_service(Ioapic *s)
+{
+    for (int n = 0; n < PINS; n++) {
+        if (s->irr >> n & 1) {
+            ioapic_deliver(s, n);
+        }
+    }
+}
+
+static void ioapic_in(void *to, int n, int level)
+{
+    Ioapic *s = to;
+    uint32_t bit = 1u << n;
+    bool was = s->level & bit;
+
+    s->level = level ? s->level | bit : s->level & ~bit;
+    if (s->entry[n] & ENT_LEVEL) {
+        s->irr = level ? s->irr | bit : s->irr & ~bit;
+    } else if (level && !was && !(s->entry[n] & ENT_MASKED)) {
+        s->irr |= bit;
+    }
+    ioapic_deliver(s, n);
+}
+
+/* A pin that is still high after its EOI asks again; a guest that never
+ * silences its device gets one interrupt per EOI, as hardware does. */
+static void ioapic_eoi_entry(Ioapic *s, int vector)
+{
+    for (int n = 0; n < PINS; n++) {
+        if ((s->entry[n] & ENT_VECTOR) == (uint64_t)vector &&
+            s->entry[n] & ENT_LEVEL && s->entry[n] & ENT_REMOTE_IRR) {
+            s->entry[n] &= ~(uint64_t)ENT_REMOTE_IRR;
+            ioapic_deliver(s, n);
+        }
+    }
+}
+
+void ioapic_eoi(int vector)
+{
+    if (the_ioapic) {
+        ioapic_eoi_entry(the_ioapic, vector);
+    }
+}
+
+static uint64_t ioapic_read(void *dev, uint64_t off, unsigned size)
+{
+    Ioapic *s = dev;
+    unsigned n;
+
+    switch (off & 0xff) {
+    case 0x00:
+        return s->select;
+    case 0x10:
+        if (size != 4) {
+            return 0;
+        }
+        switch (s->select) {
+        case 0:
+        case 2:
+            return (uint32_t)s->id << 24;
+        case 1:
+            return s->version | (PINS - 1) << 16;
+        default:
+            n = (s->select - 0x10) / 2;
+            if (s->select < 0x10 || n >= PINS) {
+                return 0;
+            }
+            return s->select & 1 ? s->entry[n] >> 32 : (uint32_t)s->entry[n];
+        }
+    default:
+        return 0;
+    }
+}
+
+static void ioapic_write_entry(Ioapic *s, unsigned n, bool high, uint32_t v)
+{
+    uint64_t e = s->entry[n];
+
+    if (high) {
+        e = (uint32_t)e | (uint64_t)v << 32;
+    } else {
+        uint32_t keep = (uint32_t)e & ENT_RO;
+
+        e = (e & ~0xffffffffull) | (v & ~ENT_RO & 0x1ffff) | keep;
+    }
+    if (!(e & ENT_LEVEL)) {
+        /* Turning an entry to edge and back is how old guests clear its
+         * remote IRR. */
+        e &= ~(uint64_t)ENT_REMOTE_IRR;
+    }
+    s->entry[n] = e;
+    if (e & ENT_LEVEL) {
+        s->irr = (s->irr & ~(1u << n)) | (s->level & 1u << n);
+    }
+    ioapic_service(s);
+}
+
+static void ioapic_write(void *dev, uint64_t off, uint64_t val, unsigned size)
+{
+    Ioapic *s = dev;
+    unsigned n;
+
+    switch (off & 0xff) {
+    case 0x00:
+        s->select = val;
+        break;
+    case 0x10:
+        if (size != 4) {
+            break;
+        }
+        if (s->select == 0) {
+            s->id = val >> 24 & 0x0f;
+        } else if (s->select >= 0x10) {
+            n = (s->select - 0x10) / 2;
+            if (n < PINS) {
+                ioapic_write_entry(s, n, s->select & 1, val);
+            }
+        }
+        break;
+    case 0x40:
+        if (size == 4 && s->version == 0x20) {
+            ioapic_eoi_entry(s, val & ENT_VECTOR);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+static const MemOps ioapic_ops = {
+    .read = ioapic_read, .write = ioapic_write, .min = 1, .max = 4,
+};
+
+static bool ioapic_realize(Device *dev, Error **errp)
+{
+    Ioapic *s = (Ioapic *)dev;
+
+    if (s->version != 0x11 && s->version != 0x20) {
+        return error_set(errp, "IOAPIC only supports version 0x11 or 0x20 "
+                         "(default: 0x20).");
+    }
+    mem_init_io(&s->io, "ioapic", 0x1000, &ioapic_ops, s);
+    /* Delivery may reach a device's acknowledge path and come back. */
+    s->io.flags |= MRF_REENTRANT;
+    mem_add(mem_system.root, PC_IOAPIC_ADDR, &s->io);
+    s->mapped = true;
+    device_gpio_in(dev, NULL, ioapic_in, PINS);
+    the_ioapic = s;
+    return true;
+}
+
+static void ioapic_unrealize(Device *dev)
+{
+    Ioapic *s = (Ioapic *)dev;
+
+    if (s->mapped) {
+        mem_remove(mem_system.root, &s->io);
+        s->mapped = false;
+    }
+    if (the_ioapic == s) {
+        the_ioapic = NULL;
+    }
+}
+
+static void ioapic_reset(Device *dev, ResetKind kind)
+{
+    Ioapic *s = (Ioapic *)dev;
+
+    s->id = s->select = 0;
+    s->irr = s->level = 0;
+    for (int i = 0; i < PINS; i++) {
+        s->entry[i] = ENT_MASKED;
+    }
+}
+
+static const VmState ioapic_state = {
+    .name = "ioapic", .version = 1, .oldest = 1,
+    .fields = (const VmField[]){
+        VM_U8(Ioapic, id), VM_U8(Ioapic, select), VM_U32(Ioapic, irr),
+        VM_U32(Ioapic, level), VM_ARRAY(Ioapic, entry, VK_U64),
+        VM_END
+    },
+};
+
+static const Prop ioapic_props[] = {
+    PROP_U32("version", Ioapic, version, 0x20,
+             .desc = "version register: 0x11 or 0x20",
+             .compat = (const PropCompat[]){ { 207, "0x11" }, { 0 } }),
+    PROP_END
+};
+
+DEVICE(ioapic, {
+    .name = "ioapic", .category = "misc", .on = &bus_system,
+    .parent = "ioapic-common", .flags = DT_INTERNAL | DT_NO_HOTPLUG,
+    .desc = "I/O APIC",
+    .doc = "The board's I/O APIC with 24 inputs.",
+    .size = sizeof(Ioapic), .props = ioapic_props, .vmstate = &ioapic_state,
+    .realize = ioapic_realize, .unrealize = ioapic_unrealize,
+    .reset = ioapic_reset,
+});
+TYPE_NAME(ioapic_common_type, { "ioapic-common", "sys-bus-device", true });
+
+Device *ioapic_create(IrqLine in[PC_GSI_COUNT], Error **errp)
+{
+    Device *d = device_make("ioapic");
+
+    if (!device_realize(d, NULL, errp)) {
+        device_free(d);
+        return NULL;
+    }
+    for (int i = 0; i < PINS; i++) {
+        in[i] = device_gpio_get(d, NULL, i);
+    }
+    return d;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* mc146818.h - what -rtc asked for. MACHINE_CALL. */
+#ifndef TERN_HW_PC_MC146818_H
+#define TERN_HW_PC_MC146818_H
+
+#include "loop.h"
+
+typedef struct RtcConfig {
+    Clock clock;                       /* CLOCK_HOST, CLOCK_RT or CLOCK_VM    */
+    int64_t offset_ns;                 /* guest time - host UTC at start      */
+    bool slew;
+} RtcConfig;
+extern RtcConfig rtc_config;
+/* base=utc|localtime|DATE, clock=host|rt|vm, driftfix=none|slew */
+bool rtc_option(const char *arg, Error **errp) MACHINE_CALL;
+
+#endif
