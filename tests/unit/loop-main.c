@@ -2,6 +2,7 @@
 /* The main loop: waiting without the lock, waking, other threads that step it,
  * nesting, signals, GMainContext. */
 #include <glib.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -61,6 +62,7 @@ static void *vcpu_sets(void *arg)
 {
     const uint64_t one = 1;
     Vcpu *v = arg;
+    bool fired;
 
     usleep(5000);
     machine_lock();
@@ -68,6 +70,12 @@ static void *vcpu_sets(void *arg)
     timer_set(&v->timer, clock_ns(CLOCK_RT) + NS_PER_MS);
     machine_unlock();
     CHECK(loop_self() == NULL);
+    do {
+        usleep(1000);
+        machine_lock();
+        fired = v->fired;
+        machine_unlock();
+    } while (!fired);                  /* nothing else wakes the main thread  */
     usleep(5000);
     machine_lock();
     loop_fd(loop_main, v->fd, EPOLLIN, vcpu_event, v);
@@ -211,6 +219,47 @@ TEST(no_stale_event_reaches_a_callback)
     close(byte_fd[1]);
 }
 
+/* Another thread takes the event that wakes the main thread before that one has
+ * run: it must be told, or it sleeps on. */
+static void *byte_snatcher(void *arg)
+{
+    for (int i = 0; i < 1000; i++) {
+        machine_lock();
+        CHECK_EQ(write(byte_fd[1], "x", 1), 1);
+        loop_step(false);
+        machine_unlock();
+        while (__atomic_load_n((int *)arg, __ATOMIC_ACQUIRE) <= i) {
+            sched_yield();
+        }
+    }
+    return NULL;
+}
+
+TEST(main_is_told_of_what_others_did)
+{
+    int seen = 0;
+    pthread_t t;
+
+    REQUIRE_EQ(pipe(byte_fd), 0);
+    machine_lock();
+    bytes = 0;
+    loop_fd(loop_main, byte_fd[0], EPOLLIN, byte_event, NULL);
+    thread_start(&t, "vcpu", byte_snatcher, &seen);
+    while (seen < 1000) {
+        while (bytes == seen) {
+            loop_step(true);
+        }
+        __atomic_store_n(&seen, bytes, __ATOMIC_RELEASE);
+    }
+    machine_unlock();
+    pthread_join(t, NULL);
+    machine_lock();
+    loop_fd(loop_main, byte_fd[0], 0, NULL, NULL);
+    machine_unlock();
+    close(byte_fd[0]);
+    close(byte_fd[1]);
+}
+
 static bool inner_done;
 static int nested;
 
@@ -252,6 +301,37 @@ TEST(callbacks_may_step)
     loop_fd(loop_main, byte_fd[0], 0, NULL, NULL);
     close(byte_fd[0]);
     close(byte_fd[1]);
+    machine_unlock();
+}
+
+/* Two are ready; whichever comes first runs the loop, which serves the other. */
+static int pair[2][2], pair_calls;
+
+static void pair_event(void *arg, unsigned events)
+{
+    char c;
+
+    CHECK_EQ(read(*(int *)arg, &c, 1), 1);    /* blocks if the event is stale */
+    if (pair_calls++ == 0) {
+        loop_step(false);
+    }
+}
+
+TEST(events_served_by_a_nested_turn_are_forgotten)
+{
+    machine_lock();
+    for (int i = 0; i < 2; i++) {
+        REQUIRE_EQ(pipe(pair[i]), 0);
+        loop_fd(loop_main, pair[i][0], EPOLLIN, pair_event, &pair[i][0]);
+        CHECK_EQ(write(pair[i][1], "x", 1), 1);
+    }
+    loop_step(true);
+    CHECK_EQ(pair_calls, 2);
+    for (int i = 0; i < 2; i++) {
+        loop_fd(loop_main, pair[i][0], 0, NULL, NULL);
+        close(pair[i][0]);
+        close(pair[i][1]);
+    }
     machine_unlock();
 }
 

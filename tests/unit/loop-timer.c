@@ -373,6 +373,36 @@ TEST(wall_clock_timers_fire)
     machine_unlock();
 }
 
+static Timer greedy;
+static int greedy_fires;
+
+static void greedy_fire(void *arg)
+{
+    greedy_fires++;
+    timer_set(&greedy, 0);
+}
+
+TEST(a_timer_set_for_the_past_starves_no_other)
+{
+    Timer t[3];
+
+    machine_lock();
+    fired_at = 0;
+    timer_init(&greedy, NULL, CLOCK_RT, greedy_fire, NULL);
+    timer_set(&greedy, 0);
+    for (int i = 0; i < 3; i++) {
+        timer_init(&t[i], NULL, CLOCK_RT, note_rt, NULL);
+        timer_set(&t[i], 1000 + i);
+    }
+    loop_step(true);
+    for (int i = 0; i < 3; i++) {
+        CHECK(!timer_armed(&t[i]));
+    }
+    CHECK_EQ(greedy_fires, 1);
+    timer_clear(&greedy);
+    machine_unlock();
+}
+
 #define SETTERS 3
 static Timer shared[8];
 static int64_t shared_fires;

@@ -412,6 +412,45 @@ TEST(fd_callbacks)
     machine_unlock();
 }
 
+/* The number of a closed descriptor is given out again at once. */
+static Fd reborn;
+
+static void fd_replace(void *arg, unsigned events)
+{
+    Fd *f = arg;
+    int fd = f->other->fd;
+
+    f->calls++;
+    loop_fd(loop_main, fd, 0, NULL, NULL);
+    close(fd);
+    reborn = fd_make(loop_main);
+    CHECK_EQ(reborn.fd, fd);
+    loop_fd(loop_main, reborn.fd, EPOLLIN, fd_event, &reborn);
+    loop_fd(loop_main, f->fd, 0, NULL, NULL);
+}
+
+TEST(fd_number_used_again)
+{
+    Fd f[2] = { fd_make(loop_main), fd_make(loop_main) };
+
+    machine_lock();
+    for (int i = 0; i < 2; i++) {
+        f[i].other = &f[!i];
+        loop_fd(loop_main, f[i].fd, EPOLLIN, fd_replace, &f[i]);
+        fd_kick(&f[i]);
+    }
+    CHECK(loop_step(true));
+    CHECK_EQ(f[0].calls + f[1].calls, 1);
+    CHECK_EQ(reborn.calls, 0);
+    fd_kick(&reborn);
+    CHECK(loop_step(true));
+    CHECK_EQ(reborn.calls, 1);
+    loop_fd(loop_main, reborn.fd, 0, NULL, NULL);
+    close(reborn.fd);
+    close(f[f[0].calls ? 0 : 1].fd);
+    machine_unlock();
+}
+
 static void hup_event(void *arg, unsigned events)
 {
     *(unsigned *)arg = events;
@@ -447,6 +486,7 @@ typedef struct Ring {
     int fd;
     int head, tail, spins, by_poll, by_fd;   /* head atomic                   */
     bool quiet;                        /* atomic                              */
+    bool late;
     Loop *loop;
     Work done;
 } Ring;
@@ -481,6 +521,10 @@ static void ring_spin(void *arg, bool on)
     Ring *r = arg;
 
     r->spins += on;
+    if (r->late && !on) {
+        /* Put in by one who still saw that it need not notify. */
+        __atomic_add_fetch(&r->head, 1, __ATOMIC_SEQ_CST);
+    }
     __atomic_store_n(&r->quiet, on, __ATOMIC_SEQ_CST);
 }
 
@@ -546,6 +590,33 @@ TEST(polling_loses_nothing)
     CHECK_EQ(r.tail, 3000);
     CHECK_GT(r.spins, 0);
     CHECK_GT(r.by_poll, 0);
+}
+
+TEST(polling_looks_once_more_before_it_sleeps)
+{
+    const uint64_t one = 1;
+    Loop *io = loop_new("io", NULL);
+    Ring r = { .fd = eventfd(0, EFD_NONBLOCK), .loop = io, .late = true };
+
+    ring_done = 0;
+    machine_lock();
+    loop_set_polling(io, 100000, 0, 0);
+    loop_run_sync(io, ring_start, &r);
+    /* The first kicks make it poll; it ends by putting one in itself. */
+    while (__atomic_load_n(&ring_done, __ATOMIC_ACQUIRE) < 100) {
+        __atomic_add_fetch(&r.head, 1, __ATOMIC_SEQ_CST);
+        CHECK_EQ(write(r.fd, &one, 8), 8);
+        usleep(300);                   /* now it most likely sleeps           */
+        while (__atomic_load_n(&ring_done, __ATOMIC_ACQUIRE) <
+               __atomic_load_n(&r.head, __ATOMIC_SEQ_CST)) {
+            sched_yield();             /* for ever, if it was forgotten       */
+        }
+    }
+    loop_run_sync(io, ring_stop, &r);
+    CHECK_GT(r.spins, 0);
+    loop_free(io);
+    machine_unlock();
+    close(r.fd);
 }
 
 /* ---- figures -------------------------------------------------------------- */
