@@ -51,6 +51,12 @@ typedef struct CharDriver {
     int (*take_fds)(CharPort *p, int *fds, int n); /* received by SCM_RIGHTS  */
     bool (*add_fds)(CharPort *p, const int *fds, int n);
     void (*filename)(const CharPort *p, char *buf, size_t n);  /* query-chardev */
+    /* A write was refused, and somebody waits for room: call chr_writable. */
+    void (*want_write)(CharPort *p);
+    /* Several front ends (mux); NULL: the one in CharPort.front. */
+    bool (*attach)(CharPort *p, CharFront *f, Error **errp) MACHINE_PTR;
+    void (*detach)(CharPort *p, CharFront *f) MACHINE_PTR;
+    bool (*busy)(const CharPort *p);
     bool internal;                     /* not for chardev-add                 */
 } CharDriver;
 #define CHAR_DRIVER(sym, ...) \
@@ -82,7 +88,7 @@ struct CharFront {
     bool (*changed)(void *arg);
     void *arg;
     int mux_tag;                       /* private                             */
-    bool open;
+    bool open, open_told;              /* private                             */
 };
 
 /* -chardev / chardev-add: opts has backend (or type), id and its members. */

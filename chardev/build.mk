@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+chardev-y += chardev/chr.o
+chardev-y += chardev/fd.o

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* chr-priv.h - shared inside chardev/. MACHINE_CALL unless stated. */
+#ifndef TERN_CHARDEV_CHR_PRIV_H
+#define TERN_CHARDEV_CHR_PRIV_H
+
+#include "chr.h"
+
+const CharDriver *chr_driver_find(const char *name);
+CharPort *chr_open_driver(const CharDriver *d, const char *label,
+                          const Json *opts, bool text, Error **errp);
+void chr_close(CharPort *p);
+bool chr_busy(const CharPort *p);
+/* Writes as the port's owner, with log. Any thread. */
+ssize_t chr_port_write(CharPort *p, const void *buf, size_t n);
+
+/* mux.c: a mux port named label over base, which becomes "<label>-base". */
+CharPort *chr_mux_over(CharPort *base, const char *label, Error **errp);
+/* "mon:X": a mux over X with an HMP monitor on it. */
+CharPort *chr_mon_mux(const char *label, const char *text, Error **errp);
+void chr_mux_focus(CharPort *p, CharFront *f);
+void chr_mux_close_all(void);
+
+/* fd.c: reading and writing descriptors, for drivers that have them. */
+typedef struct FdChr {
+    CharPort p;
+    int in, out;                       /* -1: none                            */
+    bool in_on, out_on;                /* registered with the loop            */
+    bool in_plain;                     /* epoll does not take it: a file      */
+    Work read_work;
+} FdChr;
+void fdchr_start(FdChr *c, int in, int out);
+void fdchr_stop(FdChr *c, bool close_fds);
+ssize_t fdchr_write(CharPort *p, const void *buf, size_t n);
+void fdchr_accept_input(CharPort *p);
+void fdchr_want_write(CharPort *p);
+
+#endif

@@ -1,0 +1,582 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * chr.c - character ports: their registry, the meeting of front end and
+ * backend, logging, waiting for room (include/chr.h).
+ *
+ * Thread class: control under the machine lock; data in the port's loop.
+ *
+ * Invariants:
+ * 1. A port has at most one front end; a mux port is the one that shares.
+ * 2. Bytes reach the log file exactly when the backend took them.
+ * 3. A front end hears OPENED and CLOSED in turn, never the same twice.
+ */
+#include <fcntl.h>
+#include <glib.h>
+#include <unistd.h>
+#include "chardev/chr-priv.h"
+#include "opt.h"
+
+struct CharWatch {
+    void (*fn)(void *arg);
+    void *arg;
+    struct CharWatch *next;
+};
+
+/* ---- the object -------------------------------------------------------------------- */
+
+static const Prop chr_base_props[] = {
+    PROP_STR("logfile", CharPort, logfile,
+             .desc = "file that gets what the port sends"),
+    PROP_BOOL("logappend", CharPort, logappend, false,
+              .desc = "append to the log file"),
+    PROP_BOOL("mux", CharPort, mux_wanted, false,
+              .desc = "several front ends may share the port"),
+    PROP_END
+};
+
+static const char *chr_type_name(const Obj *o)
+{
+    return ((const CharPort *)o)->drv->type;
+}
+
+static const Prop *chr_props(const Obj *o, unsigned i)
+{
+    const CharPort *p = (const CharPort *)o;
+
+    if (!p->drv->props) {
+        i++;
+    }
+    return i == 0 ? p->drv->props : i == 1 ? chr_base_props : NULL;
+}
+
+static bool chr_may_set(const Obj *o, const Prop *p, Error **errp)
+{
+    return !o->parent || p->flags & PF_LIVE ||
+           error_set(errp, "cannot change property '%s' of a character device "
+                     "that is open", p->name);
+}
+
+static const ObjKind chr_kind = {
+    .type_name = chr_type_name, .props = chr_props, .may_set = chr_may_set,
+};
+
+const CharDriver *chr_driver_find(const char *name)
+{
+    SET_EACH(char_drivers, CharDriver, d) {
+        if (!strcmp((*d)->name, name) ||
+            ((*d)->alias && !strcmp((*d)->alias, name))) {
+            return *d;
+        }
+    }
+    return NULL;
+}
+
+CharPort *chr_find(const char *label)
+{
+    return (CharPort *)obj_child(obj_dir("chardevs"), label);
+}
+
+void chr_each(void (*fn)(CharPort *p, void *arg), void *arg)
+{
+    for (Obj *o = obj_dir("chardevs")->first, *next; o; o = next) {
+        next = o->next;
+        fn((CharPort *)o, arg);
+    }
+}
+
+static bool log_open(CharPort *p, Error **errp)
+{
+    if (!p->logfile) {
+        return true;
+    }
+    p->log_fd = open(p->logfile, O_WRONLY | O_CREAT | O_CLOEXEC |
+                     (p->logappend ? O_APPEND : O_TRUNC), 0666);
+    return p->log_fd >= 0 ||
+           error_set_errno(errp, errno, "Unable to open logfile %s",
+                           p->logfile);
+}
+
+static void chr_free(CharPort *p)
+{
+    while (p->watches) {
+        struct CharWatch *w = p->watches;
+
+        p->watches = w->next;
+        g_free(w);
+    }
+    if (p->log_fd >= 0) {
+        close(p->log_fd);
+    }
+    pthread_mutex_destroy(&p->write_lock);
+    obj_release(&p->obj);
+    g_free(p->label);
+    g_free(p);
+}
+
+CharPort *chr_open_driver(const CharDriver *d, const char *label,
+                          const Json *opts, bool text, Error **errp)
+{
+    CharPort *p = g_malloc0(d->size);
+
+    p->obj.kind = &chr_kind;
+    p->drv = d;
+    p->label = g_strdup(label);
+    p->log_fd = -1;
+    p->loop = loop_main;
+    pthread_mutex_init(&p->write_lock, NULL);
+    obj_defaults(&p->obj, 0);
+    for (size_t i = 0; opts && i < json_count(opts); i++) {
+        const char *k = json_key_at(opts, i);
+
+        if (!strcmp(k, "id") || !strcmp(k, "backend")) {
+            continue;
+        }
+        if (!obj_prop(&p->obj, k)) {
+            error_set(errp, "Invalid parameter '%s'", k);
+            chr_free(p);
+            return NULL;
+        }
+        if (!obj_set(&p->obj, k, json_value_at(opts, i), text, errp)) {
+            chr_free(p);
+            return NULL;
+        }
+    }
+    if (!log_open(p, errp) || !d->open(p, errp)) {
+        chr_free(p);
+        return NULL;
+    }
+    return p;
+}
+
+CharPort *chr_add(const Json *opts, bool text, Error **errp)
+{
+    const char *id = json_get_str(opts, "id");
+    const char *type = json_get_str(opts, "backend");
+    const CharDriver *d;
+    CharPort *p;
+
+    if (!id) {
+        error_set(errp, "chardev: no id specified");
+        return NULL;
+    }
+    if (!type) {
+        error_set(errp, "chardev: \"%s\" missing backend", id);
+        return NULL;
+    }
+    if (!opt_id_ok(id)) {
+        error_set(errp, "Parameter 'id' expects an identifier");
+        return NULL;
+    }
+    d = chr_driver_find(type);
+    if (!d || d->internal) {
+        error_set(errp, "'%s' is not a valid char driver name", type);
+        return NULL;
+    }
+    if (chr_find(id)) {
+        error_set(errp, "Chardev with id '%s' already exists", id);
+        return NULL;
+    }
+    p = chr_open_driver(d, id, opts, text, errp);
+    if (!p) {
+        return NULL;
+    }
+    if (p->mux_wanted) {
+        return chr_mux_over(p, id, errp);
+    }
+    obj_put(obj_dir("chardevs"), id, &p->obj);
+    return p;
+}
+
+void chr_close(CharPort *p)
+{
+    if (p->front) {
+        p->front->port = NULL;
+        p->front = NULL;
+    }
+    obj_remove(&p->obj);
+    if (p->drv->close) {
+        p->drv->close(p);
+    }
+    chr_free(p);
+}
+
+bool chr_remove(const char *label, Error **errp)
+{
+    CharPort *p = chr_find(label);
+
+    if (!p) {
+        return error_set(errp, "Chardev '%s' not found", label);
+    }
+    if (chr_busy(p)) {
+        return error_set(errp, "Chardev '%s' is busy", label);
+    }
+    chr_close(p);
+    return true;
+}
+
+static void close_one(CharPort *p, void *arg)
+{
+    chr_close(p);
+}
+
+void chr_close_all(void)
+{
+    /* Mux ports first: they hold front ends on the others. */
+    chr_mux_close_all();
+    chr_each(close_one, NULL);
+}
+
+static int by_driver_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+void chr_help(void)
+{
+    const char *names[64];
+    size_t n = 0;
+
+    SET_EACH(char_drivers, CharDriver, d) {
+        if ((*d)->internal) {
+            continue;
+        }
+        names[n++] = (*d)->name;
+        if ((*d)->alias) {
+            names[n++] = (*d)->alias;
+        }
+    }
+    qsort(names, n, sizeof(names[0]), by_driver_name);
+    printf("Available chardev backend types: \n");
+    for (size_t i = 0; i < n; i++) {
+        printf("  %s\n", names[i]);
+    }
+}
+
+/* ---- short forms: -serial X ------------------------------------------------------------ */
+
+CharPort *chr_new_short(const char *label, const char *text, bool with_mux,
+                        Error **errp)
+{
+    Json *opts;
+    CharPort *p = NULL;
+    const char *id;
+
+    if (!strncmp(text, "chardev:", 8)) {
+        p = chr_find(text + 8);
+        if (!p) {
+            error_set(errp, "chardev \"%s\" not found", text + 8);
+        }
+        return p;
+    }
+    if (with_mux && !strncmp(text, "mon:", 4)) {
+        return chr_mon_mux(label, text + 4, errp);
+    }
+    opts = json_obj();
+    id = label;
+    SET_EACH(char_drivers, CharDriver, d) {
+        Error *err = NULL;
+
+        if (!(*d)->short_form) {
+            continue;
+        }
+        if ((*d)->short_form(text, opts, &err)) {
+            json_set_str(opts, "id", id);
+            json_set_str(opts, "backend", (*d)->name);
+            p = chr_add(opts, true, errp);
+            json_free(opts);
+            return p;
+        }
+        if (err) {
+            error_move(errp, err);
+            json_free(opts);
+            return NULL;
+        }
+    }
+    json_free(opts);
+    error_set(errp, "'%s' is not a valid char driver", text);
+    return NULL;
+}
+
+/* ---- front end side ------------------------------------------------------------------------ */
+
+bool chr_attach(CharFront *f, CharPort *p, Error **errp)
+{
+    if (p->drv->attach) {
+        if (!p->drv->attach(p, f, errp)) {
+            return false;
+        }
+    } else if (p->front) {
+        return error_set(errp, "Device '%s' is in use", p->label);
+    } else {
+        p->front = f;
+    }
+    f->port = p;
+    return true;
+}
+
+void chr_detach(CharFront *f)
+{
+    CharPort *p = f->port;
+
+    if (!p) {
+        return;
+    }
+    chr_set_open(f, false);
+    for (struct CharWatch **w = &p->watches; *w;) {
+        struct CharWatch *one = *w;
+
+        /* A front end's watches carry its own argument. */
+        if (one->arg == f->arg) {
+            *w = one->next;
+            g_free(one);
+        } else {
+            w = &one->next;
+        }
+    }
+    if (p->drv->detach) {
+        p->drv->detach(p, f);
+    } else if (p->front == f) {
+        p->front = NULL;
+    }
+    f->port = NULL;
+}
+
+void chr_listen(CharFront *f, Loop *l)
+{
+    CharPort *p = f->port;
+
+    if (!p) {
+        return;
+    }
+    if (l && l != p->loop && p->drv->set_loop) {
+        p->drv->set_loop(p, l);
+        p->loop = l;
+    }
+    if (p->open && f->event && !f->open_told) {
+        f->open_told = true;
+        f->event(f->arg, CHR_OPENED);
+    }
+    if (p->drv->accept_input) {
+        p->drv->accept_input(p);
+    }
+}
+
+void chr_set_open(CharFront *f, bool open)
+{
+    if (f->port && f->open != open) {
+        f->open = open;
+        if (f->port->drv->set_open) {
+            f->port->drv->set_open(f->port, open);
+        }
+    }
+}
+
+static void chr_log(CharPort *p, const uint8_t *buf, size_t n)
+{
+    while (p->log_fd >= 0 && n) {
+        ssize_t w = write(p->log_fd, buf, n);
+
+        if (w < 0 && errno == EINTR) {
+            continue;
+        }
+        if (w <= 0) {
+            return;                    /* the log never stops the port        */
+        }
+        buf += w;
+        n -= w;
+    }
+}
+
+ssize_t chr_port_write(CharPort *p, const void *buf, size_t n)
+{
+    ssize_t w;
+
+    pthread_mutex_lock(&p->write_lock);
+    w = p->drv->write ? p->drv->write(p, buf, n) : (ssize_t)n;
+    if (w > 0) {
+        chr_log(p, buf, w);
+    }
+    pthread_mutex_unlock(&p->write_lock);
+    return w;
+}
+
+ssize_t chr_write(CharFront *f, const void *buf, size_t n)
+{
+    return f->port ? chr_port_write(f->port, buf, n) : (ssize_t)n;
+}
+
+ssize_t chr_write_all(CharFront *f, const void *buf, size_t n)
+{
+    const char *at = buf;
+    size_t left = n;
+    int idle = 0;
+
+    while (f->port && left) {
+        ssize_t w = chr_port_write(f->port, at, left);
+
+        if (w == -EAGAIN) {
+            /* A reader that takes nothing for ten seconds is gone. */
+            if (!f->port->open || ++idle > 100000) {
+                return n - left;
+            }
+            g_usleep(100);
+            continue;
+        }
+        if (w < 0) {
+            return w;
+        }
+        idle = 0;
+        at += w;
+        left -= w;
+    }
+    return n;
+}
+
+void chr_on_writable(CharFront *f, void (*fn)(void *arg), void *arg)
+{
+    struct CharWatch *w;
+
+    if (!f->port) {
+        return;
+    }
+    w = g_new(struct CharWatch, 1);
+    *w = (struct CharWatch){ fn, arg, f->port->watches };
+    f->port->watches = w;
+    if (f->port->drv->want_write) {
+        f->port->drv->want_write(f->port);
+    }
+}
+
+void chr_accept_input(CharFront *f)
+{
+    if (f->port && f->port->drv->accept_input) {
+        f->port->drv->accept_input(f->port);
+    }
+}
+
+void chr_set_echo(CharFront *f, bool on)
+{
+    if (f->port && f->port->drv->set_echo) {
+        f->port->drv->set_echo(f->port, on);
+    }
+}
+
+int chr_ioctl(CharFront *f, ChrIoctl cmd, void *arg)
+{
+    return f->port && f->port->drv->ioctl ? f->port->drv->ioctl(f->port, cmd,
+                                                                arg)
+                                          : -ENOTSUP;
+}
+
+int chr_take_fd(CharFront *f)
+{
+    int fd = -1;
+
+    if (f->port && f->port->drv->take_fds) {
+        f->port->drv->take_fds(f->port, &fd, 1);
+    }
+    return fd;
+}
+
+void chr_take_focus(CharFront *f)
+{
+    if (f->port) {
+        chr_mux_focus(f->port, f);
+    }
+}
+
+bool chr_is_open(const CharFront *f)
+{
+    return f->port && f->port->open;
+}
+
+/* ---- backend side ----------------------------------------------------------------------------- */
+
+int chr_can_receive(CharPort *p)
+{
+    CharFront *f = p->front;
+
+    return f && f->can_receive ? f->can_receive(f->arg) : 0;
+}
+
+void chr_receive(CharPort *p, const uint8_t *buf, int n)
+{
+    CharFront *f = p->front;
+
+    if (f && f->receive) {
+        f->receive(f->arg, buf, n);
+    }
+}
+
+void chr_event(CharPort *p, ChrEvent e)
+{
+    CharFront *f = p->front;
+
+    if (e == CHR_OPENED) {
+        p->open = true;
+    } else if (e == CHR_CLOSED) {
+        p->open = false;
+    }
+    if (!f || !f->event) {
+        return;
+    }
+    if (e == CHR_OPENED || e == CHR_CLOSED) {
+        if (f->open_told == (e == CHR_OPENED)) {
+            return;
+        }
+        f->open_told = e == CHR_OPENED;
+    }
+    f->event(f->arg, e);
+}
+
+void chr_writable(CharPort *p)
+{
+    struct CharWatch *list = p->watches;
+
+    p->watches = NULL;
+    while (list) {
+        struct CharWatch *w = list;
+
+        list = w->next;
+        w->fn(w->arg);
+        g_free(w);
+    }
+}
+
+/* ---- chardev= properties ------------------------------------------------------------------------ */
+
+static void *ref_claim(Obj *owner, const char *prop, const char *id,
+                       Error **errp)
+{
+    CharPort *p = chr_find(id);
+
+    if (!p) {
+        error_set(errp, "Property '%s.%s' can't find value '%s'",
+                  obj_type(owner), prop, id);
+        return NULL;
+    }
+    if (chr_busy(p) && !p->drv->attach) {
+        error_set(errp, "Property '%s.%s' can't take value '%s', it's in use",
+                  obj_type(owner), prop, id);
+        return NULL;
+    }
+    return p;
+}
+
+static void ref_release(Obj *owner, void *target)
+{
+}
+
+static const char *ref_id(const void *target)
+{
+    return ((const CharPort *)target)->label;
+}
+
+const PropRef prop_ref_chr = {
+    .type = "str", .claim = ref_claim, .release = ref_release, .id = ref_id,
+};
+
+bool chr_busy(const CharPort *p)
+{
+    return p->drv->busy ? p->drv->busy(p) : p->front != NULL;
+}

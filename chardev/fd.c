@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * fd.c - character ports over descriptors: the common part, and file, stdio and
+ * null.
+ *
+ * Thread class: the port's loop, or the machine lock.
+ *
+ * Invariants:
+ * 1. Input is watched only while the front end has room: a full front end costs
+ *    no wake-ups.
+ * 2. A descriptor that epoll refuses (regular file, /dev/null) is read by
+ *    posted work until it ends.
+ */
+#include <fcntl.h>
+#include <glib.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+#include "chardev/chr-priv.h"
+#include "opt.h"
+
+/* ---- common ------------------------------------------------------------------------ */
+
+static void fd_in(void *arg, unsigned events);
+
+static void watch_in(FdChr *c, bool on)
+{
+    if (c->in < 0 || c->in_on == on) {
+        return;
+    }
+    c->in_on = on;
+    if (c->in_plain) {
+        if (on) {
+            loop_post(c->p.loop, &c->read_work);
+        }
+        return;
+    }
+    loop_fd(c->p.loop, c->in, on ? EPOLLIN : 0, fd_in, c);
+}
+
+static void input_ended(FdChr *c)
+{
+    watch_in(c, false);
+    c->in = -1;
+    chr_event(&c->p, CHR_CLOSED);
+}
+
+static void fd_in(void *arg, unsigned events)
+{
+    FdChr *c = arg;
+    uint8_t buf[4096];
+    int room = chr_can_receive(&c->p);
+    ssize_t n;
+
+    if (room <= 0) {
+        watch_in(c, false);
+        return;
+    }
+    n = read(c->in, buf, MIN2((size_t)room, sizeof(buf)));
+    if (n > 0) {
+        chr_receive(&c->p, buf, n);
+    } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+        input_ended(c);
+    }
+}
+
+static void fd_in_work(void *arg)
+{
+    FdChr *c = arg;
+
+    if (c->in_on) {
+        c->in_on = false;
+        fd_in(c, EPOLLIN);
+        if (c->in >= 0 && chr_can_receive(&c->p) > 0) {
+            watch_in(c, true);
+        }
+    }
+}
+
+void fdchr_accept_input(CharPort *p)
+{
+    FdChr *c = (FdChr *)p;
+
+    if (chr_can_receive(p) > 0) {
+        watch_in(c, true);
+    }
+}
+
+static void fd_out(void *arg, unsigned events)
+{
+    FdChr *c = arg;
+
+    c->out_on = false;
+    loop_fd(c->p.loop, c->out, 0, NULL, NULL);
+    if (c->in == c->out && c->in_on) {
+        loop_fd(c->p.loop, c->in, EPOLLIN, fd_in, c);
+    }
+    chr_writable(&c->p);
+}
+
+void fdchr_want_write(CharPort *p)
+{
+    FdChr *c = (FdChr *)p;
+
+    if (c->out >= 0 && !c->out_on && c->in != c->out) {
+        c->out_on = true;
+        loop_fd(p->loop, c->out, EPOLLOUT, fd_out, c);
+    }
+}
+
+ssize_t fdchr_write(CharPort *p, const void *buf, size_t n)
+{
+    FdChr *c = (FdChr *)p;
+    ssize_t w;
+
+    if (c->out < 0) {
+        return n;
+    }
+    do {
+        w = write(c->out, buf, n);
+    } while (w < 0 && errno == EINTR);
+    return w < 0 ? -errno : w;
+}
+
+void fdchr_start(FdChr *c, int in, int out)
+{
+    struct stat st;
+
+    c->in = in;
+    c->out = out;
+    c->read_work = (Work){ .fn = fd_in_work, .arg = c };
+    if (in >= 0 && !fstat(in, &st)) {
+        struct epoll_event ev = { .events = EPOLLIN };
+        int ep = epoll_create1(EPOLL_CLOEXEC);
+
+        c->in_plain = ep >= 0 && epoll_ctl(ep, EPOLL_CTL_ADD, in, &ev) < 0 &&
+                      errno == EPERM;
+        if (ep >= 0) {
+            close(ep);
+        }
+    }
+    c->p.open = true;
+}
+
+void fdchr_stop(FdChr *c, bool close_fds)
+{
+    int in = c->in, out = c->out;
+
+    watch_in(c, false);
+    work_cancel(c->p.loop, &c->read_work);
+    if (c->out_on) {
+        loop_fd(c->p.loop, out, 0, NULL, NULL);
+    }
+    c->in = c->out = -1;
+    if (close_fds) {
+        if (in >= 0) {
+            close(in);
+        }
+        if (out >= 0 && out != in) {
+            close(out);
+        }
+    }
+}
+
+/* ---- null ----------------------------------------------------------------------------- */
+
+static bool null_open(CharPort *p, Error **errp)
+{
+    return true;
+}
+
+static bool null_short(const char *text, Json *opts, Error **errp)
+{
+    /* A text console is drawn by the display; without one nobody sees it. */
+    return !strcmp(text, "null");
+}
+
+CHAR_DRIVER(chr_null, {
+    .name = "null", .type = "chardev-null", .size = sizeof(CharPort),
+    .desc = "takes everything, gives nothing",
+    .doc = "A port that nothing is connected to.",
+    .short_form = null_short, .open = null_open,
+});
+
+/* ---- file ------------------------------------------------------------------------------- */
+
+typedef struct FileChr {
+    FdChr fd;
+    char *path, *in_path;
+    bool append;
+} FileChr;
+
+static bool file_open(CharPort *p, Error **errp)
+{
+    FileChr *c = (FileChr *)p;
+    int in = -1, out;
+
+    c->fd.in = c->fd.out = -1;
+    if (!c->path) {
+        return error_set(errp, "chardev: file: no filename given");
+    }
+    out = open(c->path, O_WRONLY | O_CREAT | O_CLOEXEC |
+               (c->append ? O_APPEND : O_TRUNC), 0666);
+    if (out < 0) {
+        return error_set_errno(errp, errno, "Could not open '%s'", c->path);
+    }
+    if (c->in_path) {
+        in = open(c->in_path, O_RDONLY | O_CLOEXEC);
+        if (in < 0) {
+            close(out);
+            return error_set_errno(errp, errno, "Could not open '%s'",
+                                   c->in_path);
+        }
+    }
+    fdchr_start(&c->fd, in, out);
+    return true;
+}
+
+static void file_close(CharPort *p)
+{
+    fdchr_stop((FdChr *)p, true);
+}
+
+static bool file_short(const char *text, Json *opts, Error **errp)
+{
+    if (strncmp(text, "file:", 5)) {
+        return false;
+    }
+    json_set_str(opts, "path", text + 5);
+    return true;
+}
+
+static void file_name(const CharPort *p, char *buf, size_t n)
+{
+    snprintf(buf, n, "file");
+}
+
+static const Prop file_props[] = {
+    PROP_STR("path", FileChr, path, .desc = "file that is written"),
+    PROP_STR("input-path", FileChr, in_path, .desc = "file that is read"),
+    PROP_BOOL("append", FileChr, append, false,
+              .desc = "keep what the file holds"),
+    PROP_END
+};
+
+CHAR_DRIVER(chr_file, {
+    .name = "file", .type = "chardev-file", .size = sizeof(FileChr),
+    .desc = "writes a file", .doc = "Writes what is sent to a file.",
+    .props = file_props, .short_form = file_short, .open = file_open,
+    .close = file_close, .write = fdchr_write, .filename = file_name,
+    .accept_input = fdchr_accept_input, .want_write = fdchr_want_write,
+});
+
+/* ---- stdio -------------------------------------------------------------------------------- */
+
+typedef struct StdioChr {
+    FdChr fd;
+    bool signal;
+} StdioChr;
+
+static bool stdio_used, tty_saved, echo_on;
+static struct termios tty_before;
+static int in_flags, out_flags;
+
+static void tty_restore(void)
+{
+    if (tty_saved) {
+        tcsetattr(0, TCSANOW, &tty_before);
+    }
+    fcntl(0, F_SETFL, in_flags);
+    fcntl(1, F_SETFL, out_flags);
+}
+
+static void tty_apply(StdioChr *c)
+{
+    struct termios t = tty_before;
+
+    if (!tty_saved) {
+        return;
+    }
+    if (!echo_on) {
+        t.c_iflag &= ~(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR |
+                       ICRNL | IXON);
+        t.c_oflag |= OPOST;
+        t.c_lflag &= ~(ECHO | ECHONL | ICANON | IEXTEN);
+        t.c_cflag = (t.c_cflag & ~(CSIZE | PARENB)) | CS8;
+        t.c_cc[VMIN] = 1;
+        t.c_cc[VTIME] = 0;
+    }
+    if (!c->signal) {
+        t.c_lflag &= ~ISIG;
+    }
+    tcsetattr(0, TCSANOW, &t);
+}
+
+static void stdio_echo(CharPort *p, bool on)
+{
+    echo_on = on;
+    tty_apply((StdioChr *)p);
+}
+
+static bool stdio_open(CharPort *p, Error **errp)
+{
+    StdioChr *c = (StdioChr *)p;
+
+    c->fd.in = c->fd.out = -1;
+    if (stdio_used) {
+        return error_set(errp, "cannot use stdio by multiple character "
+                         "devices");
+    }
+    stdio_used = true;
+    in_flags = fcntl(0, F_GETFL);
+    out_flags = fcntl(1, F_GETFL);
+    tty_saved = tcgetattr(0, &tty_before) == 0;
+    atexit(tty_restore);
+    fcntl(0, F_SETFL, in_flags | O_NONBLOCK);
+    fdchr_start(&c->fd, 0, 1);
+    tty_apply(c);
+    return true;
+}
+
+static void stdio_close(CharPort *p)
+{
+    fdchr_stop((FdChr *)p, false);
+    tty_restore();
+    stdio_used = false;
+}
+
+static bool stdio_short(const char *text, Json *opts, Error **errp)
+{
+    return !strcmp(text, "stdio");
+}
+
+static const Prop stdio_props[] = {
+    PROP_BOOL("signal", StdioChr, signal, true,
+              .desc = "Ctrl-C and the like still make signals"),
+    PROP_END
+};
+
+CHAR_DRIVER(chr_stdio, {
+    .name = "stdio", .type = "chardev-stdio", .size = sizeof(StdioChr),
+    .desc = "standard input and output",
+    .doc = "The terminal, or wherever the program's standard input and output "
+           "lead.",
+    .props = stdio_props, .short_form = stdio_short, .open = stdio_open,
+    .close = stdio_close, .write = fdchr_write, .set_echo = stdio_echo,
+    .accept_input = fdchr_accept_input, .want_write = fdchr_want_write,
+});
