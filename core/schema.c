@@ -354,6 +354,35 @@ static bool parse_list(const Walk *w, const Path *path, const QType *t,
     return true;
 }
 
+struct has {
+    const char *name;
+    bool found;
+};
+
+static void has_one(void *arg, const char *name, const Prop *const rows[3])
+{
+    struct has *h = arg;
+
+    h->found |= !strcmp(h->name, name);
+}
+
+void open_set_each(const char *set, OpenSetFn *fn, void *arg)
+{
+    SET_EACH(open_sets, OpenSet, s) {
+        if (!strcmp((*s)->name, set)) {
+            (*s)->each(fn, arg);
+        }
+    }
+}
+
+bool open_set_has(const char *set, const char *name)
+{
+    struct has h = { name, false };
+
+    open_set_each(set, has_one, &h);
+    return h.found;
+}
+
 static const QVariant *variant_find(const QType *t, const char *name)
 {
     for (const QVariant *b = t->variants; b && b->name; b++) {
@@ -410,8 +439,13 @@ static bool parse_members(const Walk *w, const Path *path, const QType *t,
         *seen += mv != NULL;
         if (t->tag && !strcmp(m->name, t->tag)) {
             tag = mv;
-            /* The registry may know more names. */
             if (t->open_set && tag && json_kind(tag) == JSON_STR) {
+                Path here = { path, m->name, 0 };
+
+                if (!open_set_has(t->open_set, json_str_of(tag))) {
+                    return bad_value(w, &here, "does not accept value '%s'",
+                                     json_str_of(tag));
+                }
                 continue;
             }
         }
@@ -465,7 +499,8 @@ static bool parse_object(const Walk *w, const Path *path, const QType *t,
             Path here = { path, json_key_at(v, i), 0 };
             char *name = path_text(&here);
 
-            error_set(w->errp, "Parameter '%s' is unexpected", name);
+            error_set(w->errp, w->text ? "Invalid parameter '%s'"
+                                       : "Parameter '%s' is unexpected", name);
             g_free(name);
             return false;
         }

@@ -134,6 +134,8 @@ typedef struct OpenSet {
     void (*each)(OpenSetFn *fn, void *arg);
 } OpenSet;
 #define OPEN_SET(sym, ...) SET_MEMBER(open_sets, OpenSet, sym, __VA_ARGS__)
+void open_set_each(const char *set, OpenSetFn *fn, void *arg);
+bool open_set_has(const char *set, const char *name);
 
 /* ---- events ---------------------------------------------------------------------- */
 /* data: the generated struct of ev->arg, or NULL. May be called with or without

@@ -10,4 +10,7 @@ monitor-y += monitor/hmp-expr.o
 monitor-y += monitor/readline.o
 monitor-y += monitor/complete.o
 monitor-y += monitor/introspect.o
+monitor-y += monitor/tables.o
 monitor-y += monitor/cmd-core.o
+monitor-y += monitor/cmd-misc.o
+monitor-y += monitor/cmd-qom.o

@@ -13,19 +13,6 @@
 #include "schema/schema.h"
 #include "trace.h"
 
-static int by_name(const void *key, const void *row)
-{
-    return strcmp(key, ((const Command *)row)->name);
-}
-
-NO_TSA const Command *command_find(const char *name)
-{
-    const Command *c = bsearch(name, commands, qmp_command_count,
-                               sizeof(*commands), by_name);
-
-    return c && c->call ? c : NULL;
-}
-
 /* ---- replies -- */
 static void reply_begin(JsonOut *o)
 {

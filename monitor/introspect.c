@@ -70,35 +70,6 @@ static void nets_each(OpenSetFn *fn, void *arg)
 }
 OPEN_SET(net_set, { "net_drivers", nets_each });
 
-static void registry_each(const char *set, OpenSetFn *fn, void *arg)
-{
-    SET_EACH(open_sets, OpenSet, s) {
-        if (!strcmp((*s)->name, set)) {
-            (*s)->each(fn, arg);
-        }
-    }
-}
-
-struct has {
-    const char *name;
-    bool found;
-};
-
-static void has_one(void *arg, const char *name, const Prop *const rows[3])
-{
-    struct has *h = arg;
-
-    h->found |= !strcmp(h->name, name);
-}
-
-static bool registry_has(const char *set, const char *name)
-{
-    struct has h = { name, false };
-
-    registry_each(set, has_one, &h);
-    return h.found;
-}
-
 /* ---- names -- */
 static const char *builtin_name(const QType *t)
 {
@@ -320,13 +291,13 @@ static void put_enum(Walk *w, const QType *t, const char *name)
 
         put_begin(w, pairs ? "members" : "values", '[');
         for (int i = 0; t->values[i]; i++) {
-            if (!set || registry_has(set, t->values[i])) {
+            if (!set || open_set_has(set, t->values[i])) {
                 put_value(w, t->values[i], pairs,
                           t->value_features ? t->value_features[i] : NULL);
             }
         }
         if (set) {
-            registry_each(set, put_extra_value, &x);
+            open_set_each(set, put_extra_value, &x);
         }
         put_end(w, ']');
     }
@@ -388,7 +359,7 @@ static void put_variants(Walk *w, const QType *t)
     for (int i = 0; tag->values[i]; i++) {
         const QType *type = NULL;
 
-        if (t->open_set && !registry_has(t->open_set, tag->values[i])) {
+        if (t->open_set && !open_set_has(t->open_set, tag->values[i])) {
             continue;
         }
         for (const QVariant *b = t->variants; b->name; b++) {
@@ -401,7 +372,7 @@ static void put_variants(Walk *w, const QType *t)
     if (t->open_set) {
         struct extra x = { w, tag, false };
 
-        registry_each(t->open_set, put_extra_case, &x);
+        open_set_each(t->open_set, put_extra_case, &x);
     }
     put_end(w, ']');
 }
