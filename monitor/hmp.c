@@ -270,10 +270,10 @@ void hmp_run_line(Monitor *m, const char *line)
     while (isspace((unsigned char)*p)) {
         p++;
     }
-    c = *p ? hmp_find(&p, shown) : NULL;
     if (!*p) {
         goto out;
     }
+    c = hmp_find(&p, shown);
     if (!c) {
         mon_printf("unknown command: '%s'\n", shown->str);
         goto out;
