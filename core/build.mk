@@ -14,6 +14,7 @@ core-y += core/prop-set.o
 core-y += core/prop-text.o
 core-y += core/prop.o
 core-y += core/schema.o
+core-y += core/schema-out.o
 core-y += core/trace.o
 core-y += core/tree.o
 core-y += core/types.o

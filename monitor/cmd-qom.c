@@ -178,7 +178,7 @@ void hmp_info_qom_tree(const Json *args)
 typedef struct TypeWalk {
     ObjectTypeInfoList *list;
     const char *implements, *name;     /* filter; name looked for             */
-    bool abstract_too, found, abstract;
+    bool abstract_too, found;
 } TypeWalk;
 
 static void list_type(const char *name, const char *parent, bool abstract,
@@ -214,25 +214,18 @@ static void find_type(const char *name, const char *parent, bool abstract,
 
     if (!strcmp(name, w->name)) {
         w->found = true;
-        w->abstract = abstract;
     }
 }
 
-static void list_rows(ObjectPropertyInfoList *l, const char *type,
-                      bool defaults)
+static void list_rows(ObjectPropertyInfoList *l, const char *type)
 {
     const Prop *t;
 
     for (unsigned n = 0; (t = type_props(type, n)); n++) {
         for (; t->name; t++) {
-            ObjectPropertyInfo *i;
+            ObjectPropertyInfo *i = add(l, t->name, prop_type_name(t));
 
-            if (defaults && t->flags & PF_READONLY) {
-                continue;
-            }
-            i = add(l, t->name, prop_type_name(t));
             i->description = g_strdup(t->desc);
-            i->default_value = defaults ? prop_default(t) : NULL;
         }
     }
 }
@@ -247,24 +240,7 @@ bool cmd_qom_list_properties(const void *arg, void *ret, Error **errp)
                                "Class '%s' not found", w.name);
     }
     add(ret, "type", "string");
-    list_rows(ret, w.name, false);
-    return true;
-}
-
-bool cmd_device_list_properties(const void *arg, void *ret, Error **errp)
-{
-    TypeWalk w = { .name = ((const DeviceListPropertiesArg *)arg)->typename };
-
-    type_each(find_type, &w);
-    if (!w.found) {
-        return error_set_class(errp, ERROR_DEVICE_NOT_FOUND,
-                               "Device '%s' not found", w.name);
-    }
-    if (w.abstract || !type_is_a(w.name, "device")) {
-        return error_set(errp, "Parameter 'typename' expects a non-abstract "
-                         "device type");
-    }
-    list_rows(ret, w.name, true);
+    list_rows(ret, w.name);
     return true;
 }
 
