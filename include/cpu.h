@@ -32,6 +32,7 @@ typedef struct Cpu {
     bool stop, stopped, created, unplug, exit_request;   /* under machine lock */
     bool running;                      /* inside the accelerator              */
     bool crash;                        /* triple fault or internal error seen */
+    bool (*has_work)(const struct Cpu *cpu);       /* would leave HLT         */
     void *accel;                       /* the accelerator's own               */
     Work *work_first;                  /* cpu_run work, private               */
 } Cpu;
@@ -50,15 +51,35 @@ void cpu_run(Cpu *cpu, void (*fn)(Cpu *cpu, void *arg), void *arg)
     MACHINE_CALL;
 void cpu_run_async(Cpu *cpu, void (*fn)(Cpu *cpu, void *arg), void *arg)
     MACHINE_CALL;
-/* Brings registers from / marks them dirty for the accelerator. */
+/* Brings registers from / marks them dirty for the accelerator. Works with a
+ * running vCPU too, for which it briefly leaves guest code. */
 void cpu_sync(Cpu *cpu) MACHINE_CALL;
 void cpu_sync_all(void) MACHINE_CALL;
 /* Stop all vCPUs and wait until each has left guest code; start them again. */
 void cpus_pause(void) MACHINE_CALL;
 void cpus_resume(void) MACHINE_CALL;
-/* For one vCPU that stops the world for a moment (cross-page atomics). */
+/* In a vCPU thread that has asked for reset, shutdown or stop: runs no further
+ * guest code until cpus_resume. Elsewhere nothing. */
+void cpu_stop_self(void) MACHINE_CALL;
+/*
+ * For one thread that stops the world for a moment (cross-page atomics, memory
+ * slots): begin waits until no other vCPU is between guest_enter and guest_leave
+ * and keeps them out until end. Called without the machine lock, unless the
+ * accelerator's guest sections never take it (kvm: only KVM_RUN is inside).
+ */
 void cpus_exclusive_begin(void);
 void cpus_exclusive_end(void);
+/* Accelerators bracket guest code with these, without the machine lock; enter
+ * waits while somebody is exclusive. */
+void cpu_guest_enter(Cpu *cpu);
+void cpu_guest_leave(Cpu *cpu);
+/* There is something to do outside guest code: work, stop, unplug. An
+ * accelerator's cpu_exec returns then. ANY_THREAD for the vCPU itself. */
+bool cpu_should_leave(const Cpu *cpu);
+/* Starts the thread (sleeping until cpus_resume) and waits until the accelerator
+ * has taken the vCPU in; adds it to `cpus`. Stop: the reverse. */
 bool cpu_thread_start(Cpu *cpu, Error **errp) MACHINE_CALL;
+void cpu_thread_stop(Cpu *cpu) MACHINE_CALL;
+Cpu *cpu_by_index(uint32_t index) MACHINE_CALL;    /* NULL: none               */
 
 #endif

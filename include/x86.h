@@ -72,6 +72,7 @@ typedef struct X86Regs {
     uint8_t int_injected, int_nr, int_soft;
 } X86Regs;
 
+typedef struct Machine Machine;
 typedef struct X86Model X86Model;      /* target/x86: named CPU model         */
 typedef struct X86Apic X86Apic;        /* hw/pc: software local APIC          */
 
@@ -83,8 +84,21 @@ typedef enum X86Word {
     FW_XSAVE_XCR0_LO, FW_XSAVE_XCR0_HI, FW_XSAVE_XSS_LO, FW_XSAVE_XSS_HI,
     FW_ARCH_CAP, FW_CORE_CAP, FW_PERF_CAP, FW_14_0_ECX,
     FW_SGX_12_0_EAX, FW_SGX_12_0_EBX, FW_SGX_12_1_EAX,
+    FW_VMX_PROCBASED, FW_VMX_SECONDARY, FW_VMX_PINBASED, FW_VMX_EXIT,
+    FW_VMX_ENTRY, FW_VMX_MISC, FW_VMX_EPT_VPID, FW_VMX_BASIC, FW_VMX_VMFUNC,
     FW_COUNT
 } X86Word;
+
+/* Where a word is read: CPUID, or an MSR. */
+typedef struct X86WordSource {
+    uint32_t leaf, sub;
+    uint8_t reg;                       /* 0 EAX, 1 EBX, 2 ECX, 3 EDX          */
+    bool has_sub;
+    uint32_t msr;                      /* not 0: this, instead of CPUID       */
+} X86WordSource;
+const X86WordSource *x86_word(X86Word w);
+/* The name of a feature as -cpu knows it; NULL: it has none. */
+const char *x86_feature_name(X86Word w, unsigned bit);
 
 typedef struct X86CpuidLeaf {
     uint32_t leaf, sub, eax, ebx, ecx, edx;
@@ -95,6 +109,9 @@ typedef struct X86Cpu {
     Cpu cpu;
     X86Regs regs;
     X86Apic *apic;                     /* NULL: in the kernel                 */
+    Device *lapic;                     /* the local APIC's device, of either
+                                          kind: the CPU's child "lapic", so that
+                                          it finds its CPU as its Obj.parent  */
     uint32_t apic_id;
     int32_t socket_id, die_id, core_id, thread_id, node_id;
     uint64_t features[FW_COUNT];       /* what CPUID says                     */
@@ -106,7 +123,6 @@ typedef struct X86Cpu {
     const X86Model *def;
     X86CpuidLeaf *cpuid;               /* the table the guest sees            */
     unsigned ncpuid;
-    void *cfg;                         /* target/x86: the -cpu properties     */
 } X86Cpu;
 
 static inline X86Cpu *x86_cpu(Cpu *c)
@@ -116,7 +132,24 @@ static inline X86Cpu *x86_cpu(Cpu *c)
 /* CPUID as the guest sees it. For engines without hardware help. */
 void x86_cpuid(const X86Cpu *c, uint32_t leaf, uint32_t sub, uint32_t out[4]);
 /* Power-on or INIT values. */
-void x86_regs_reset(X86Cpu *c, bool init) ;
+void x86_regs_reset(X86Cpu *c, bool init);
+
+/*
+ * -cpu TEXT: model name, then +feature, -feature or property=value; checked and
+ * kept for every CPU made later. "help" prints the models and features and leaves
+ * *help true.
+ */
+bool x86_cpu_option(const char *text, bool *help, Error **errp) MACHINE_CALL;
+/* For the board: m->cpus vCPUs of m->cpu_model (or the machine's default), with
+ * ids by topology, realized, asleep until cpus_resume. */
+bool x86_cpus_new(Machine *m, Error **errp) MACHINE_CALL;
+/* APIC id <-> place in the topology of the machine. */
+typedef struct X86Place {
+    uint32_t socket, die, core, thread;
+} X86Place;
+uint32_t x86_apic_id(const Machine *m, X86Place at);
+X86Place x86_place(const Machine *m, uint32_t apic_id);
+X86Cpu *x86_cpu_by_apic_id(uint32_t id) MACHINE_CALL;          /* NULL: none    */
 
 /* ---- software local APIC (hw/pc/apic.c), for soft and qtest ------------------- */
 /* Highest deliverable vector, acknowledged; -1: none (spurious: see apic). */
@@ -145,6 +178,9 @@ bool apic_attend(X86Cpu *c);
 void apic_page(X86Cpu *c, uint32_t page[256]);
 uint64_t x86_tsc(const X86Cpu *c) ANY_THREAD;      /* guest TSC now           */
 uint64_t x86_tsc_hz(void) ANY_THREAD;
+/* Ticks of CLOCK_VM: x86_tsc is this plus regs.tsc_offset. */
+uint64_t x86_tsc_base(void) ANY_THREAD;
+void x86_tsc_hz_set(uint64_t hz);      /* before the first vCPU; else 1 GHz   */
 
 /* ---- translation and disassembly (target/x86) --------------------------------- */
 /* Guest linear -> physical by the guest's tables, no side effects; false: not

@@ -5,3 +5,13 @@ target-y += $(insn-objs)
 
 unit-insn-objs = $(insn-objs)
 uses-tests/unit/insn.o = CAPSTONE
+target-y += target/x86/features.o
+target-y += target/x86/model.o
+target-y += target/x86/cpu.o
+target-y += target/x86/expand.o
+target-y += target/x86/cpuid.o
+target-y += target/x86/hyperv.o
+target-y += target/x86/topo.o
+target-y += target/x86/state.o
+target-y += target/x86/gva.o
+target-y += target/x86/tsc.o

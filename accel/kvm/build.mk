@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+accel-y += accel/kvm/vm.o
+accel-y += accel/kvm/vcpu.o
+accel-y += accel/kvm/exits.o
+accel-y += accel/kvm/regs.o
+accel-y += accel/kvm/msrs.o
+accel-y += accel/kvm/cpuid.o
+accel-y += accel/kvm/mem.o
+accel-y += accel/kvm/ioevent.o
+accel-y += accel/kvm/dirty-ring.o
+accel-y += accel/kvm/irqchip.o
+accel-y += accel/kvm/chips.o
+accel-y += accel/kvm/clock.o
+accel-y += accel/kvm/guestdbg.o
