@@ -99,6 +99,7 @@ static const Prop *accel_type_props(const char *type, unsigned i)
 TYPE_SOURCE(source_accel, { .each = accel_types_each,
                             .props = accel_type_props });
 
+static Accel *accel_new(const AccelType *t) MACHINE_CALL;
 static Accel *accel_new(const AccelType *t)
 {
     Accel *a = g_malloc0(t->size);
@@ -207,6 +208,7 @@ bool accel_machine_option(const char *key, const char *value, Error **errp)
 
 /* ---- the choice --------------------------------------------------------------- */
 
+static void wishes_add(GArray *list, const AccelType *t) MACHINE_CALL;
 static void wishes_add(GArray *list, const AccelType *t)
 {
     if (t) {
@@ -236,6 +238,8 @@ static void wishes_free(GArray *list)
 
 /* -machine accel=a:b. A name nobody knows is reported and passed over, so that
  * a script's list may name an accelerator of another host. */
+static bool wishes_from_list(GArray *list, const char *names, Error **errp)
+    MACHINE_CALL;
 static bool wishes_from_list(GArray *list, const char *names, Error **errp)
 {
     char **v = g_strsplit(names, ":", -1);

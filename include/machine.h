@@ -58,9 +58,6 @@ extern unsigned machine_version;       /* for compat values; 0: newest        */
  * error that names the Debian package. Caller g_frees. */
 char *firmware_find(const char *name, Error **errp);
 
-/* -smp TEXT into cpus, max_cpus, sockets, dies, cores, threads; m->type is known.
- * NULL: the default of one vCPU. */
-bool machine_smp_parse(const char *text, Machine *m, Error **errp) MACHINE_CALL;
 /* CPUs by topology: the APIC id of vCPU number i. */
 uint32_t machine_apic_id(const Machine *m, unsigned i);
 

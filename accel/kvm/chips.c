@@ -12,7 +12,7 @@
  *    fetched with its registers.
  */
 #include <glib.h>
-#include "isa.h"
+#include "hw/pc/pc-board.h"
 #include "kvm.h"
 
 /* ---- local APIC -------------------------------------------------------------------- */
@@ -69,6 +69,7 @@ static void kvm_apic_reset(Device *dev, ResetKind kind)
     }
 }
 
+static bool kvm_apic_realize(Device *dev, Error **errp) MACHINE_CALL;
 static bool kvm_apic_realize(Device *dev, Error **errp)
 {
     KvmApic *a = container_of(dev, KvmApic, dev);
@@ -88,6 +89,7 @@ static bool kvm_apic_realize(Device *dev, Error **errp)
     return true;
 }
 
+static void kvm_apic_unrealize(Device *dev) MACHINE_CALL;
 static void kvm_apic_unrealize(Device *dev)
 {
     if (--msi_window_users == 0) {
@@ -207,6 +209,7 @@ static void pic_line(void *to, int n, int level)
     accel_irq.set_gsi((p->master ? 0 : 8) + n, level);
 }
 
+static bool pic_realize(Device *dev, Error **errp) MACHINE_CALL;
 static bool pic_realize(Device *dev, Error **errp)
 {
     if (!accel_irq.pic_in_kernel) {
@@ -306,6 +309,7 @@ static void ioapic_line(void *to, int n, int level)
     accel_irq.set_gsi(p->gsi_base + n, level);
 }
 
+static bool ioapic_realize(Device *dev, Error **errp) MACHINE_CALL;
 static bool ioapic_realize(Device *dev, Error **errp)
 {
     if (!accel_irq.ioapic_in_kernel) {
@@ -337,3 +341,37 @@ DEVICE(dev_kvm_ioapic, {
     .vmstate = &ioapic_vm, .flags = DT_INTERNAL, .realize = ioapic_realize,
     .reset = ioapic_reset,
 });
+
+/* ---- for the board ------------------------------------------------------------------------- */
+
+static bool pic_make(Pc *p, bool master, Error **errp) MACHINE_CALL;
+static bool pic_make(Pc *p, bool master, Error **errp)
+{
+    Device *d = device_make("kvm-i8259");
+
+    device_set_int(d, "iobase", master ? 0x20 : 0xa0);
+    device_set_int(d, "elcr_addr", master ? 0x4d0 : 0x4d1);
+    device_set_int(d, "elcr_mask", master ? 0xf8 : 0xde);
+    device_set_int(d, "master", master);
+    if (!device_realize(d, &p->isa->bus, errp)) {
+        device_free(d);
+        return false;
+    }
+    return true;
+}
+
+bool kvm_irqchip_create(Pc *p, Error **errp)
+{
+    if (!pic_make(p, true, errp) || !pic_make(p, false, errp)) {
+        return false;
+    }
+    if (!p->is_isapc && accel_irq.ioapic_in_kernel) {
+        p->ioapic = device_make("kvm-ioapic");
+        if (!device_realize(p->ioapic, NULL, errp)) {
+            device_free(p->ioapic);
+            p->ioapic = NULL;
+            return false;
+        }
+    }
+    return true;
+}

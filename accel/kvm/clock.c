@@ -33,6 +33,8 @@ static void clock_ctrl(Cpu *cpu, void *arg)
 }
 
 static void clock_run(RunNotify *n, bool running, RunStateNr s)
+    MACHINE_CALL;
+static void clock_run(RunNotify *n, bool running, RunStateNr s)
 {
     KvmClock *k = container_of(n, KvmClock, notify);
     struct kvm_clock_data d = { 0 };
@@ -57,6 +59,7 @@ static void clock_run(RunNotify *n, bool running, RunStateNr s)
     }
 }
 
+static bool clock_realize(Device *dev, Error **errp) MACHINE_CALL;
 static bool clock_realize(Device *dev, Error **errp)
 {
     KvmClock *k = container_of(dev, KvmClock, dev);
@@ -69,6 +72,7 @@ static bool clock_realize(Device *dev, Error **errp)
     return true;
 }
 
+static void clock_unrealize(Device *dev) MACHINE_CALL;
 static void clock_unrealize(Device *dev)
 {
     run_notify_del(&container_of(dev, KvmClock, dev)->notify);
@@ -220,6 +224,7 @@ static void pit_irq_control(void *to, int n, int level)
     pit_put(p);
 }
 
+static bool pit_realize(Device *dev, Error **errp) MACHINE_CALL;
 static bool pit_realize(Device *dev, Error **errp)
 {
     KvmPit *p = container_of(dev, KvmPit, dev);
@@ -254,6 +259,7 @@ static bool pit_realize(Device *dev, Error **errp)
     return true;
 }
 
+static void pit_unrealize(Device *dev) MACHINE_CALL;
 static void pit_unrealize(Device *dev)
 {
     run_notify_del(&container_of(dev, KvmPit, dev)->notify);

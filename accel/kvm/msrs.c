@@ -71,8 +71,9 @@ bool kvm_has_msr(uint32_t msr)
     return listed(kvm->msrs, msr);
 }
 
+/* struct kvm_msrs with room for one entry. */
 typedef struct OneMsr {
-    struct kvm_msrs head;
+    struct { uint32_t nmsrs, pad; } head;
     struct kvm_msr_entry e[1];
 } OneMsr;
 
@@ -108,7 +109,7 @@ uint64_t kvm_feature_msr(uint32_t msr)
 
 #define BATCH 160
 typedef struct Batch {
-    struct kvm_msrs head;
+    struct { uint32_t nmsrs, pad; } head;          /* as struct kvm_msrs      */
     struct kvm_msr_entry e[BATCH];
     uint64_t *to[BATCH];               /* get: where it goes                  */
 } Batch;
@@ -128,18 +129,16 @@ static void batch_add(Batch *b, uint32_t msr, uint64_t *field)
 static void batch_run(Batch *b, const KvmCpu *k, unsigned long req)
 {
     uint32_t all = b->head.nmsrs, at = 0;
-    struct kvm_msrs *part = &b->head;
-    g_autofree struct kvm_msrs *copy = NULL;
+    Batch *part = b;
 
     while (at < all) {
         int r;
 
-        part->nmsrs = all - at;
-        r = kvm_ioctl(k->fd, req, part);
+        part->head.nmsrs = all - at;
+        r = kvm_ioctl(k->fd, req, &part->head);
         r = MAX2(r, 0);
-        memcpy(&b->e[at], part->entries, r * sizeof(b->e[0]));
         for (int i = 0; req == KVM_GET_MSRS && i < r; i++) {
-            *b->to[at + i] = b->e[at + i].data;
+            *b->to[at + i] = part->e[i].data;
         }
         at += r;
         if (at == all) {
@@ -151,11 +150,13 @@ static void batch_run(Batch *b, const KvmCpu *k, unsigned long req)
                         (unsigned long long)b->e[at].data);
         }
         at++;
-        if (!copy) {
-            copy = g_malloc0(sizeof(*copy) + sizeof(b->e));
+        if (part == b) {
+            part = g_new0(Batch, 1);
         }
-        part = copy;
-        memcpy(copy->entries, &b->e[at], (all - at) * sizeof(b->e[0]));
+        memcpy(part->e, &b->e[at], (all - at) * sizeof(b->e[0]));
+    }
+    if (part != b) {
+        g_free(part);
     }
 }
 

@@ -22,6 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "kvm.h"
+#include "pc.h"
 
 #define KICK_SIGNAL SIGUSR1
 
@@ -146,15 +147,6 @@ static unsigned interrupts_pending(const Cpu *cpu)
     return __atomic_load_n(&cpu->interrupt, __ATOMIC_SEQ_CST);
 }
 
-static int intr_vector(Cpu *cpu) MACHINE_CALL;
-static int intr_vector(Cpu *cpu)
-{
-    if (!accel_irq.apic_in_kernel && x86_cpu(cpu)->apic) {
-        return apic_ack(x86_cpu(cpu));
-    }
-    return accel_pic_ack ? accel_pic_ack() : -1;
-}
-
 static void inject_intr(Cpu *cpu) MACHINE_CALL;
 static void inject_intr(Cpu *cpu)
 {
@@ -166,8 +158,7 @@ static void inject_intr(Cpu *cpu)
         !k->run->ready_for_interrupt_injection || !k->run->if_flag) {
         return;
     }
-    cpu_interrupt_clear(cpu, CPU_INT_HARD);
-    vector = intr_vector(cpu);
+    vector = x86_irq_ack(x86_cpu(cpu));
     if (vector >= 0) {
         irq.irq = vector;
         if (kvm_ioctl(k->fd, KVM_INTERRUPT, &irq) < 0) {
@@ -180,19 +171,9 @@ static void inject_intr(Cpu *cpu)
 static void take_init(Cpu *cpu) MACHINE_CALL;
 static void take_init(Cpu *cpu)
 {
-    unsigned pending = interrupts_pending(cpu);
-    X86Cpu *c = x86_cpu(cpu);
-
-    if (pending & (CPU_INT_INIT | CPU_INT_SIPI)) {
+    if (interrupts_pending(cpu) & (CPU_INT_INIT | CPU_INT_SIPI)) {
         kvm_cpu_get(cpu);
-        if (pending & CPU_INT_INIT) {
-            cpu_interrupt_clear(cpu, CPU_INT_INIT);
-            apic_init_reset(c);
-        }
-        if (pending & CPU_INT_SIPI) {
-            cpu_interrupt_clear(cpu, CPU_INT_SIPI);
-        }
-        kvm_cpu(cpu)->valid = true;
+        apic_attend(x86_cpu(cpu));
     }
 }
 
@@ -219,7 +200,9 @@ static void pre_run(Cpu *cpu)
     if (!accel_irq.pic_in_kernel) {
         if (!accel_irq.apic_in_kernel) {
             take_init(cpu);
-            k->run->cr8 = apic_tpr_get(x86_cpu(cpu));
+            if (x86_cpu(cpu)->apic) {
+                k->run->cr8 = apic_tpr_get(x86_cpu(cpu));
+            }
         }
         inject_intr(cpu);
         k->run->request_interrupt_window =

@@ -295,6 +295,7 @@ static void kvm_close(Kvm *k)
     kvm = NULL;
 }
 
+static bool kvm_init(Accel *a, Machine *m, Error **errp) MACHINE_CALL;
 static bool kvm_init(Accel *a, Machine *m, Error **errp)
 {
     Kvm *k = container_of(a, Kvm, accel);
@@ -320,6 +321,7 @@ static bool kvm_init(Accel *a, Machine *m, Error **errp)
     return true;
 }
 
+static void kvm_fini(Accel *a) MACHINE_CALL;
 static void kvm_fini(Accel *a)
 {
     kvm_io_fini();

@@ -36,15 +36,17 @@ void json_merge(Json *into, const char *key, Json *v)
 }
 
 /* Members that older command lines put here and that mean something else. */
-static bool machine_sugar(const char *key, const Json *v, bool *done,
-                          Error **errp)
+static bool machine_sugar(Machine *m, const char *key, const Json *v,
+                          bool *done, Error **errp)
 {
     const char *s = json_kind(v) == JSON_STR ? json_str_of(v) : "";
     Error *err = NULL;
 
     *done = true;
     if (!strcmp(key, "accel")) {
-        return true;                   /* read by accel_configure             */
+        g_free(m->accel_list);
+        m->accel_list = g_strdup(s);
+        return true;
     }
     if (accel_machine_option(key, s, &err)) {
         return true;
@@ -64,7 +66,7 @@ bool machine_apply(Machine *m, const Json *opts, Error **errp)
         const Json *v = json_value_at(opts, i);
         bool done;
 
-        if (!machine_sugar(key, v, &done, errp)) {
+        if (!machine_sugar(m, key, v, &done, errp)) {
             return false;
         }
         if (!done && !obj_set(&m->obj, key, v, true, errp)) {

@@ -11,6 +11,7 @@
 #include <glib.h>
 #include "accel.h"
 #include "opt.h"
+#include "pc.h"
 #include "x86-cpu.h"
 
 /* ---- computed properties ---------------------------------------------------------- */
@@ -474,26 +475,34 @@ static bool realize_id(X86CpuDev *d, Error **errp)
     return true;
 }
 
+static bool kernel_lapic(X86Cpu *c, Error **errp) MACHINE_CALL;
+static bool kernel_lapic(X86Cpu *c, Error **errp)
+{
+    Device *lapic = device_make("kvm-apic");
+
+    device_set_int(lapic, "id", c->apic_id);
+    obj_put(&c->cpu.dev.obj, "lapic", &lapic->obj);
+    if (!device_realize(lapic, NULL, errp)) {
+        obj_remove(&lapic->obj);
+        device_free(lapic);
+        return false;
+    }
+    return true;
+}
+
 static bool realize_lapic(X86CpuDev *d, Error **errp) MACHINE_CALL;
 static bool realize_lapic(X86CpuDev *d, Error **errp)
 {
     X86Cpu *c = &d->x;
-    const char *type = accel_irq.apic_in_kernel ? "kvm-apic" : "apic";
-    Device *lapic;
 
-    if (!(c->features[FW_1_EDX] & 1u << 9) || !device_type_find(type)) {
-        return true;                   /* a CPU without one, as on isapc      */
+    if (!(c->features[FW_1_EDX] & 1u << 9)) {
+        return true;                   /* an old CPU, the PIC drives its pin  */
     }
-    lapic = device_make(type);
-    device_set_int(lapic, "id", c->apic_id);
-    obj_put(&c->cpu.dev.obj, "lapic", &lapic->obj);
-    c->lapic = lapic;
-    if (!device_realize(lapic, NULL, errp)) {
-        obj_remove(&lapic->obj);
-        device_free(lapic);
-        c->lapic = NULL;
+    if (!(accel_irq.apic_in_kernel ? kernel_lapic(c, errp)
+                                   : apic_create(c, errp))) {
         return false;
     }
+    c->lapic = (Device *)obj_child(&c->cpu.dev.obj, "lapic");
     return true;
 }
 
@@ -507,9 +516,11 @@ static void drop_lapic(X86CpuDev *d)
         obj_remove(&lapic->obj);
         device_free(lapic);
         d->x.lapic = NULL;
+        d->x.apic = NULL;
     }
 }
 
+static void cpu_reset_fn(void *arg, ResetKind kind) MACHINE_CALL;
 static void cpu_reset_fn(void *arg, ResetKind kind)
 {
     device_reset(arg, kind);

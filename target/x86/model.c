@@ -81,7 +81,7 @@ TYPE_NAME(type_x86_cpu, { "x86_64-cpu", "cpu", true });
 
 const X86CpuType *x86_cpu_type(const DeviceType *t)
 {
-    return t->realize == x86_cpu_realize ? t->on_info : NULL;
+    return t->vmstate == &x86_cpu_vm ? t->on_info : NULL;
 }
 
 const DeviceType *x86_cpu_type_find(const char *name)

@@ -11,6 +11,8 @@
 #include <glib.h>
 #include "accel.h"
 #include "hw/core/core.h"
+#include "hw/pc/pc-board.h"
+#include "machine-opts.h"
 #include "opt.h"
 #include "x86-cpu.h"
 
@@ -132,7 +134,7 @@ static bool smp_check(const Smp *s, const Machine *m, Error **errp)
     return true;
 }
 
-bool machine_smp_parse(const char *text, Machine *m, Error **errp)
+bool machine_smp_set(Machine *m, const char *text, Error **errp)
 {
     Smp s = { 0 };
     uint64_t *fields = &s.cpus;
@@ -234,7 +236,7 @@ X86Cpu *x86_cpu_by_apic_id(uint32_t id)
 
 /* ---- -cpu ----------------------------------------------------------------------------- */
 
-static const DeviceType *chosen;       /* by -cpu; NULL: the machine's        */
+static const DeviceType *chosen;       /* by -cpu                             */
 
 typedef struct HelpRow {
     const X86CpuType *ct;
@@ -379,14 +381,14 @@ static void set_place(Device *dev, const Machine *m, uint32_t id)
 
 bool x86_cpus_new(Machine *m, Error **errp)
 {
-    const DeviceType *t = chosen;
-    const char *name = m->type->default_cpu ? m->type->default_cpu : "qemu64";
+    const char *model = m->cpu_model ? m->cpu_model : m->type->default_cpu;
+    bool help;
 
-    if (!t && !(t = x86_cpu_type_find(name))) {
-        return error_set(errp, "unable to find CPU model '%s'", name);
+    if (!x86_cpu_option(model ? model : "qemu64", &help, errp)) {
+        return false;
     }
     for (unsigned i = 0; i < m->cpus; i++) {
-        Device *dev = device_new(t->name, errp);
+        Device *dev = device_new(chosen->name, errp);
 
         if (!dev) {
             return false;
@@ -399,4 +401,9 @@ bool x86_cpus_new(Machine *m, Error **errp)
     }
     return !accel || !accel->type->cpus_made ||
            accel->type->cpus_made(accel, errp);
+}
+
+bool pc_cpus(Pc *p, Error **errp)
+{
+    return x86_cpus_new(&p->m, errp);
 }

@@ -118,8 +118,8 @@ const char *const *x86_feature_names(size_t *n);
  * filter: false for query-cpu-model-expansion. */
 bool x86_expand(X86CpuDev *d, bool filter, Error **errp) MACHINE_CALL;
 /* What the accelerator can give. */
-uint64_t x86_host_word(X86Word w, bool migratable) MACHINE_CALL;
-void x86_host_cpuid(uint32_t leaf, uint32_t sub, uint32_t out[4]) MACHINE_CALL;
+uint64_t x86_host_word(X86Word w, bool migratable);
+void x86_host_cpuid(uint32_t leaf, uint32_t sub, uint32_t out[4]);
 /* Names of the bits set in words, without repetition; caller owns. */
 Json *x86_feature_list(const uint64_t words[FW_COUNT]);
 
@@ -127,7 +127,7 @@ Json *x86_feature_list(const uint64_t words[FW_COUNT]);
 void x86_cpuid_build(X86CpuDev *d) MACHINE_CALL;
 /* hyperv.c: its leaves; returns how many were added (0: no hv-*). */
 bool x86_hyperv_check(X86CpuDev *d, Error **errp) MACHINE_CALL;
-unsigned x86_hyperv_leaves(X86CpuDev *d, X86CpuidLeaf *out) MACHINE_CALL;
+unsigned x86_hyperv_leaves(X86CpuDev *d, X86CpuidLeaf *out);
 #define X86_HV_LEAVES 10
 
 /* topo.c */
