@@ -143,9 +143,9 @@ uint64_t kvm_cpu_features(unsigned word, bool migratable)
     return word_fixed(word, out[s->reg]);
 }
 
-bool kvm_cpuid_set(X86Cpu *c, Error **errp)
+bool kvm_cpuid_set(const KvmCpu *k, Error **errp)
 {
-    const KvmCpu *k = kvm_cpu(&c->cpu);
+    const X86Cpu *c = x86_cpu(k->cpu);
     struct kvm_cpuid2 *t = g_malloc0(sizeof(*t) +
                                      c->ncpuid * sizeof(t->entries[0]));
     int err;

@@ -101,7 +101,7 @@ int kvm_msr_write(const KvmCpu *k, uint32_t msr, uint64_t v);
 bool kvm_cpuid_probe(int fd, struct kvm_cpuid2 **out, Error **errp);
 uint64_t kvm_cpu_features(unsigned word, bool migratable);
 void kvm_host_cpuid(uint32_t leaf, uint32_t sub, uint32_t out[4]);
-bool kvm_cpuid_set(X86Cpu *c, Error **errp);
+bool kvm_cpuid_set(const KvmCpu *k, Error **errp);
 
 /* mem.c, ioevent.c, dirty.c */
 bool kvm_mem_init(Error **errp) MACHINE_CALL;

@@ -111,7 +111,7 @@ bool kvm_cpu_init(Cpu *cpu, Error **errp)
         k->xsave = g_aligned_alloc0(1, kvm->xsave_size, 4096);
     }
     cpu_setup_optional(k);
-    if (!kvm_ring_map(k, errp) || !kvm_cpuid_set(c, errp)) {
+    if (!kvm_ring_map(k, errp) || !kvm_cpuid_set(k, errp)) {
         kvm_ring_unmap(k);
         munmap(k->run, kvm->run_size);
         close(k->fd);
