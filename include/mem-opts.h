@@ -34,7 +34,7 @@ extern bool mem_merge_default, mem_dump_default;
 /* How main memory is to be made. */
 typedef struct MemMain {
     const char *id;                    /* "pc.ram"                            */
-    uint64_t size;
+    uint64_t size;                     /* 0: as the backend's                 */
     const char *backend;               /* -machine memory-backend=, or NULL   */
     const char *path;                  /* -mem-path, or NULL                  */
     bool prealloc;                     /* -mem-prealloc                       */

@@ -56,7 +56,8 @@ typedef enum MrKind {
 } MrKind;
 typedef enum MrFlags {
     MRF_OFF       = 1 << 0,            /* not mapped                          */
-    MRF_LOCKLESS  = 1 << 1,            /* ops take no machine lock            */
+    MRF_LOCKLESS  = 1 << 1,            /* ops need no machine lock, and never
+                                          wait for it: they run in an epoch   */
     MRF_COALESCED = 1 << 2,            /* writes may be batched               */
     MRF_FLUSH_COALESCED = 1 << 3,      /* drain batched writes before access  */
     MRF_READONLY  = 1 << 4,            /* an alias through which writes drop  */
@@ -256,8 +257,7 @@ bool mem_is_backend(const Obj *o);
 extern const PropRef prop_ref_memdev;
 /* Flushes coalesced writes that an accelerator holds. */
 extern void (*mem_coalesced_flush)(void);
-/* `info mtree [-f][-d][-o]`. */
-typedef struct JsonOut JsonOut;
+/* `info mtree [-f][-o][-D]`, by lines without their end. */
 void mem_print_tree(void (*print)(void *arg, const char *line), void *arg,
                     bool flat, bool owners, bool disabled) MACHINE_CALL;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * access.c - accesses of any length to an address space, and RAM mapped for DMA.
+ * access.c - accesses of any length to an address space; RAM mapped for DMA.
  *
  * Thread class: ANY_THREAD unless the header says otherwise.
  *
@@ -270,7 +270,8 @@ static bool access_piece(Access *a, bool locked)
         }
         return false;
     }
-    if (UNLIKELY(flags & MRF_FLUSH_COALESCED) && locked && mem_coalesced_flush) {
+    if (UNLIKELY(flags & MRF_FLUSH_COALESCED) && locked &&
+        mem_coalesced_flush) {
         mem_coalesced_flush();
     }
     access_register(a, mr, off);

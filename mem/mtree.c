@@ -100,7 +100,8 @@ static void print_region(const Out *o, MemRegion *mr, unsigned level,
     uint64_t first = base + mr->addr;
     char *owner, *of = NULL;
 
-    if (mr->kind == MR_ALIAS && !g_ptr_array_find(o->targets, mr->alias, NULL)) {
+    if (mr->kind == MR_ALIAS &&
+        !g_ptr_array_find(o->targets, mr->alias, NULL)) {
         g_ptr_array_add(o->targets, mr->alias);
     }
     if (!(mr->flags & MRF_OFF) || o->disabled) {
@@ -110,9 +111,10 @@ static void print_region(const Out *o, MemRegion *mr, unsigned level,
                                  mr->alias->name, mr->alias_off,
                                  mr->alias_off + mr->last);
         }
-        out_line(o, "%*s%016" PRIx64 "-%016" PRIx64 " (prio %d, %s): %s%s%s%s%s",
-                 level * 2, "", first, first + mr->last, mr->priority,
-                 region_kind_name(mr), of ? "alias " : "", mr->name,
+        out_line(o, "%*s%016" PRIx64 "-%016" PRIx64
+                 " (prio %d, %s): %s%s%s%s%s", level * 2, "", first,
+                 first + mr->last, mr->priority, region_kind_name(mr),
+                 of ? "alias " : "", mr->name,
                  of ? of : "", mr->flags & MRF_OFF ? " [disabled]" : "", owner);
         g_free(of);
         g_free(owner);

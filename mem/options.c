@@ -169,7 +169,7 @@ static Obj *main_named(const MemMain *m, Error **errp)
                    "M.", m->backend, (uint64_t)(m->size / MiB));
         return NULL;
     }
-    if (mem_size(mem_backend_region(o)) != m->size) {
+    if (m->size && mem_size(mem_backend_region(o)) != m->size) {
         error_set(errp, "Machine memory size does not match the size of the "
                   "memory backend");
         error_hint(errp, "Give -m the size of '%s': %" PRIu64 "M.", m->backend,

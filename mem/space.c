@@ -220,31 +220,39 @@ static int event_order(const void *pa, const void *pb)
     return a->e.fd - b->e.fd;
 }
 
-static MemEvents *events_of(const FlatMap *map)
+/* Puts them into `to` unless it is NULL; returns how many there are. */
+static uint32_t events_collect(const FlatMap *map, EventAt *to)
 {
-    GArray *all = g_array_new(false, false, sizeof(EventAt));
-    MemEvents *ev;
+    uint32_t n = 0;
 
     for (uint32_t i = 0; i < map->n; i++) {
         const FlatRange *r = &map->r[i];
         uint64_t end = r->off + (r->last - r->first);
 
         for (const MemIoEvent *e = r->mr->events; e; e = e->next) {
-            if (e->off >= r->off && e->off <= end) {
-                EventAt at = { r->first + (e->off - r->off), *e };
-
-                at.e.next = NULL;
-                g_array_append_val(all, at);
+            if (e->off < r->off || e->off > end) {
+                continue;
             }
+            if (to) {
+                to[n] = (EventAt){ r->first + (e->off - r->off), *e };
+                to[n].e.next = NULL;
+            }
+            n++;
         }
     }
-    if (all->len) {
-        qsort(all->data, all->len, sizeof(EventAt), event_order);
+    return n;
+}
+
+static MemEvents *events_of(const FlatMap *map)
+{
+    uint32_t n = events_collect(map, NULL);
+    MemEvents *ev = g_malloc(sizeof(*ev) + n * sizeof(EventAt));
+
+    ev->n = n;
+    if (n) {
+        events_collect(map, ev->at);
+        qsort(ev->at, n, sizeof(EventAt), event_order);
     }
-    ev = g_malloc(sizeof(*ev) + all->len * sizeof(EventAt));
-    ev->n = all->len;
-    memcpy(ev->at, all->data, all->len * sizeof(EventAt));
-    g_array_free(all, true);
     return ev;
 }
 

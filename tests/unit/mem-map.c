@@ -394,14 +394,16 @@ static void change_something(void)
 
 TEST(random_trees_match_the_model)
 {
-    RamBlock *rb;
     static Mirror m;
+    RamBlock *rb;
+    const char *more = getenv("MEM_MAP_ROUNDS");
+    int rounds = more ? atoi(more) : 150;
 
-    TEST_LIMIT(60);
+    TEST_LIMIT(60 + rounds / 10);
     machine_lock();
     rb = ram_new("model", 4096, -1, 0, 0, NULL);
     REQUIRE(rb);
-    for (int round = 0; round < 150; round++) {
+    for (int round = 0; round < rounds; round++) {
         MemRegion *root = &regions[REGIONS - 1];
         MemSpace as;
         bool good = true;
