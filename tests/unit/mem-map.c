@@ -446,6 +446,48 @@ TEST(random_trees_match_the_model)
     machine_unlock();
 }
 
+/* Roots whose picture is that of one region further down: the way there must
+ * not lose a size, an offset or a read-only mark. */
+TEST(chains_match_the_model)
+{
+    machine_lock();
+    for (int round = 0; round < 3000; round++) {
+        enum { N = 5 };
+        MemSpace as;
+
+        seed = round * 104729 + 3;
+        mem_init_io(&regions[0], "io", 1 + rnd(WINDOW), &no_ops, NULL);
+        for (int i = 1; i < N; i++) {
+            uint64_t size = rnd(2) ? 0 : 1 + rnd(WINDOW);
+
+            if (rnd(2)) {
+                mem_init(&regions[i], "container", size);
+                age[i - 1] = ++clock_;
+                mem_add(&regions[i], rnd(4) ? 0 : rnd(8), &regions[i - 1]);
+            } else {
+                mem_init_alias(&regions[i], "alias", &regions[i - 1],
+                               rnd(4) ? 0 : rnd(8), size);
+            }
+            if (rnd(8) == 0) {
+                mem_set_readonly(&regions[i], true);
+            }
+            if (rnd(16) == 0) {
+                mem_set_enabled(&regions[i], false);
+            }
+        }
+        mem_space_init(&as, "chain", &regions[N - 1]);
+        if (!check_map(&as, &regions[N - 1])) {
+            FAIL("in round %d", round);
+            round = 3000;
+        }
+        mem_space_fini(&as);
+        for (int i = N - 1; i >= 0; i--) {
+            mem_fini(&regions[i]);
+        }
+    }
+    machine_unlock();
+}
+
 /* ---- particular cases ---------------------------------------------------- */
 
 TEST(equal_priority_the_newest_hides)

@@ -54,8 +54,10 @@ TEST(blocks_are_listed_by_size_and_placed_apart)
     CHECK_EQ(c->ram_addr, 0x1100000u);
     CHECK_EQ(c->max, 8192u);
     CHECK_EQ((uintptr_t)b->host % (2 << 20), 0u);
+    d = ram_new("later", 1 << 20, -1, 0, 0, NULL);
     ram_each(list_one, ids);
-    CHECK_STR(ids, "b a c ");
+    CHECK_STR(ids, "b a later c ");
+    ram_free(d);
     CHECK(ram_find("c") == c);
     ram_free(b);
     CHECK(!ram_find("b"));
