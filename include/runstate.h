@@ -28,6 +28,8 @@ void run_state_set(RunStateNr s) MACHINE_CALL;
 /* Stops vCPUs and the virtual clock, flushes disks; event STOP. From a vCPU
  * thread it only asks. */
 void vm_stop(RunStateNr why) MACHINE_CALL;
+/* The same at the end of the program, which clients hear of as SHUTDOWN. */
+void vm_stop_for_exit(void) MACHINE_CALL;
 bool vm_start(Error **errp) MACHINE_CALL;          /* event RESUME            */
 
 /* Requests are carried out by the main loop. ANY_THREAD. */

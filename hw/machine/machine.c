@@ -240,25 +240,6 @@ Machine *machine_new(const MachineType *t)
     return m;
 }
 
-uint32_t machine_apic_id(const Machine *m, unsigned i)
-{
-    unsigned tw = 0, cw = 0, dw = 0;
-    unsigned thread = i % m->threads, core = i / m->threads % m->cores;
-    unsigned die = i / (m->threads * m->cores) % m->dies;
-    unsigned socket = i / (m->threads * m->cores * m->dies);
-
-    while (1u << tw < m->threads) {
-        tw++;
-    }
-    while (1u << cw < m->cores) {
-        cw++;
-    }
-    while (1u << dw < m->dies) {
-        dw++;
-    }
-    return ((socket << dw | die) << cw | core) << tw | thread;
-}
-
 /* ---- types for qom-list-types ------------------------------------------------------------- */
 
 static void machine_types_each(void (*fn)(const char *, const char *, bool,

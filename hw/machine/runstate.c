@@ -19,6 +19,7 @@
 #include "blk.h"
 #include "schema/schema.h"
 
+bool (*boot_order_apply)(const char *order, Error **errp);
 static int state_now = RS_PRELAUNCH;   /* atomic */
 static RunNotify *run_notifies;
 
@@ -137,12 +138,8 @@ void run_state_set(RunStateNr s)
     __atomic_store_n(&state_now, s, __ATOMIC_RELEASE);
 }
 
-void vm_stop(RunStateNr why)
+static void stop_now(RunStateNr why, bool tell)
 {
-    if (cpu_current) {
-        request_stop(why);
-        return;
-    }
     if (run_state() != RS_RUNNING) {
         /* A stopped machine may learn a better reason (shutdown, error). */
         if (why != RS_PAUSED && run_state() != RS_INMIGRATE &&
@@ -155,9 +152,25 @@ void vm_stop(RunStateNr why)
     cpus_pause();
     run_state_set(why);
     run_notify_call(false, why);
-    monitor_event(&event_STOP, NULL);
+    if (tell) {
+        monitor_event(&event_STOP, NULL);
+    }
     blk_drain_all();
     blk_flush_all();
+}
+
+void vm_stop(RunStateNr why)
+{
+    if (cpu_current) {
+        request_stop(why);
+    } else {
+        stop_now(why, true);
+    }
+}
+
+void vm_stop_for_exit(void)
+{
+    stop_now(RS_SHUTDOWN, false);
 }
 
 bool vm_start(Error **errp)

@@ -22,7 +22,6 @@
 #include "machine-opts.h"
 #include "monitor.h"
 #include "settings.h"
-#include "x86.h"
 #include "startup.h"
 #include "trace.h"
 
@@ -464,43 +463,36 @@ static void on_signal(void *arg, int signo, pid_t from)
 
 static bool do_accel(const char *arg, const char *kind, Error **errp)
 {
-    bool help, ok = accel_option(arg, &help, errp);
+    bool help;
 
-    if (ok && help) {
+    if (!accel_option(arg, &help, errp)) {
+        return false;
+    }
+    if (help) {
         fflush(stdout);
         _exit(0);
     }
-    return ok;
-}
-
-/* Only the last one counts, but help is given wherever it is asked for. */
-static bool do_cpu_help(const char *arg, const char *kind, Error **errp)
-{
-    bool help = false, ok = true;
-
-    if (strcmp(arg, "help") == 0 || strcmp(arg, "?") == 0) {
-        ok = x86_cpu_option(arg, &help, errp);
-    }
-    if (ok && help) {
-        fflush(stdout);
-        _exit(0);
-    }
-    return ok;
+    return true;
 }
 
 static bool start_boards(Json *mopts, Error **errp)
 {
+    const char *accel_list = json_get_str(mopts, "accel");
+
+    machine->accel_list = g_strdup(accel_list);
+    if (settings.enable_kvm && !do_accel("kvm", NULL, errp)) {
+        return false;
+    }
+    if (!given_each(&settings.accel, do_accel, errp)) {
+        return false;
+    }
     if (!machine_configure(mopts, errp)) {
         return false;
     }
     obj_dir("machine/peripheral");
     obj_dir("machine/peripheral-anon");
     obj_dir("machine/unattached");
-    if (settings.enable_kvm && !machine->accel_list) {
-        machine->accel_list = g_strdup("kvm");
-    }
-    if (!given_each(&settings.accel, do_accel, errp) ||
-        !accel_start(machine, errp) ||
+    if (!accel_start(machine, errp) ||
         !given_each(&settings.object, do_object_late, errp)) {
         return false;
     }
@@ -534,8 +526,7 @@ bool startup(Error **errp)
             settings.no_default_floppy = settings.no_default_cdrom =
             settings.no_default_vga = true;
     }
-    ok = given_each(&settings.cpu, do_cpu_help, errp) &&
-         given_each(&settings.global, do_global, errp) &&
+    ok = given_each(&settings.global, do_global, errp) &&
          given_each(&settings.object, do_object_early, errp) &&
          default_chardevs(errp) &&
          given_each(&settings.chardev, do_chardev, errp) &&
@@ -558,8 +549,8 @@ bool startup(Error **errp)
 
 void shutdown_all(void)
 {
-    if (machine && run_state_is_running()) {
-        vm_stop(RS_SHUTDOWN);
+    if (machine) {
+        vm_stop_for_exit();
     }
     notify_call(&exit_notify, NULL);
     mon_fini();

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * absent.c - weak definitions of parts that a build may lack; a part that is
+ * linked in replaces its own.
+ */
+#include <glib.h>
+#include "blk.h"
+#include "chr.h"
+#include "machine.h"
+#include "pc.h"
+#include "security.h"
+#include "hw/machine/startup.h"
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
+#define WEAK __attribute__((weak))
+
+WEAK Drive *drive_add(const char *text, DriveIf type, const char *extra,
+                      Error **errp)
+{
+    return g_new0(Drive, 1);
+}
+WEAK Drive *drive_find(DriveIf type, int bus, int unit)
+{
+    return NULL;
+}
+WEAK int blk_flush_all(void)
+{
+    return 0;
+}
+WEAK void blk_drain_all(void)
+{
+}
+WEAK bool blk_blockdev_add(const Json *o, bool text, Error **errp)
+{
+    return error_set(errp, "no block layer");
+}
+WEAK bool start_net(Error **errp)
+{
+    return true;
+}
+WEAK bool smbios_build(Pc *p, Error **errp)
+{
+    return true;
+}
+WEAK bool acpi_build(Pc *p, Error **errp)
+{
+    return true;
+}
+WEAK bool option_roms_load(Pc *p, Error **errp)
+{
+    return true;
+}
+WEAK bool linux_load(Pc *p, Error **errp)
+{
+    return true;
+}
+WEAK bool sandbox_option(const char *arg, Error **errp)
+{
+    return error_set(errp, "no sandbox");
+}
+WEAK bool confine(const char *root, const char *user, Error **errp)
+{
+    return true;
+}
+WEAK Device *piix3_ide_create(PciBus *b, int devfn, Error **errp)
+{
+    return (Device *)b;
+}
+WEAK PciDevice *piix4_pm_create(PciBus *b, int devfn, IrqLine sci, Error **errp)
+{
+    return (PciDevice *)b;
+}
+WEAK CharPort *chr_mux_over(CharPort *base, const char *label, Error **errp)
+{
+    error_set(errp, "no mux");
+    return NULL;
+}
+WEAK void chr_mux_focus(CharPort *p, CharFront *f)
+{
+}
+WEAK void chr_mux_close_all(void)
+{
+}
+WEAK CharPort *chr_mon_mux(const char *label, const char *text, Error **errp)
+{
+    error_set(errp, "no mux");
+    return NULL;
+}
+WEAK Device *i8042_create(IsaBus *isa, IrqLine irq1, IrqLine irq12,
+                          Error **errp)
+{
+    return (Device *)isa;
+}
+WEAK Device *hpet_create(IrqLine gsi[PC_GSI_COUNT], IrqLine in[2],
+                         Error **errp)
+{
+    in[0] = gsi[0];
+    in[1] = gsi[8];
+    return (Device *)in;
+}
+WEAK bool dma8237_create(IsaBus *isa, Error **errp)
+{
+    return true;
+}
+WEAK Device *pcspk_create(IsaBus *isa, Device *pit, Error **errp)
+{
+    return (Device *)isa;
+}
+WEAK bool port92_create(IsaBus *isa, Error **errp)
+{
+    return true;
+}
+WEAK bool cmos_fill(Pc *p, Error **errp)
+{
+    uint64_t kb64 = (p->below_4g - 16 * MiB) / 65536;
+
+    rtc_set_cmos(p->rtc, 0x15, 0x80);
+    rtc_set_cmos(p->rtc, 0x16, 0x02);
+    rtc_set_cmos(p->rtc, 0x34, kb64);
+    rtc_set_cmos(p->rtc, 0x35, kb64 >> 8);
+    rtc_set_cmos(p->rtc, 0x3d, 0x21);
+    return true;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* main.c - argv -> settings -> machine -> loop. */
+#include <signal.h>
+#include "loop.h"
+#include "settings.h"
+
+int main(int argc, char **argv)
+{
+    Error *err = NULL;
+    int code;
+
+    report_name_set(argv[0]);
+    signal(SIGPIPE, SIG_IGN);
+    machine_lock();
+    code = settings_parse(argc, argv);
+    if (code) {
+        return code - 1;
+    }
+    if (!startup(&err)) {
+        error_report(err);
+        shutdown_all();
+        return 1;
+    }
+    loop_run();
+    shutdown_all();
+    return exit_status;
+}
