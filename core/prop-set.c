@@ -320,7 +320,7 @@ static bool named_store(Obj *base, const Prop *p, const Json *v,
 /* ---- arrays ------------------------------------------------------------------ */
 
 static bool array_store(Obj *base, const Prop *p, const Json *v, bool text,
-                        Error **errp)
+                        const char *owner, Error **errp)
 {
     const Json *list = v;
     Json *made = NULL;
@@ -345,7 +345,7 @@ static bool array_store(Obj *base, const Prop *p, const Json *v, bool text,
     for (size_t i = 0; ok && i < n; i++) {
         const Json *e = json_at(list, i);
         bool word = text && json_kind(e) == JSON_STR;
-        ok = int_store((Obj *)&values[i], &element, e, word, p->name, errp);
+        ok = int_store((Obj *)&values[i], &element, e, word, owner, errp);
     }
     json_free(made);
     if (!ok) {
@@ -386,7 +386,7 @@ static bool store(Obj *base, const Prop *p, const Json *v, bool text,
     case PK_PCI_ADDR:
         return addr_store(base, p, v, owner, errp);
     case PK_ARRAY_U32:
-        return array_store(base, p, v, text, errp);
+        return array_store(base, p, v, text, owner, errp);
     case PK_CALL:
         if (!p->set) {
             break;
