@@ -2,6 +2,7 @@
 core-y += core/error.o
 core-y += core/event.o
 core-y += core/fdset.o
+core-y += core/json-lex.o
 core-y += core/json-out.o
 core-y += core/json-parse.o
 core-y += core/json.o

@@ -109,6 +109,7 @@ bool log_set_mask(const char *items, Error **errp)
     }
     if (strcmp(items, "none")) {
         char **list = g_strsplit(items, ",", -1);
+        ok = *list || item_read("", &mask, errp);
         for (char **item = list; ok && *item; item++) {
             ok = item_read(*item, &mask, errp);
         }

@@ -37,19 +37,27 @@ Obj *obj_child(const Obj *o, const char *name)
     return NULL;
 }
 
-/* Highest number in use plus one, as "device[*]" names grow. */
-static unsigned next_number(const Obj *parent, const char *base, size_t n)
+/* The least number that no child of that base name has. */
+static unsigned free_number(const Obj *parent, const char *base, size_t n)
 {
-    unsigned next = 0;
+    unsigned children = 0, first = 0;
 
     for (Obj *c = parent->first; c; c = c->next) {
+        children++;
+    }
+    bool *used = g_new0(bool, children + 1);
+    for (Obj *c = parent->first; c; c = c->next) {
         if (!strncmp(c->name, base, n) && c->name[n] == '[') {
-            unsigned i = strtoul(c->name + n + 1, NULL, 10);
+            unsigned long i = strtoul(c->name + n + 1, NULL, 10);
 
-            next = MAX2(next, i + 1);
+            used[MIN2(i, (unsigned long)children)] = true;
         }
     }
-    return next;
+    while (first < children && used[first]) {
+        first++;
+    }
+    g_free(used);
+    return first;
 }
 
 bool obj_add(Obj *parent, const char *name, Obj *child)
@@ -61,7 +69,7 @@ bool obj_add(Obj *parent, const char *name, Obj *child)
     assert(!child->parent && !child->name);
     if (n > 3 && !strcmp(name + n - 3, "[*]")) {
         full = g_strdup_printf("%.*s[%u]", (int)n - 3, name,
-                               next_number(parent, name, n - 3));
+                               free_number(parent, name, n - 3));
     } else if (obj_child(parent, name)) {
         return false;
     } else {
@@ -141,7 +149,7 @@ const char *obj_type(const Obj *o)
     return o->kind->type_name(o);
 }
 
-/* ---- resolving ----------------------------------------------------------------------- */
+/* ---- resolving ----------------------------------------------------------- */
 
 /* A link property stands for the object it names. */
 static MACHINE_CALL Obj *follow(Obj *o, const char *name)
@@ -204,9 +212,6 @@ Obj *obj_resolve(const char *path, bool *ambiguous)
     if (*path == '/') {
         return walk(&root, part);
     }
-    if (!*path) {
-        return NULL;
-    }
     o = walk_partial(&root, part, &hits);
     if (hits > 1) {
         if (ambiguous) {
@@ -217,7 +222,7 @@ Obj *obj_resolve(const char *path, bool *ambiguous)
     return o;
 }
 
-/* ---- properties ------------------------------------------------------------------------- */
+/* ---- properties ---------------------------------------------------------- */
 
 const Prop *obj_prop(const Obj *o, const char *name)
 {
@@ -236,10 +241,10 @@ bool obj_set(Obj *o, const char *name, const Json *v, bool text, Error **errp)
 {
     const Prop *p = obj_prop(o, name);
 
-    if (!p) {
+    if (!p && strcmp(name, "type") && !obj_child(o, name)) {
         return error_set(errp, "Property '%s.%s' not found", obj_type(o), name);
     }
-    if (p->flags & PF_READONLY || (p->kind == PK_CALL && !p->set)) {
+    if (!p || p->flags & PF_READONLY || (p->kind == PK_CALL && !p->set)) {
         return error_set(errp, "Property '%s.%s' is not writable", obj_type(o),
                          name);
     }

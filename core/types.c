@@ -38,6 +38,9 @@ static void find_one(const char *name, const char *parent, bool abstract,
 
 bool type_is_a(const char *type, const char *ancestor)
 {
+    if (!strcmp(ancestor, "user-creatable") && user_type_find(type)) {
+        return true;
+    }
     /* Bounded: a cycle of rows is a bug that must not hang a monitor. */
     for (int i = 0; type && i < TYPE_DEPTH_MAX; i++) {
         struct find f = { .name = type };
@@ -67,11 +70,11 @@ const Prop *type_props(const char *type, unsigned i)
 }
 
 TYPE_NAME(object_type, { "object", NULL, true });
+TYPE_NAME(interface_type, { "interface", NULL, true });
 TYPE_NAME(container_type, { "container", "object", false });
 TYPE_NAME(device_type, { "device", "object", true });
 TYPE_NAME(bus_type, { "bus", "object", true });
 TYPE_NAME(irq_type, { "irq", "object", false });
-TYPE_NAME(region_type, { "memory-region", "object", false });
 TYPE_NAME(sysbus_type, { "sys-bus-device", "device", true });
 TYPE_NAME(cpu_type, { "cpu", "device", true });
 TYPE_NAME(accel_type, { "accel", "object", true });

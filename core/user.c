@@ -76,14 +76,64 @@ static MACHINE_CALL void user_free(Obj *o)
     g_free(head_of(o));
 }
 
+/* Numbers in option text are refused in the words of their own that -object
+ * has always had. */
+static bool number_check(const Prop *p, const Json *v, Error **errp)
+{
+    const char *s = json_kind(v) == JSON_STR ? json_str_of(v) : NULL;
+    char *end;
+    uint64_t size;
+
+    if (!s) {
+        return true;
+    }
+    switch (p->kind) {
+    case PK_SIZE:
+    case PK_SIZE32:
+        return opt_size(p->name, s, 1, &size, NULL) ||
+               error_set(errp, "Parameter '%s' expects a size value", p->name);
+    case PK_U8:
+    case PK_U16:
+    case PK_U32:
+    case PK_U64:
+        errno = 0;
+        (void)strtoull(s, &end, 0);
+        return (end != s && !*end && !errno) ||
+               error_set(errp, "Parameter '%s' expects a uint64 value",
+                         p->name);
+    case PK_I32:
+    case PK_I64:
+        errno = 0;
+        (void)strtoll(s, &end, 0);
+        return (end != s && !*end && !errno) ||
+               error_set(errp, "Parameter '%s' expects an int64 value",
+                         p->name);
+    default:
+        return true;
+    }
+}
+
+static MACHINE_CALL bool apply_one(Obj *o, const char *name, const Json *v,
+                                   bool text, Error **errp)
+{
+    const Prop *p = obj_prop(o, name);
+
+    if (!p || p->flags & PF_READONLY || (p->kind == PK_CALL && !p->set)) {
+        return error_set(errp, text ? "Invalid parameter '%s'" :
+                         "Parameter '%s' is unexpected", name);
+    }
+    return (!text || number_check(p, v, errp)) &&
+           obj_set(o, name, v, text, errp);
+}
+
 static MACHINE_CALL bool apply(Obj *o, const Json *props, bool text,
                                Error **errp)
 {
     const Prop *p;
 
     for (size_t i = 0; props && i < json_count(props); i++) {
-        if (!obj_set(o, json_key_at(props, i), json_value_at(props, i), text,
-                     errp)) {
+        if (!apply_one(o, json_key_at(props, i), json_value_at(props, i), text,
+                       errp)) {
             return false;
         }
     }
@@ -101,10 +151,14 @@ static MACHINE_CALL bool apply(Obj *o, const Json *props, bool text,
 Obj *user_obj_add(const char *type, const char *id, const Json *props,
                   bool text, Error **errp)
 {
-    const UserType *t = user_type_find(type);
+    const UserType *t = type ? user_type_find(type) : NULL;
     UserHead *h;
     Obj *o;
 
+    if (!type || !id) {
+        error_set(errp, "Parameter '%s' is missing", type ? "id" : "qom-type");
+        return NULL;
+    }
     if (!t) {
         error_set(errp, "Parameter 'qom-type' does not accept value '%s'",
                   type);
@@ -143,15 +197,17 @@ bool user_obj_del(const char *id, Error **errp)
 {
     Obj *o = user_obj_find(id);
     const UserType *t;
+    Error *err = NULL;
 
     if (!o) {
         return error_set(errp, "object '%s' not found", id);
     }
     t = head_of(o)->type;
-    if (t->can_delete && !t->can_delete(o, errp)) {
-        if (errp && !*errp) {
-            error_set(errp, "object '%s' is in use, can not be deleted", id);
+    if (t->can_delete && !t->can_delete(o, &err)) {
+        if (!err) {
+            error_set(&err, "object '%s' is in use, can not be deleted", id);
         }
+        error_move(errp, err);
         return false;
     }
     obj_remove(o);
@@ -185,3 +241,5 @@ static const Prop *user_types_props(const char *type, unsigned i)
 TYPE_SOURCE(user_type_source, {
     .each = user_types_each, .props = user_types_props,
 });
+
+TYPE_NAME(user_creatable_type, { "user-creatable", "interface", true });

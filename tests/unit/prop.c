@@ -167,8 +167,8 @@ static void thing_free(Thing *t)
 }
 
 /* Sets from text ("t:...") or JSON; checks the error, or what get shows. */
-static void set_is(Thing *t, const char *name, const char *value,
-                   const char *wanted)
+static MACHINE_CALL void set_is(Thing *t, const char *name, const char *value,
+                                const char *wanted)
 {
     const Prop *p = prop_find(props, name);
     Error *err = NULL;
