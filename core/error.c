@@ -164,7 +164,7 @@ const char *error_class_name(ErrorClass cls)
     return names[cls];
 }
 
-/* ---- reports --------------------------------------------------------------- */
+/* ---- reports ------------------------------------------------------------ */
 
 void report_name_set(const char *argv0)
 {

@@ -18,7 +18,7 @@
 /* Of a malformed word, this much is quoted. */
 #define STRAY_MAX  1000
 
-/* ---- words ------------------------------------------------------------------- */
+/* ---- words -------------------------------------------------------------- */
 
 static void tok_add(JsonParser *p, const char *s, size_t n)
 {
@@ -138,7 +138,7 @@ static bool unescape_u(const char **s, const char *end, char **out)
     return true;
 }
 
-/* The text of a raw string without quotes; NULL and a fault when it has none. */
+/* The text of a raw string without quotes; NULL, and a fault, if it has none. */
 static char *unescape(JsonParser *p, const char *s, size_t n)
 {
     static const char plain[] = "\"\"''\\\\//b\bf\fn\nr\rt\t";
@@ -206,7 +206,7 @@ static void string_end(JsonParser *p)
     json_token_string(p, s, n);
 }
 
-/* ---- the lexer --------------------------------------------------------------- */
+/* ---- the lexer ---------------------------------------------------------- */
 
 /* Plain bytes of a string from s: no quote, escape, control or 8-bit byte. */
 static size_t plain_run(const char *s, size_t n, char quote)

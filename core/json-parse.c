@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * json-parse.c - from JSON words to values (RFC 8259), in one pass over a stream.
+ * json-parse.c - from JSON words to values (RFC 8259), in one pass.
  *
  * Thread class: a parser has one user at a time.
  * Invariants:
  *  1. One pass, no recursion: `stack` holds the containers that are open; the
  *     outermost is owned by the parser, each other by its parent.
- *  2. A message ends when braces and brackets balance (or one of them goes below
- *     zero). A fault of syntax ends the building of its message, not of the
+ *  2. A message ends when braces and brackets balance (or one of them goes
+ *     below zero). A fault of syntax ends the building of its message, not of the
  *     reading: it is reported once, at the message's end.
  *  3. No client can make the parser hold more than JSON_MAX_SIZE of text,
  *     TOKENS_MAX words or JSON_MAX_DEPTH levels.
@@ -19,7 +19,7 @@
 
 #define TOKENS_MAX (2u << 20)
 
-/* ---- messages ---------------------------------------------------------------- */
+/* ---- messages ----------------------------------------------------------- */
 
 static void message_clear(JsonParser *p)
 {
@@ -99,7 +99,7 @@ void json_token_done(JsonParser *p)
     json_message_emit(p);
 }
 
-/* ---- building ---------------------------------------------------------------- */
+/* ---- building ----------------------------------------------------------- */
 
 /* Puts a value where one is due; false: none is, v is freed. */
 static bool place(JsonParser *p, Json *v)
@@ -243,7 +243,7 @@ void json_token_punct(JsonParser *p, char c)
     json_token_done(p);
 }
 
-/* ---- life -------------------------------------------------------------------- */
+/* ---- life --------------------------------------------------------------- */
 
 JsonParser *json_parser_new(void (*value)(void *arg, Json *v, Error *err),
                             void *arg)
@@ -276,7 +276,7 @@ void json_parser_free(JsonParser *p)
     g_free(p);
 }
 
-/* ---- one value --------------------------------------------------------------- */
+/* ---- one value ---------------------------------------------------------- */
 
 typedef struct One {
     Json *v;

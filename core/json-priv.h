@@ -35,7 +35,7 @@ Json *json_str_take(char *s);
 void json_append(Json *obj, char *key, Json *v);
 
 /* Length of the UTF-8 sequence at p (n bytes are there), 0 when it is not one.
- * Surrogates, overlong forms, noncharacters and values above U+10FFFF are not. */
+ * Surrogates, overlong forms, noncharacters values above U+10FFFF are not. */
 unsigned utf8_next(const char *p, size_t n, uint32_t *cp);
 /* Writes 1..4 bytes; U+0000 becomes C0 80, so that it can stand in a string. */
 unsigned utf8_put(char *p, uint32_t cp);

@@ -20,7 +20,7 @@ static Json const_null = { .kind = JSON_NULL };
 static Json const_false = { .kind = JSON_BOOL, .b = false };
 static Json const_true = { .kind = JSON_BOOL, .b = true };
 
-/* ---- UTF-8 (RFC 3629) ------------------------------------------------------- */
+/* ---- UTF-8 (RFC 3629) --------------------------------------------------- */
 
 bool utf8_is_char(uint32_t cp)
 {
@@ -120,7 +120,7 @@ static char *utf8_clean(const char *s, size_t n)
     return g_string_free(g, FALSE);
 }
 
-/* ---- making ------------------------------------------------------------------ */
+/* ---- making ------------------------------------------------------------- */
 
 static Json *json_new(JsonKind kind)
 {
@@ -253,7 +253,7 @@ void json_free(Json *v)
     g_free(v);
 }
 
-/* ---- reading ----------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------ */
 
 JsonKind json_kind(const Json *v)
 {
@@ -314,7 +314,7 @@ size_t json_count(const Json *v)
     return v->n;
 }
 
-/* ---- lists ------------------------------------------------------------------- */
+/* ---- lists -------------------------------------------------------------- */
 
 Json *json_at(const Json *list, size_t i)
 {
@@ -341,7 +341,7 @@ Json *json_take_at(Json *list, size_t i)
     return v;
 }
 
-/* ---- objects ----------------------------------------------------------------- */
+/* ---- objects ------------------------------------------------------------ */
 
 static uint32_t key_hash(const char *key)
 {
@@ -486,7 +486,7 @@ Json *json_value_at(const Json *obj, size_t i)
     return obj->obj[i].v;
 }
 
-/* ---- comparing --------------------------------------------------------------- */
+/* ---- comparing ---------------------------------------------------------- */
 
 static bool obj_equal(const Json *a, const Json *b)
 {

@@ -62,7 +62,7 @@ static const LogName names[] = {
       "a log file for each thread; its name must contain '%d'" },
 };
 
-/* ---- items ------------------------------------------------------------------- */
+/* ---- items -------------------------------------------------------------- */
 
 static void help_print(void)
 {
@@ -125,7 +125,7 @@ bool log_set_mask(const char *items, Error **errp)
     return ok;
 }
 
-/* ---- file -------------------------------------------------------------------- */
+/* ---- file --------------------------------------------------------------- */
 
 /* The template with n for its %d. Caller frees. */
 static char *file_name(const char *tmpl, long n)
@@ -173,7 +173,7 @@ bool log_set_file(const char *path, Error **errp)
     return true;
 }
 
-/* ---- writing ----------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------ */
 
 static void own_close(void *f)
 {

@@ -40,7 +40,7 @@ static char *value_read(const char **s)
     return g_string_free(v, FALSE);
 }
 
-/* ---- flat -------------------------------------------------------------------- */
+/* ---- flat --------------------------------------------------------------- */
 
 static void flat_put(Opts *o, const char *key, char *value, unsigned flags)
 {
@@ -111,7 +111,7 @@ static bool flat_parse(Opts *o, const char *s, const char *implied,
     return true;
 }
 
-/* ---- dotted ------------------------------------------------------------------ */
+/* ---- dotted ------------------------------------------------------------- */
 
 static bool is_index(const char *s, size_t n)
 {
@@ -248,7 +248,7 @@ static bool dotted_one(Opts *o, const char **s, const char *implied,
     return dotted_put(o->obj, key, n, value_read(s), errp);
 }
 
-/* ---- lists ------------------------------------------------------------------- */
+/* ---- lists -------------------------------------------------------------- */
 
 /* Index keys of an object with n members; > n stands for all greater. */
 static uint32_t index_of(const char *key, size_t n)
@@ -318,7 +318,7 @@ static bool make_lists(Json *obj, const char *path, Error **errp)
     return true;
 }
 
-/* ---- entry ------------------------------------------------------------------- */
+/* ---- entry -------------------------------------------------------------- */
 
 bool opts_parse(Opts *o, const char *text, const char *implied, unsigned flags,
                 Error **errp)

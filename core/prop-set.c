@@ -2,8 +2,8 @@
 /*
  * prop-set.c - setting properties from JSON values and from option text.
  *
- * From JSON a value must have the row's JSON type. From text it is a string that
- * is converted; a list of strings (a key given several times) means its last.
+ * From JSON a value must have the row's JSON type. From text it is a string
+ * that is converted; a list of strings (a key given several times) means its last.
  *
  * Thread class: MACHINE_CALL.
  * Invariants:
@@ -33,7 +33,7 @@ static bool value_fault(const Prop *p, const char *owner, const char *s,
                      p->name, s);
 }
 
-/* ---- integers ---------------------------------------------------------------- */
+/* ---- integers ----------------------------------------------------------- */
 
 static bool is_signed(const Prop *p)
 {
@@ -166,7 +166,7 @@ static bool int_store(Obj *base, const Prop *p, const Json *v, bool text,
     return true;
 }
 
-/* ---- bool, enum, address ------------------------------------------------------ */
+/* ---- bool, enum, address ------------------------------------------------ */
 
 static bool bool_store(Obj *base, const Prop *p, const Json *v, bool text,
                        Error **errp)
@@ -244,7 +244,7 @@ static bool addr_store(Obj *base, const Prop *p, const Json *v,
     return true;
 }
 
-/* ---- strings and what they name ----------------------------------------------- */
+/* ---- strings and what they name ----------------------------------------- */
 
 static bool str_store(Obj *base, const Prop *p, const char *s)
 {
@@ -317,7 +317,7 @@ static bool named_store(Obj *base, const Prop *p, const Json *v,
     }
 }
 
-/* ---- arrays ------------------------------------------------------------------ */
+/* ---- arrays ------------------------------------------------------------- */
 
 static bool array_store(Obj *base, const Prop *p, const Json *v, bool text,
                         const char *owner, Error **errp)
@@ -357,7 +357,7 @@ static bool array_store(Obj *base, const Prop *p, const Json *v, bool text,
     return true;
 }
 
-/* ---- entry ------------------------------------------------------------------- */
+/* ---- entry -------------------------------------------------------------- */
 
 static bool store(Obj *base, const Prop *p, const Json *v, bool text,
                   const char *owner, Error **errp)

@@ -142,7 +142,7 @@ void prop_word_put(Obj *base, const Prop *p, uint64_t v)
     }
 }
 
-/* ---- defaults ---------------------------------------------------------------- */
+/* ---- defaults ----------------------------------------------------------- */
 
 static void default_put(Obj *base, const Prop *p)
 {
@@ -221,7 +221,7 @@ void prop_release(Obj *base, const Prop *table)
     }
 }
 
-/* ---- reading ----------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------ */
 
 static Json *str_get(const Prop *p, const char *s, Error **errp)
 {

@@ -56,7 +56,7 @@ void trace_each(void (*fn)(TracePoint *t, void *arg), void *arg)
     }
 }
 
-/* ---- the option -------------------------------------------------------------- */
+/* ---- the option --------------------------------------------------------- */
 
 static void name_print(TracePoint *t, void *arg)
 {

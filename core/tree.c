@@ -149,7 +149,7 @@ const char *obj_type(const Obj *o)
     return o->kind->type_name(o);
 }
 
-/* ---- resolving ----------------------------------------------------------- */
+/* ---- resolving ---------------------------------------------------------- */
 
 /* A link property stands for the object it names. */
 static MACHINE_CALL Obj *follow(Obj *o, const char *name)
@@ -222,7 +222,7 @@ Obj *obj_resolve(const char *path, bool *ambiguous)
     return o;
 }
 
-/* ---- properties ---------------------------------------------------------- */
+/* ---- properties --------------------------------------------------------- */
 
 const Prop *obj_prop(const Obj *o, const char *name)
 {

@@ -35,7 +35,7 @@ void vmbuf_free(VmBuf *b)
     *b = (VmBuf){ 0 };
 }
 
-/* ---- the table --------------------------------------------------------------- */
+/* ---- the table ---------------------------------------------------------- */
 
 static uint64_t hash_add(uint64_t h, const void *p, size_t n)
 {
@@ -94,7 +94,7 @@ uint64_t vmstate_signature(const VmState *v)
     return h;
 }
 
-/* ---- saving ------------------------------------------------------------------ */
+/* ---- saving ------------------------------------------------------------- */
 
 static uint8_t *room(VmBuf *b, size_t n)
 {
@@ -233,7 +233,7 @@ void vmstate_save(const VmState *v, void *s, VmBuf *out)
     st_be32(out->p + from, (uint32_t)(out->n - from - 4));
 }
 
-/* ---- loading ----------------------------------------------------------------- */
+/* ---- loading ------------------------------------------------------------ */
 
 /* What is left to read of the innermost body. */
 typedef struct In {

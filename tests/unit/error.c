@@ -38,7 +38,7 @@ TEST(a_refusal_is_one_line)
     REQUIRE(err);
     CHECK_STR(error_text(err), "disk 'a': 7");
     CHECK_STR(error_hint_text(err), "");
-    CHECK_EQ(error_class(err), ERROR_GENERIC);
+    CHECK_EQ((int)error_class(err), ERROR_GENERIC);
     error_free(err);
 }
 
@@ -80,7 +80,7 @@ TEST(prepend_hint_copy_move)
     Error *copy = error_copy(err);
     CHECK_STR(error_text(copy), "a: b");
     CHECK_STR(error_hint_text(copy), "try 1\nor 2\n");
-    CHECK_EQ(error_class(copy), ERROR_DEVICE_NOT_ACTIVE);
+    CHECK_EQ((int)error_class(copy), ERROR_DEVICE_NOT_ACTIVE);
     error_move(&to, err);
     CHECK(to == err);
     error_move(&to, copy);             /* the first stays                     */

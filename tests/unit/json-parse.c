@@ -158,7 +158,7 @@ TEST(one_value)
     CHECK(v && json_bool_of(v));
 }
 
-/* ---- limits ------------------------------------------------------------------ */
+/* ---- limits ------------------------------------------------------------- */
 
 TEST(depth)
 {
@@ -207,11 +207,11 @@ TEST(size)
         json_parser_feed(p, chunk, MiB);
     }
     json_parser_feed(p, "aaaaaa", 6);
-    CHECK_EQ(c.errors, 1);
+    CHECK_EQ(c.errors, 1u);
     CHECK_STR(c.last, "JSON token size limit exceeded");
     json_parser_feed(p, chunk, MiB);
     json_parser_feed(p, "\"}\n{}", 5);
-    CHECK_EQ(c.values, 1);
+    CHECK_EQ(c.values, 1u);
     json_parser_reset(p);
     c = (Count){ 0 };
     memset(chunk, '7', MiB);           /* a number, and then a word           */
@@ -224,7 +224,7 @@ TEST(size)
     for (int i = 0; i < 65; i++) {
         json_parser_feed(p, chunk, MiB);
     }
-    CHECK_EQ(c.errors, 2);
+    CHECK_EQ(c.errors, 2u);
     json_parser_free(p);
     g_free(chunk);
 }
@@ -241,16 +241,16 @@ TEST(tokens)
     for (int i = 0; i < 256; i++) {
         json_parser_feed(p, s->str, s->len);
     }
-    CHECK_EQ(c.errors, 1);
+    CHECK_EQ(c.errors, 1u);
     CHECK_STR(c.last, "JSON token count limit exceeded");
     json_parser_reset(p);
     json_parser_feed(p, "[1, 2]", 6);
-    CHECK_EQ(c.values, 1);
+    CHECK_EQ(c.values, 1u);
     json_parser_free(p);
     g_string_free(s, TRUE);
 }
 
-/* ---- life -------------------------------------------------------------------- */
+/* ---- life --------------------------------------------------------------- */
 
 static JsonParser *suicidal;
 
@@ -282,7 +282,7 @@ TEST(reset)
     g_string_free(out, TRUE);
 }
 
-/* ---- hostile bytes ----------------------------------------------------------- */
+/* ---- hostile bytes ------------------------------------------------------ */
 
 static uint64_t seed = 88172645463325252ull;
 
@@ -346,7 +346,7 @@ TEST(many_members)
     clock_t from = clock();
     Json *v = json_parse(s->str, s->len, NULL);
     REQUIRE(v);
-    CHECK_EQ(json_count(v), 200000);
+    CHECK_EQ(json_count(v), 200000u);
     CHECK_EQ(json_int_of(json_get(v, "k199999")), 199999);
     CHECK_LT((clock() - from) / CLOCKS_PER_SEC, 5);
     json_free(v);

@@ -33,11 +33,11 @@ TEST(scalars)
     text_is(json_double(NAN), "null");
     text_is(json_double(-INFINITY), "null");
     Json *v = json_uint(5);
-    CHECK_EQ(json_kind(v), JSON_INT);
-    CHECK_EQ(json_uint_of(v), 5);
+    CHECK_EQ((int)json_kind(v), JSON_INT);
+    CHECK_EQ(json_uint_of(v), 5u);
     json_free(v);
     v = json_uint((uint64_t)INT64_MAX + 1);
-    CHECK_EQ(json_kind(v), JSON_UINT);
+    CHECK_EQ((int)json_kind(v), JSON_UINT);
     CHECK(json_double_of(v) == 9223372036854775808.0);
     json_free(v);
 }
@@ -63,7 +63,7 @@ TEST(lists)
     json_free(json_take_at(v, 0));
     json_free(json_take_at(v, 7));
     json_free(json_take_at(v, 3));
-    CHECK_EQ(json_count(v), 6);
+    CHECK_EQ(json_count(v), 6u);
     CHECK_EQ(json_int_of(json_at(v, 3)), 5);
     text_is(v, "[1, 2, 3, 5, 6, 7]");
 }
@@ -194,7 +194,7 @@ TEST(kind_names)
     CHECK_STR(json_kind_name(JSON_NULL), "null");
 }
 
-/* ---- random values come back ------------------------------------------------- */
+/* ---- random values come back -------------------------------------------- */
 
 static uint64_t seed = 0x9e3779b97f4a7c15ull;
 

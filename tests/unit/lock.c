@@ -32,7 +32,7 @@ TEST(excludes)
     for (int i = 0; i < 4; i++) {
         pthread_join(t[i], NULL);
     }
-    CHECK_EQ(shared, 80000);
+    CHECK_EQ(shared, 80000u);
 }
 
 /* As a guest that polls a device register: takes and drops without a pause. */
@@ -77,7 +77,7 @@ TEST(nobody_starves)
     }
     /* Generous: the host may be busy. A starved thread waits for seconds. */
     CHECK_LT(worst, 1000000);
-    CHECK_EQ(goal, 300);
+    CHECK_EQ(goal, 300u);
 }
 
 TEST(knows_its_holder)

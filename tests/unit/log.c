@@ -32,19 +32,19 @@ static void file_has(const char *path, const char *wanted)
 TEST(items)
 {
     CHECK(log_set_mask("int,cpu_reset", NULL));
-    CHECK_EQ(log_mask, LOG_INT | LOG_RESET);
+    CHECK_EQ((int)log_mask, LOG_INT | LOG_RESET);
     CHECK(log_set_mask("guest_errors", NULL));
-    CHECK_EQ(log_mask, LOG_GUEST_ERRORS);
+    CHECK_EQ((int)log_mask, LOG_GUEST_ERRORS);
     Error *err = NULL;
     CHECK(!log_set_mask("int,nope", &err));
     REQUIRE(err);
     CHECK_STR(error_text(err), "'nope' is not a log item");
     error_free(err);
-    CHECK_EQ(log_mask, LOG_GUEST_ERRORS);
+    CHECK_EQ((int)log_mask, LOG_GUEST_ERRORS);
     CHECK(log_set_mask("all", NULL));
     CHECK(log_mask & LOG_UNIMP && log_mask & LOG_EXEC && !(log_mask & LOG_TID));
     CHECK(log_set_mask("none", NULL));
-    CHECK_EQ(log_mask, 0);
+    CHECK_EQ(log_mask, 0u);
     CHECK(!log_set_mask("tid", NULL));
     CHECK(!log_set_mask("", NULL));
 }
@@ -147,7 +147,7 @@ TEST(guest_faults_are_limited)
     g_free(path);
 }
 
-/* ---- trace points ------------------------------------------------------------ */
+/* ---- trace points ------------------------------------------------------- */
 
 static void points(int i)
 {
@@ -173,13 +173,13 @@ TEST(trace_points)
     CHECK_EQ(n, 1);                    /* two places, one name                */
     CHECK(log_set_file(path, NULL));
     points(1);
-    CHECK_EQ(trace_enable("unit_test_al*", true), 2);
+    CHECK_EQ(trace_enable("unit_test_al*", true), 2u);
     points(2);
     more_points();
-    CHECK_EQ(trace_enable("unit_test_alpha", false), 2);
-    CHECK_EQ(trace_enable("unit_test_?eta", true), 1);
+    CHECK_EQ(trace_enable("unit_test_alpha", false), 2u);
+    CHECK_EQ(trace_enable("unit_test_?eta", true), 1u);
     points(3);
-    CHECK_EQ(trace_enable("unit_test_nope", true), 0);
+    CHECK_EQ(trace_enable("unit_test_nope", true), 0u);
     trace_enable("unit_test_*", false);
     points(4);
     file_has(path, "unit_test_alpha i=2\nunit_test_alpha again\n"

@@ -31,7 +31,7 @@ typedef struct Thing {
     char *live_str;
 } Thing;
 
-/* ---- what references point at ------------------------------------------------ */
+/* ---- what references point at ------------------------------------------- */
 
 typedef struct Target {
     Obj obj;
@@ -71,7 +71,7 @@ static const PropRef ref_link = {
     "link<target>", target_claim, target_release, target_id,
 };
 
-/* ---- the rows ---------------------------------------------------------------- */
+/* ---- the rows ----------------------------------------------------------- */
 
 static Json *call_get(const Obj *o, const Prop *p, Error **errp)
 {
@@ -282,7 +282,8 @@ static const Case cases[] = {
     { "drive", "t:nope", "Property 'thing.drive' can't find value 'nope'" },
     { "drive", "1", TYPE("drive", "string") }, { "drive", "t:", "\"\"" },
     { "array", "t:1:2:0x3", "[1, 2, 3]" }, { "array", "[4, 5]", "[4, 5]" },
-    { "array", "t:", "[]" }, { "array", "t:0", RANGE("array", "0", "1", "100") },
+    { "array", "t:", "[]" },
+    { "array", "t:0", RANGE("array", "0", "1", "100") },
     { "array", "[\"1\"]", EXPECTS("array", "uint64") },
     { "array", "5", TYPE("array", "array") },
     { "call", "t:x", "1" }, { "call", "5", "call wants text" },
@@ -337,7 +338,7 @@ TEST(defaults_and_machine_versions)
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         Thing *t = thing_new(rows[i].version);
         CHECK_EQ(t->u16, rows[i].u16);
-        CHECK_EQ(t->bits, rows[i].bit ? 8 : 0);
+        CHECK_EQ((int)t->bits, rows[i].bit ? 8 : 0);
         CHECK_EQ(t->i32, -1);
         CHECK_EQ(t->addr, -1);
         CHECK_EQ(t->size, 2 * GiB);
@@ -370,7 +371,7 @@ TEST(several_values_mean_the_last)
     CHECK(prop_set(&t->obj, prop_find(props, "u8"), v, true, "thing", NULL));
     CHECK_EQ(t->u8, 2);
     CHECK(prop_set(&t->obj, prop_find(props, "array"), v, true, "thing", NULL));
-    CHECK_EQ(t->array.n, 2);
+    CHECK_EQ(t->array.n, 2u);
     CHECK(!prop_set(&t->obj, prop_find(props, "u8"), v, false, "thing", NULL));
     machine_unlock();
     json_free(v);
@@ -409,7 +410,7 @@ TEST(a_hook_that_refuses)
     Thing *t = thing_new(0);
     set_is(t, "live", "5", "5");
     set_is(t, "live", "13", "unlucky");
-    CHECK_EQ(t->live, 5);
+    CHECK_EQ(t->live, 5u);
     CHECK_EQ(t->calls, 2);
     set_is(t, "live", "\"x\"", EXPECTS("live", "uint64"));
     CHECK_EQ(t->calls, 2);
@@ -455,8 +456,8 @@ TEST(help_lines)
           "Address, example: 52:54:00:12:34:56" },
         { "addr", NULL, "  addr=<int32>           - Slot and optional function "
           "number, example: 06.0 or 06 (default: -1)" },
-        { "drive", NULL, "  drive=<str>            - Node name or ID of a block "
-          "device to use as a backend" },
+        { "drive", NULL, "  drive=<str>            - Node name or ID of a "
+          "block device to use as a backend" },
         { "link", NULL, "  link=<link<target>>" },
         { "call", NULL, "  call=<int>" },
         { "signed-range", NULL, "  signed-range=<int32>   -  (default: 0)" },

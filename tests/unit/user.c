@@ -131,15 +131,15 @@ TEST(life)
            true, "");
     Toy *t = (Toy *)user_obj_find("t");
     REQUIRE(t);
-    CHECK_EQ(t->size, 1536);
+    CHECK_EQ(t->size, 1536u);
     CHECK(t->share);
     CHECK_STR(t->path, "p");
     CHECK(user_obj_type(&t->obj) == user_type_find("toy"));
     CHECK(!user_obj_type(obj_root()));
     CHECK(obj_resolve("/objects/t", NULL) == &t->obj);
     CHECK_STR(obj_type(&t->obj), "toy");
-    add_is("toy", "t", "{'size': 1}", false, "attempt to add duplicate property "
-           "'t' to object (type 'container')");
+    add_is("toy", "t", "{'size': 1}", false, "attempt to add duplicate "
+           "property 't' to object (type 'container')");
     CHECK(!obj_set_text(&t->obj, "count", "5", NULL));
     CHECK(obj_set_text(&t->obj, "note", "5", NULL));
     busy = true;

@@ -202,13 +202,13 @@ TEST(dump_shows_everything)
     char *t = dump(&a);
     CHECK_STR(t, "{\"on\": true, \"u8\": 254, \"i16\": 65534, \"u32\": "
               "3735928559, \"u64\": 81985529216486895, \"regs\": "
-              "\"0102030405\", \"words\": [0, 0, 43981], \"one\": {\"head\": 1, "
-              "\"tail\": 2, \"extra\": 3}, \"two\": [{\"head\": 0, \"tail\": 0, "
-              "\"extra\": 0}, {\"head\": 4, \"tail\": 5, \"extra\": 6}], "
+              "\"0102030405\", \"words\": [0, 0, 43981], \"one\": "
+              "{\"head\": 1, \"tail\": 2, \"extra\": 3}, \"two\": "
+              "[{\"head\": 0, \"tail\": 0, \"extra\": 0}, {\"head\": 4, \"tail\": 5, \"extra\": 6}], "
               "\"far\": {\"head\": 0, \"tail\": 10, \"extra\": 0}, \"more\": "
               "[{\"head\": 0, \"tail\": 0, \"extra\": 0}, {\"head\": 0, "
-              "\"tail\": 0, \"extra\": 0}, {\"head\": 7, \"tail\": 8, \"extra\": "
-              "9}], \"data\": \"30313233343536373839\", \"timer\": 123456789, "
+              "\"tail\": 0, \"extra\": 0}, {\"head\": 7, \"tail\": 8, "
+              "\"extra\": 9}], \"data\": \"30313233343536373839\", \"timer\": 123456789, "
               "\"late\": 77, \"dev/part\": {\"part_value\": 55}}");
     g_free(t);
     dev_clear(&a);
@@ -229,9 +229,9 @@ TEST(older_streams)
         FAIL("%s", error_text(err));
     }
     CHECK_EQ(b.version, 1);
-    CHECK_EQ(b.late, 1);               /* as reset left it                    */
+    CHECK_EQ((int)b.late, 1);          /* as reset left it                    */
     CHECK_EQ(b.one.tail, 2);
-    CHECK_EQ(b.one.extra, 0);
+    CHECK_EQ(b.one.extra, 0u);
     CHECK(!b.has_part);
     vmbuf_free(&buf);
     /* A newer stream is refused by the older program. */
@@ -261,7 +261,7 @@ TEST(allocated_from_the_stream)
     b.n_data = b.n_more = 0;
     vmstate_save(&dev_state, &a, &buf);
     CHECK(vmstate_load(&dev_state, &b, buf.p, buf.n, NULL));
-    CHECK_EQ(b.n_data, 10);
+    CHECK_EQ(b.n_data, 10u);
     same(&a, &b);
     vmbuf_free(&buf);
     dev_clear(&a);
@@ -290,7 +290,7 @@ TEST(refusals_name_the_field)
     vmstate_save(&dev_state, &b, &buf);
     refused(&a, &buf, "dev: field 'more': count is 2, but 3 here; is the "
             "machine set up in the same way?");
-    CHECK_EQ(a.n_more, 3);
+    CHECK_EQ(a.n_more, 3u);
     vmbuf_free(&buf);
     b.n_more = 3;
     vmstate_save(&dev_state, &b, &buf);
@@ -403,8 +403,8 @@ TEST(random_damage)
         if (!vmstate_load(&dev_state, &b, p, n, &err)) {
             CHECK(err && g_utf8_validate(error_text(err), -1, NULL));
         }
-        CHECK_LE(b.n_more, 8);
-        CHECK_LE(b.n_data, 100);
+        CHECK_LE(b.n_more, 8u);
+        CHECK_LE(b.n_data, 100u);
         error_free(err);
         dev_clear(&b);
         g_free(p);
