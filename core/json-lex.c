@@ -138,7 +138,7 @@ static bool unescape_u(const char **s, const char *end, char **out)
     return true;
 }
 
-/* The text of a raw string without quotes; NULL, and a fault, if it has none. */
+/* The text of a raw string, without quotes; NULL and a fault: it has none. */
 static char *unescape(JsonParser *p, const char *s, size_t n)
 {
     static const char plain[] = "\"\"''\\\\//b\bf\fn\nr\rt\t";

@@ -7,8 +7,8 @@
  *  1. One pass, no recursion: `stack` holds the containers that are open; the
  *     outermost is owned by the parser, each other by its parent.
  *  2. A message ends when braces and brackets balance (or one of them goes
- *     below zero). A fault of syntax ends the building of its message, not of the
- *     reading: it is reported once, at the message's end.
+ *     below zero). A fault of syntax ends the building of its message, not
+ *     the reading: it is reported once, at the message's end.
  *  3. No client can make the parser hold more than JSON_MAX_SIZE of text,
  *     TOKENS_MAX words or JSON_MAX_DEPTH levels.
  *  4. `value` is called with the parser in a state in which it may be fed,

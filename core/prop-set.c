@@ -3,7 +3,8 @@
  * prop-set.c - setting properties from JSON values and from option text.
  *
  * From JSON a value must have the row's JSON type. From text it is a string
- * that is converted; a list of strings (a key given several times) means its last.
+ * that is converted; a list of strings (a key given several times) means
+ * its last.
  *
  * Thread class: MACHINE_CALL.
  * Invariants:

@@ -204,11 +204,13 @@ TEST(dump_shows_everything)
               "3735928559, \"u64\": 81985529216486895, \"regs\": "
               "\"0102030405\", \"words\": [0, 0, 43981], \"one\": "
               "{\"head\": 1, \"tail\": 2, \"extra\": 3}, \"two\": "
-              "[{\"head\": 0, \"tail\": 0, \"extra\": 0}, {\"head\": 4, \"tail\": 5, \"extra\": 6}], "
+              "[{\"head\": 0, \"tail\": 0, \"extra\": 0}, {\"head\": 4, \"tail\": 5, "
+              "\"extra\": 6}], "
               "\"far\": {\"head\": 0, \"tail\": 10, \"extra\": 0}, \"more\": "
               "[{\"head\": 0, \"tail\": 0, \"extra\": 0}, {\"head\": 0, "
               "\"tail\": 0, \"extra\": 0}, {\"head\": 7, \"tail\": 8, "
-              "\"extra\": 9}], \"data\": \"30313233343536373839\", \"timer\": 123456789, "
+              "\"extra\": 9}], \"data\": \"30313233343536373839\", "
+              "\"timer\": 123456789, "
               "\"late\": 77, \"dev/part\": {\"part_value\": 55}}");
     g_free(t);
     dev_clear(&a);
