@@ -76,6 +76,13 @@ Device *pcspk_create(IsaBus *isa, Device *pit, Error **errp) MACHINE_CALL;
 Device *rtc_create(IsaBus *isa, IrqLine irq8, Error **errp) MACHINE_CALL;
 void rtc_set_cmos(Device *rtc, unsigned index, uint8_t v) MACHINE_CALL;
 uint8_t rtc_get_cmos(Device *rtc, unsigned index) MACHINE_CALL;
+/* Drives that firmware finds in CMOS, told by their controllers before the board
+ * is ready: IDE disk n = bus * 2 + unit with its geometry and BIOS translation (0
+ * none, 1 LBA, 2 large, 3 revised); floppy drive n with its CMOS type (2 1.2 MB,
+ * 4 1.44 MB, 5 2.88 MB). */
+void cmos_disk(unsigned n, uint16_t cyls, uint8_t heads, uint8_t secs,
+               uint8_t translation) MACHINE_CALL;
+void cmos_floppy(unsigned n, uint8_t type) MACHINE_CALL;
 /* HPET takes the legacy lines: route PIT and RTC through it. in[0], in[1] are
  * its inputs for IRQ 0 and IRQ 8. */
 Device *hpet_create(IrqLine gsi[PC_GSI_COUNT], IrqLine in[2], Error **errp)
@@ -84,9 +91,11 @@ bool dma8237_create(IsaBus *isa, Error **errp) MACHINE_CALL;   /* both        */
 Device *i8042_create(IsaBus *isa, IrqLine irq1, IrqLine irq12, Error **errp)
     MACHINE_CALL;
 bool port92_create(IsaBus *isa, Error **errp) MACHINE_CALL;
-/* A20 gate: wired OR of keyboard controller and port 92. */
+/* A20 gate: follows whichever of keyboard controller and port 92 drove it last,
+ * and opens at reset. */
 void pc_a20_set(int source, bool on) MACHINE_CALL;     /* 0 i8042, 1 port 92   */
 bool pc_a20(void) ANY_THREAD;
+IrqLine pc_a20_line(int source);        /* the same as a line                 */
 /* PIIX4 function 3: ACPI power management, SMBus. */
 PciDevice *piix4_pm_create(PciBus *bus, int devfn, IrqLine sci, Error **errp)
     MACHINE_CALL;
