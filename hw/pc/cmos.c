@@ -9,7 +9,6 @@
  */
 #include <glib.h>
 #include "hw/pc/pc-board.h"
-#include "settings.h"
 
 #define HARD_DISKS 4
 #define FLOPPIES 2
@@ -129,7 +128,7 @@ static int boot_code(char c)
 static bool fill_boot(const char *order, Error **errp)
 {
     uint8_t code[3] = { 0 };
-    bool check = pc->fd_bootchk && !settings.no_fd_bootchk;
+    bool check = pc->fd_bootchk;
 
     if (strlen(order) > ARRAY_SIZE(code)) {
         return error_set(errp, "Too many boot devices for PC");

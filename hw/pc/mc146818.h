@@ -8,7 +8,8 @@
 typedef struct RtcConfig {
     Clock clock;                       /* CLOCK_HOST, CLOCK_RT or CLOCK_VM    */
     int64_t offset_ns;                 /* guest time - host UTC at start      */
-    bool slew;
+    bool slew, has_date;
+    int64_t date_ns;                   /* has_date: instead of the host's     */
 } RtcConfig;
 extern RtcConfig rtc_config;
 /* base=utc|localtime|DATE, clock=host|rt|vm, driftfix=none|slew */

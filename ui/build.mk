@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+ui-y += ui/input.o
+ui-y += ui/input-keys.o
