@@ -7,22 +7,27 @@
  *
  * Invariants:
  * 1. A channel's count and output are functions of the virtual clock, its load
- *    time, its count and its mode: nothing ticks.
+ *    time, its count and its mode: nothing ticks. While its gate or a half
+ *    written count holds it, `held` ticks have passed.
  * 2. Only channel 0 has a timer, because only its output is wired to an
- *    interrupt.
+ *    interrupt. The timer rests at least EVENT_MIN between events, whatever a
+ *    guest asks.
  */
 #include <glib.h>
 #include "pc.h"
 
 #define PIT_HZ 1193182
+#define EVENT_MIN (10 * NS_PER_US)
 
 typedef struct PitChannel {
     int32_t count;                     /* 1..65536                            */
     uint16_t latched;
     uint8_t count_latched, status_latched, status;
     uint8_t read_state, write_state, write_latch, rw_mode, mode, bcd, gate;
+    uint8_t counting;                  /* else: held                          */
+    uint8_t waiting;                   /* for a count, or for its trigger     */
     int64_t loaded;                    /* CLOCK_VM ns                         */
-    uint8_t armed;                     /* a count has been written            */
+    uint64_t held;                     /* ticks                               */
 } PitChannel;
 
 typedef struct Pit {
@@ -32,54 +37,60 @@ typedef struct Pit {
     uint32_t iobase;
     Timer timer;
     PitChannel ch[3];
-    int64_t next;                      /* of channel 0's output, -1: none     */
     uint8_t irq_off;                   /* HPET has taken the line             */
 } Pit;
 
 enum { RW_LATCH = 0, RW_LSB, RW_MSB, RW_WORD0, RW_WORD1 };
 
+/* ---- the counting element ----------------------------------------------------------- */
+
 static uint64_t pit_ticks(const PitChannel *c, int64_t now)
 {
     int64_t d = now - c->loaded;
 
+    if (!c->counting) {
+        return c->held;
+    }
     return d <= 0 ? 0 : (uint64_t)((__int128)d * PIT_HZ / NS_PER_S);
 }
 
 static int pit_out(const PitChannel *c, int64_t now)
 {
-    uint64_t d = pit_ticks(c, now);
+    uint64_t d = pit_ticks(c, now), n = c->count;
 
+    if (c->waiting) {
+        return c->mode != 0;
+    }
     switch (c->mode) {
     case 0:
     case 1:
-        return d >= (uint64_t)c->count;
+        return d >= n;
     case 2:
-        return d % c->count != 0 || d == 0 ? d % c->count !=
-               (uint64_t)c->count - 1 : 1;
+        return !c->counting || d % n != n - 1;
     case 3:
-        return d % c->count < (uint64_t)(c->count + 1) / 2;
+        return !c->counting || d % n < (n + 1) / 2;
     default:
-        return d != (uint64_t)c->count;
+        return d != n;
     }
 }
 
 static uint16_t pit_count(const PitChannel *c, int64_t now)
 {
-    uint64_t d = pit_ticks(c, now);
-    uint32_t v;
+    uint64_t d = pit_ticks(c, now), n = c->count, v;
+    uint64_t range = c->bcd ? 10000 : 65536;
 
     switch (c->mode) {
     case 0:
     case 1:
     case 4:
-    case 5:
-        v = (c->count - d) & 0xffff;
+    case 5:                            /* counts on through zero              */
+        v = (n + range - d % range) % range;
         break;
     case 3:                            /* counts down by two                  */
-        v = c->count - (2 * d) % c->count;
+        v = n - 2 * d % n;
         break;
     default:
-        v = c->count - d % c->count;
+        v = n - d % n;
         break;
     }
     if (c->bcd) {
@@ -89,12 +100,19 @@ static uint16_t pit_count(const PitChannel *c, int64_t now)
     return v;
 }
 
-/* Next change of the output after now; -1: none. */
+static int64_t ticks_to_ns(uint64_t ticks)
+{
+    return ((__int128)ticks * NS_PER_S + PIT_HZ - 1) / PIT_HZ;
+}
+
+/* Next change of the output that the interrupt sees; -1: none. */
 static int64_t pit_next(const PitChannel *c, int64_t now)
 {
-    uint64_t d = pit_ticks(c, now), base, next;
-    uint32_t n = c->count, half;
+    uint64_t d = pit_ticks(c, now), next, n = c->count, half = (n + 1) / 2;
 
+    if (c->waiting || !c->counting) {
+        return -1;
+    }
     switch (c->mode) {
     case 0:
     case 1:
@@ -103,14 +121,11 @@ static int64_t pit_next(const PitChannel *c, int64_t now)
         }
         next = n;
         break;
-    case 2:
-        base = d - d % n;
-        next = d % n < n - 1 ? base + n - 1 : base + n;
+    case 2:                            /* its low tick is made with the rise  */
+        next = d - d % n + n;
         break;
     case 3:
-        base = d - d % n;
-        half = (n + 1) / 2;
-        next = d % n < half ? base + half : base + n;
+        next = d - d % n + (d % n < half ? half : n);
         break;
     default:
         if (d > n) {
@@ -119,53 +134,86 @@ static int64_t pit_next(const PitChannel *c, int64_t now)
         next = d < n ? n : n + 1;
         break;
     }
-    next = c->loaded + (int64_t)(((__int128)next * NS_PER_S + PIT_HZ - 1) /
-                                 PIT_HZ);
-    return (int64_t)next <= now ? now + 1 : (int64_t)next;
+    return c->loaded + ticks_to_ns(next);
 }
 
-static void pit_update(Pit *s, int64_t now)
+static void pit_arm(Pit *s, int64_t now)
 {
-    PitChannel *c = &s->ch[0];
+    int64_t next = pit_next(&s->ch[0], now);
 
-    if (!c->armed) {
-        timer_clear(&s->timer);
-        s->next = -1;
-        return;
-    }
-    if (!s->irq_off) {
-        irq_set(&s->irq, pit_out(c, now));
-    }
-    s->next = pit_next(c, now);
-    if (s->next < 0) {
+    if (next < 0) {
         timer_clear(&s->timer);
     } else {
-        timer_set(&s->timer, s->next);
+        timer_set(&s->timer, next);
     }
+}
+
+/* After a change of channel 0 by the guest. */
+static void pit_update(Pit *s, int64_t now)
+{
+    if (!s->irq_off) {
+        irq_set(&s->irq, pit_out(&s->ch[0], now));
+    }
+    pit_arm(s, now);
 }
 
 static void pit_fire(void *arg)
 {
     Pit *s = arg;
+    int64_t now = clock_ns(CLOCK_VM), next;
 
-    pit_update(s, s->next >= 0 ? s->next : clock_ns(CLOCK_VM));
+    machine_assert_locked();
+    if (!s->irq_off) {
+        if (s->ch[0].mode == 2) {
+            irq_lower(&s->irq);
+        }
+        irq_set(&s->irq, pit_out(&s->ch[0], now));
+    }
+    next = pit_next(&s->ch[0], now);
+    if (next >= 0) {
+        timer_set(&s->timer, MAX2(next, now + EVENT_MIN));
+    }
+}
+
+static bool gate_holds(const PitChannel *c)
+{
+    return !c->gate && c->mode != 1 && c->mode != 5;
+}
+
+/* The output goes to its mode's rest until a count is written. */
+static void pit_stop(Pit *s, PitChannel *c, uint64_t held)
+{
+    c->waiting = 1;
+    c->held = held;
+    c->counting = 0;
+    if (c == &s->ch[0]) {
+        pit_update(s, clock_ns(CLOCK_VM));
+    }
 }
 
 static void pit_load(Pit *s, PitChannel *c, uint32_t v)
 {
+    int64_t now = clock_ns(CLOCK_VM);
+
     if (c->bcd) {
         v = (v & 15) + (v >> 4 & 15) * 10 + (v >> 8 & 15) * 100 +
             (v >> 12) * 1000;
+        v = v > 9999 ? 9999 : v;
         c->count = v ? (int32_t)v : 10000;
     } else {
         c->count = v ? (int32_t)v : 0x10000;
     }
-    c->loaded = clock_ns(CLOCK_VM);
-    c->armed = 1;
+    /* Modes 1 and 5 start by their gate, whose edges only channel 2 has. */
+    c->waiting = (c->mode == 1 || c->mode == 5) && c == &s->ch[2];
+    c->held = 0;
+    c->counting = !gate_holds(c);
+    c->loaded = now;
     if (c == &s->ch[0]) {
-        pit_update(s, c->loaded);
+        pit_update(s, now);
     }
 }
+
+/* ---- registers -------------------------------------------------------------------------- */
 
 static void pit_latch_count(PitChannel *c)
 {
@@ -216,6 +264,7 @@ static void pit_control(Pit *s, uint8_t v)
         c->mode &= 3;                  /* modes 6 and 7 are 2 and 3           */
     }
     c->bcd = v & 1;
+    pit_stop(s, c, 0);
 }
 
 static void pit_write(void *dev, uint64_t off, uint64_t val, unsigned size)
@@ -238,6 +287,9 @@ static void pit_write(void *dev, uint64_t off, uint64_t val, unsigned size)
     case RW_WORD0:
         c->write_latch = val;
         c->write_state = RW_WORD1;
+        if (c->mode == 0) {            /* half a count stops it               */
+            pit_stop(s, c, pit_ticks(c, clock_ns(CLOCK_VM)));
+        }
         break;
     case RW_WORD1:
         pit_load(s, c, c->write_latch | (val & 0xff) << 8);
@@ -302,18 +354,41 @@ int pit_channel_gate_get(Device *pit, int n)
 
 void pit_channel_gate(Device *pit, int n, int level)
 {
-    Pit *s = (Pit *)pit;
-    PitChannel *c = &s->ch[n];
+    PitChannel *c = &((Pit *)pit)->ch[n];
+    int64_t now = clock_ns(CLOCK_VM);
+    bool was = c->gate;
 
-    /* A rising gate restarts the modes that it triggers. */
-    if (level && !c->gate && (c->mode == 1 || c->mode == 2 || c->mode == 3 ||
-                              c->mode == 5)) {
-        c->loaded = clock_ns(CLOCK_VM);
-        if (n == 0) {
-            pit_update(s, c->loaded);
-        }
+    if (level == was) {
+        return;
     }
-    c->gate = level;
+    if (!level) {
+        c->gate = 0;
+        if (gate_holds(c) && c->counting) {
+            c->held = pit_ticks(c, now);
+            c->counting = 0;
+        }
+        return;
+    }
+    c->gate = 1;
+    switch (c->mode) {
+    case 0:
+    case 4:                            /* goes on where it stopped            */
+        if (!c->waiting) {
+            c->loaded = now - ticks_to_ns(c->held);
+            c->counting = 1;
+        }
+        break;
+    case 1:
+    case 5:
+        c->waiting = 0;
+        /* fall through */
+    default:
+        if (!c->waiting) {
+            c->loaded = now;
+            c->counting = 1;
+        }
+        break;
+    }
 }
 
 /* HPET's legacy routing takes IRQ 0 away. */
@@ -354,15 +429,17 @@ static void pit_unrealize(Device *dev)
 static void pit_reset(Device *dev, ResetKind kind)
 {
     Pit *s = (Pit *)dev;
+    int64_t now = clock_ns(CLOCK_VM);
 
-    timer_clear(&s->timer);
-    s->next = -1;
     s->irq_off = 0;
     for (int i = 0; i < 3; i++) {
         s->ch[i] = (PitChannel){
-            .count = 0x10000, .mode = 3, .gate = i != 2,
+            .count = 0x10000, .mode = 3, .gate = i != 2, .counting = 1,
+            .loaded = now,
         };
     }
+    irq_lower(&s->irq);
+    pit_arm(s, now);
 }
 
 static bool channel_after_load(void *opaque, int version, Error **errp)
@@ -371,7 +448,8 @@ static bool channel_after_load(void *opaque, int version, Error **errp)
 
     if (c->count < 1 || c->count > 0x10000 || c->mode > 5 ||
         c->read_state > RW_WORD1 || c->write_state > RW_WORD1 ||
-        c->rw_mode > RW_WORD0 || c->count_latched > RW_WORD0) {
+        c->rw_mode > RW_WORD0 || c->count_latched > RW_WORD0 ||
+        c->loaded < -NS_PER_S || c->held >> 40) {
         return error_set(errp, "i8254: channel state out of range");
     }
     return true;
@@ -387,7 +465,8 @@ static const VmState channel_state = {
         VM_U8(PitChannel, write_state), VM_U8(PitChannel, write_latch),
         VM_U8(PitChannel, rw_mode), VM_U8(PitChannel, mode),
         VM_U8(PitChannel, bcd), VM_U8(PitChannel, gate),
-        VM_I64(PitChannel, loaded), VM_U8(PitChannel, armed),
+        VM_U8(PitChannel, counting), VM_U8(PitChannel, waiting),
+        VM_I64(PitChannel, loaded), VM_U64(PitChannel, held),
         VM_END
     },
 };
@@ -396,7 +475,7 @@ static const VmState pit_state = {
     .name = "i8254", .version = 1, .oldest = 1,
     .fields = (const VmField[]){
         VM_STRUCTS(Pit, ch, &channel_state), VM_TIMER(Pit, timer),
-        VM_I64(Pit, next), VM_U8(Pit, irq_off),
+        VM_U8(Pit, irq_off),
         VM_END
     },
 };
@@ -426,5 +505,8 @@ Device *pit_create(IsaBus *isa, IrqLine irq0, Error **errp)
         return NULL;
     }
     device_gpio_connect(d, NULL, 0, irq0);
+    if (pc && pc->hpet_dev) {
+        device_gpio_connect(pc->hpet_dev, NULL, 0, device_gpio_get(d, NULL, 0));
+    }
     return d;
 }

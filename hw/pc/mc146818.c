@@ -43,7 +43,7 @@ typedef struct Rtc {
     MemRegion io, index_io;
     IrqLine irq;
     int32_t base_year;
-    uint32_t iobase;
+    uint16_t iobase;
     uint8_t irq_nr;
     int lost_policy;
     uint8_t cmos[128], index;
@@ -54,7 +54,6 @@ typedef struct Rtc {
     uint32_t lost;                     /* ticks to be delivered again         */
     Timer periodic, second, coalesced;
     Clock clock;
-    Notify wakeup;
 } Rtc;
 
 static const PropEnum lost_tick_enum = {
@@ -63,8 +62,6 @@ static const PropEnum lost_tick_enum = {
 };
 enum { LOST_DISCARD, LOST_DELAY, LOST_SLEW };
 
-RtcConfig rtc_config = { .clock = CLOCK_HOST };
-
 /* ---- time ------------------------------------------------------------------------ */
 
 static bool rtc_held(const Rtc *s)
@@ -72,9 +69,10 @@ static bool rtc_held(const Rtc *s)
     return s->cmos[REG_B] & B_SET || (s->cmos[REG_A] & 0x70) > 0x20;
 }
 
+/* Unsigned on the way: a saved state may hold any base. */
 static int64_t rtc_now(const Rtc *s)
 {
-    return s->base + clock_ns(s->clock) - s->base_at;
+    return (uint64_t)s->base + clock_ns(s->clock) - s->base_at;
 }
 
 static uint8_t to_reg(const Rtc *s, int v)
@@ -90,9 +88,25 @@ static int from_reg(const Rtc *s, uint8_t v)
     return (v >> 4) * 10 + (v & 15);
 }
 
+/* Rounded down, before 1970 too. */
+static int64_t to_seconds(int64_t ns)
+{
+    return ns / NS_PER_S - (ns % NS_PER_S < 0);
+}
+
+static uint8_t hour_reg(const Rtc *s, int hour)
+{
+    int h = hour % 12;
+
+    if (s->cmos[REG_B] & B_24H) {
+        return to_reg(s, hour);
+    }
+    return to_reg(s, h ? h : 12) | (hour >= 12 ? 0x80 : 0);
+}
+
 static void rtc_put_time(Rtc *s, int64_t ns)
 {
-    time_t t = ns >= 0 ? ns / NS_PER_S : -((-ns + NS_PER_S - 1) / NS_PER_S);
+    time_t t = to_seconds(ns);
     struct tm tm;
     int year;
 
@@ -100,13 +114,7 @@ static void rtc_put_time(Rtc *s, int64_t ns)
     year = tm.tm_year + 1900 - s->base_year;
     s->cmos[0] = to_reg(s, tm.tm_sec);
     s->cmos[2] = to_reg(s, tm.tm_min);
-    if (s->cmos[REG_B] & B_24H) {
-        s->cmos[4] = to_reg(s, tm.tm_hour);
-    } else {
-        int h = tm.tm_hour % 12;
-
-        s->cmos[4] = to_reg(s, h ? h : 12) | (tm.tm_hour >= 12 ? 0x80 : 0);
-    }
+    s->cmos[4] = hour_reg(s, tm.tm_hour);
     s->cmos[6] = to_reg(s, tm.tm_wday + 1);
     s->cmos[7] = to_reg(s, tm.tm_mday);
     s->cmos[8] = to_reg(s, tm.tm_mon + 1);
@@ -129,7 +137,8 @@ static int64_t rtc_get_time(const Rtc *s)
     tm.tm_mday = from_reg(s, s->cmos[7]);
     tm.tm_mon = from_reg(s, s->cmos[8]) - 1;
     tm.tm_year = from_reg(s, s->cmos[9]) +
-                 from_reg(s, s->cmos[REG_CENTURY]) * 100 + s->base_year - 1900;
+                 from_reg(s, s->cmos[REG_CENTURY]) * 100 +
+                 MIN2(MAX2(s->base_year, -9999), 9999) - 1900;
     return (int64_t)timegm(&tm) * NS_PER_S;
 }
 
@@ -219,9 +228,18 @@ static void rtc_periodic_fire(void *arg)
 }
 
 /* Alarm bytes with both top bits set match anything. */
-static bool alarm_field(const Rtc *s, int reg, int now_reg)
+static bool alarm_field(const Rtc *s, int reg, uint8_t now)
 {
-    return (s->cmos[reg] & 0xc0) == 0xc0 || s->cmos[reg] == s->cmos[now_reg];
+    return (s->cmos[reg] & 0xc0) == 0xc0 || s->cmos[reg] == now;
+}
+
+static bool alarm_at(const Rtc *s, int64_t sec)
+{
+    int of_day = (sec % 86400 + 86400) % 86400;
+
+    return alarm_field(s, 1, to_reg(s, of_day % 60)) &&
+           alarm_field(s, 3, to_reg(s, of_day / 60 % 60)) &&
+           alarm_field(s, 5, hour_reg(s, of_day / 3600));
 }
 
 static void rtc_second_set(Rtc *s)
@@ -240,25 +258,24 @@ static void rtc_second_set(Rtc *s)
 
 static void rtc_seconds_pass(Rtc *s)
 {
-    int64_t sec = rtc_now(s) / NS_PER_S;
+    int64_t sec = to_seconds(rtc_now(s));
+    bool alarm = false;
 
     if (rtc_held(s) || sec == s->last_update) {
         return;
     }
-    /* Walk the seconds missed, a day at most, so that no alarm is skipped. */
-    if (sec - s->last_update > 86400 || sec < s->last_update) {
-        s->last_update = sec - 1;
+    /* Any alarm comes once in the last day or not at all. */
+    if (sec < s->last_update || sec - s->last_update > 86400) {
+        s->last_update = sec < s->last_update ? sec - 1 : sec - 86400;
     }
     while (s->last_update < sec) {
-        s->last_update++;
-        rtc_put_time(s, s->last_update * NS_PER_S);
-        s->cmos[REG_C] |= C_UF;
-        if (alarm_field(s, 1, 0) && alarm_field(s, 3, 2) &&
-            alarm_field(s, 5, 4)) {
-            s->cmos[REG_C] |= C_AF;
-            if (s->cmos[REG_B] & B_AIE) {
-                request_wakeup(1);
-            }
+        alarm |= alarm_at(s, ++s->last_update);
+    }
+    s->cmos[REG_C] |= C_UF;
+    if (alarm) {
+        s->cmos[REG_C] |= C_AF;
+        if (s->cmos[REG_B] & B_AIE) {
+            request_wakeup(1);
         }
     }
     rtc_irq_update(s);
@@ -285,12 +302,21 @@ static void rtc_changed_event(Rtc *s)
     g_free(path);
 }
 
-static void rtc_set_from_regs(Rtc *s)
+/* phase: of the second, ns. */
+static void rtc_set_from_regs(Rtc *s, int64_t phase)
 {
-    s->base = rtc_get_time(s);
+    s->base = rtc_get_time(s) + phase;
     s->base_at = clock_ns(s->clock);
-    s->last_update = s->base / NS_PER_S;
+    s->last_update = to_seconds(s->base);
     rtc_changed_event(s);
+}
+
+/* The divider does not notice that the time above it is set. */
+static int64_t rtc_phase(const Rtc *s)
+{
+    int64_t now = rtc_now(s);
+
+    return now - to_seconds(now) * NS_PER_S;
 }
 
 static void rtc_write_a(Rtc *s, uint8_t v)
@@ -303,8 +329,7 @@ static void rtc_write_a(Rtc *s, uint8_t v)
     s->cmos[REG_A] = (v & 0x7f) | (s->cmos[REG_A] & A_UIP);
     if (was_held && !rtc_held(s)) {
         /* The first update comes half a second after the divider starts. */
-        rtc_set_from_regs(s);
-        s->base += NS_PER_S / 2;
+        rtc_set_from_regs(s, NS_PER_S / 2);
     }
     rtc_periodic_set(s);
     rtc_second_set(s);
@@ -322,7 +347,7 @@ static void rtc_write_b(Rtc *s, uint8_t v)
     }
     s->cmos[REG_B] = v;
     if (was_held && !rtc_held(s)) {
-        rtc_set_from_regs(s);
+        rtc_set_from_regs(s, rtc_phase(s));
     }
     rtc_irq_update(s);
     if ((old ^ v) & B_PIE) {
@@ -334,23 +359,21 @@ static void rtc_write_b(Rtc *s, uint8_t v)
 static void rtc_write(void *dev, uint64_t off, uint64_t val, unsigned size)
 {
     Rtc *s = dev;
-    uint8_t v = val;
+    uint8_t v = val, index;
 
     if (!(off & 1)) {
         s->index = v & 0x7f;
         return;
     }
     TRACE(rtc_write, "rtc 0x%02x <- 0x%02x", s->index, v);
-    switch (s->index) {
+    index = s->index == REG_CENTURY_PS2 ? REG_CENTURY : s->index;
+    switch (index) {
     case 1:
     case 3:
     case 5:
         rtc_seconds_pass(s);
-        s->cmos[s->index] = v;
+        s->cmos[index] = v;
         break;
-    case REG_CENTURY_PS2:
-        s->index = REG_CENTURY;
-        /* fall through */
     case REG_CENTURY:
     case 0:
     case 2:
@@ -358,10 +381,11 @@ static void rtc_write(void *dev, uint64_t off, uint64_t val, unsigned size)
     case 6 ... 9:
         if (!rtc_held(s)) {
             rtc_put_time(s, rtc_now(s));
-            s->cmos[s->index] = v;
-            rtc_set_from_regs(s);
+            s->cmos[index] = v;
+            rtc_set_from_regs(s, rtc_phase(s));
+            rtc_second_set(s);
         } else {
-            s->cmos[s->index] = v;
+            s->cmos[index] = v;
         }
         break;
     case REG_A:
@@ -374,7 +398,7 @@ static void rtc_write(void *dev, uint64_t off, uint64_t val, unsigned size)
     case REG_D:
         break;
     default:
-        s->cmos[s->index] = v;
+        s->cmos[index] = v;
         break;
     }
 }
@@ -394,7 +418,6 @@ static uint8_t rtc_read_c(Rtc *s)
 static uint64_t rtc_read(void *dev, uint64_t off, unsigned size)
 {
     Rtc *s = dev;
-    int64_t now;
 
     if (!(off & 1)) {
         return 0xff;
@@ -411,9 +434,8 @@ static uint64_t rtc_read(void *dev, uint64_t off, unsigned size)
         }
         return s->cmos[s->index];
     case REG_A:
-        now = rtc_now(s) % NS_PER_S;
         return (s->cmos[REG_A] & ~A_UIP) |
-               (!rtc_held(s) && now >= NS_PER_S - UIP_NS ? A_UIP : 0);
+               (!rtc_held(s) && rtc_phase(s) >= NS_PER_S - UIP_NS ? A_UIP : 0);
     case REG_C:
         return rtc_read_c(s);
     default:
@@ -438,7 +460,7 @@ uint8_t rtc_get_cmos(Device *rtc, unsigned index)
 static Json *rtc_time_get(const Obj *o, const Prop *p, Error **errp)
 {
     const Rtc *s = (const Rtc *)o;
-    time_t t = rtc_now(s) / NS_PER_S;
+    time_t t = to_seconds(rtc_now(s));
     struct tm tm;
     Json *j = json_obj();
 
@@ -457,9 +479,13 @@ static bool rtc_realize(Device *dev, Error **errp)
     Rtc *s = (Rtc *)dev;
 
     s->clock = rtc_config.clock;
-    s->base = clock_ns(CLOCK_HOST) + rtc_config.offset_ns;
+    if (s->base_year == 2000) {        /* the century byte tells              */
+        s->base_year = 0;
+    }
+    s->base = rtc_config.has_date ? rtc_config.date_ns
+              : clock_ns(CLOCK_HOST) + rtc_config.offset_ns;
     s->base_at = clock_ns(s->clock);
-    s->last_update = s->base / NS_PER_S;
+    s->last_update = to_seconds(s->base);
     s->next_periodic = -1;
     s->cmos[REG_A] = 0x26;
     s->cmos[REG_B] = B_24H;
@@ -484,11 +510,14 @@ static void rtc_unrealize(Device *dev)
     isa_unmap(&s->isa, &s->io);
 }
 
-/* Battery-backed: reset only drops interrupts. */
+/* Battery-backed: reset only drops interrupts, and a wake-up not even those. */
 static void rtc_reset(Device *dev, ResetKind kind)
 {
     Rtc *s = (Rtc *)dev;
 
+    if (kind == RESET_WAKE) {
+        return;
+    }
     s->cmos[REG_B] &= ~(B_PIE | B_AIE | B_UIE | 0x08);
     s->cmos[REG_C] = 0;
     s->lost = 0;
@@ -497,10 +526,25 @@ static void rtc_reset(Device *dev, ResetKind kind)
     rtc_second_set(s);
 }
 
+/* The host's monotonic clock means nothing elsewhere. */
+static void rtc_before_save(void *opaque)
+{
+    Rtc *s = opaque;
+
+    if (s->clock == CLOCK_RT) {
+        s->base = rtc_now(s);
+        s->base_at = clock_ns(s->clock);
+    }
+}
+
 static bool rtc_after_load(void *opaque, int version, Error **errp)
 {
     Rtc *s = opaque;
 
+    machine_assert_locked();
+    if (s->clock == CLOCK_RT) {
+        s->base_at = clock_ns(s->clock);
+    }
     s->index &= 127;
     s->lost = MIN2(s->lost, 65536);
     if (s->clock != CLOCK_VM) {
@@ -512,7 +556,7 @@ static bool rtc_after_load(void *opaque, int version, Error **errp)
 
 static const VmState rtc_state = {
     .name = "mc146818rtc", .version = 1, .oldest = 1,
-    .after_load = rtc_after_load,
+    .before_save = rtc_before_save, .after_load = rtc_after_load,
     .fields = (const VmField[]){
         VM_BYTES(Rtc, cmos), VM_U8(Rtc, index), VM_I64(Rtc, base),
         VM_I64(Rtc, base_at), VM_I64(Rtc, last_update),
@@ -523,8 +567,8 @@ static const VmState rtc_state = {
 };
 
 static const Prop rtc_props[] = {
-    PROP_I32("base_year", Rtc, base_year, 0, .desc = "year of value 0"),
-    PROP_U32("iobase", Rtc, iobase, 0x70, .desc = "index port"),
+    PROP_I32("base_year", Rtc, base_year, 1980, .desc = "year of value 0"),
+    PROP_U16("iobase", Rtc, iobase, 0x70, .desc = "index port"),
     PROP_U8("irq", Rtc, irq_nr, 8, .desc = "ISA interrupt"),
     PROP_ENUM("lost_tick_policy", Rtc, lost_policy, &lost_tick_enum, 0,
               .desc = "what becomes of periodic ticks that the guest missed"),
@@ -546,6 +590,7 @@ Device *rtc_create(IsaBus *isa, IrqLine irq8, Error **errp)
 {
     Device *d = device_make("mc146818rtc");
 
+    device_set_int(d, "base_year", 2000);
     if (rtc_config.slew) {
         device_set(d, "lost_tick_policy", "slew", NULL);
     }
