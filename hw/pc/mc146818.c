@@ -15,9 +15,7 @@
 #include <glib.h>
 #include <time.h>
 #include "mc146818.h"
-#include "monitor.h"
 #include "pc.h"
-#include "schema/schema.h"
 
 #define REG_A 10
 #define REG_B 11
@@ -291,14 +289,12 @@ static void rtc_second_fire(void *arg)
 
 /* ---- registers ------------------------------------------------------------------------- */
 
-static void rtc_changed_event(Rtc *s)
+static void rtc_changed(Rtc *s)
 {
     char *path = obj_path(&s->isa.dev.obj);
-    int64_t offset = rtc_now(s) / NS_PER_S -
-                     clock_ns(CLOCK_HOST) / NS_PER_S;
 
-    monitor_event(&event_RTC_CHANGE, &(RtcChangeEvent){
-        .offset = offset, .qom_path = path });
+    rtc_changed_event(to_seconds(rtc_now(s)) -
+                      clock_ns(CLOCK_HOST) / NS_PER_S, path);
     g_free(path);
 }
 
@@ -308,7 +304,7 @@ static void rtc_set_from_regs(Rtc *s, int64_t phase)
     s->base = rtc_get_time(s) + phase;
     s->base_at = clock_ns(s->clock);
     s->last_update = to_seconds(s->base);
-    rtc_changed_event(s);
+    rtc_changed(s);
 }
 
 /* The divider does not notice that the time above it is set. */
@@ -453,6 +449,19 @@ void rtc_set_cmos(Device *rtc, unsigned index, uint8_t v)
 uint8_t rtc_get_cmos(Device *rtc, unsigned index)
 {
     return ((Rtc *)rtc)->cmos[index & 127];
+}
+
+static bool forget_lost(Device *dev, void *arg)
+{
+    if (strcmp(dev->type->name, "mc146818rtc") == 0) {
+        ((Rtc *)dev)->lost = 0;
+    }
+    return true;
+}
+
+void rtc_forget_lost(void)
+{
+    device_each(forget_lost, NULL);
 }
 
 /* ---- the device ------------------------------------------------------------------------- */

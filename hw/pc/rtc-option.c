@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * rtc-option.c - the command line's -rtc: where the guest's clock starts and what
- * drives it.
+ * rtc-option.c - the real-time clock for people and clients: the option -rtc says
+ * where it starts and what drives it; events and commands of QMP.
  *
  * Thread class: machine lock.
  */
@@ -9,6 +9,7 @@
 #include <time.h>
 #include "hw/pc/mc146818.h"
 #include "opt.h"
+#include "schema/schema.h"
 
 RtcConfig rtc_config = { .clock = CLOCK_HOST };
 
@@ -125,4 +126,18 @@ bool rtc_option(const char *arg, Error **errp)
     }
     opts_free(&o);
     return ok;
+}
+
+/* ---- QMP --------------------------------------------------------------------------- */
+
+void rtc_changed_event(int64_t offset, const char *qom_path)
+{
+    monitor_event(&event_RTC_CHANGE, &(RtcChangeEvent){
+        .offset = offset, .qom_path = (char *)qom_path });
+}
+
+bool cmd_rtc_reset_reinjection(const void *arg, void *ret, Error **errp)
+{
+    rtc_forget_lost();
+    return true;
 }
