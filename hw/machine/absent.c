@@ -85,38 +85,3 @@ WEAK CharPort *chr_mon_mux(const char *label, const char *text, Error **errp)
     error_set(errp, "no mux");
     return NULL;
 }
-WEAK Device *i8042_create(IsaBus *isa, IrqLine irq1, IrqLine irq12,
-                          Error **errp)
-{
-    return (Device *)isa;
-}
-WEAK Device *hpet_create(IrqLine gsi[PC_GSI_COUNT], IrqLine in[2],
-                         Error **errp)
-{
-    in[0] = gsi[0];
-    in[1] = gsi[8];
-    return (Device *)in;
-}
-WEAK bool dma8237_create(IsaBus *isa, Error **errp)
-{
-    return true;
-}
-WEAK Device *pcspk_create(IsaBus *isa, Device *pit, Error **errp)
-{
-    return (Device *)isa;
-}
-WEAK bool port92_create(IsaBus *isa, Error **errp)
-{
-    return true;
-}
-WEAK bool cmos_fill(Pc *p, Error **errp)
-{
-    uint64_t kb64 = (p->below_4g - 16 * MiB) / 65536;
-
-    rtc_set_cmos(p->rtc, 0x15, 0x80);
-    rtc_set_cmos(p->rtc, 0x16, 0x02);
-    rtc_set_cmos(p->rtc, 0x34, kb64);
-    rtc_set_cmos(p->rtc, 0x35, kb64 >> 8);
-    rtc_set_cmos(p->rtc, 0x3d, 0x21);
-    return true;
-}
