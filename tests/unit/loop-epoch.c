@@ -56,8 +56,8 @@ static void *reader(void *arg)
         CHECK(v->magic == ALIVE);
         epoch_exit();
         n++;
+        __atomic_add_fetch(&reads, 1, __ATOMIC_RELAXED);
     }
-    __atomic_add_fetch(&reads, n, __ATOMIC_RELAXED);
     return NULL;
 }
 
@@ -77,6 +77,10 @@ TEST(readers_keep_what_they_see)
     published = version_make(0);
     for (int i = 0; i < 3; i++) {
         thread_start(&t[i], "reader", reader, NULL);
+    }
+    /* On a loaded host the writer could be done before a reader starts. */
+    while (__atomic_load_n(&reads, __ATOMIC_RELAXED) < 3) {
+        sched_yield();
     }
     for (int i = 1; i <= 10000; i++) {
         publish(i);
