@@ -109,6 +109,8 @@ bool i440fx_create(Pc *p, Error **errp) MACHINE_CALL;
 
 /* ---- firmware side (hw/pc/ and hw/fw/) ---------------------------------------------- */
 bool fwcfg_create(Pc *p, bool dma, Error **errp) MACHINE_CALL;
+/* Sizes, boot wishes, memory map, user files; after all devices. */
+bool fwcfg_fill(Pc *p, Error **errp) MACHINE_CALL;
 bool acpi_build(Pc *p, Error **errp) MACHINE_CALL;
 bool smbios_build(Pc *p, Error **errp) MACHINE_CALL;
 /* -kernel: loads bzImage, PVH ELF, Multiboot into fw_cfg or guest memory. */

@@ -202,7 +202,8 @@ static bool pc_ready(Machine *m, Error **errp)
 {
     Pc *p = (Pc *)m;
 
-    return cmos_fill(p, errp) && linux_load(p, errp) &&
+    return cmos_fill(p, errp) && fwcfg_fill(p, errp) &&
+           linux_load(p, errp) &&
            option_roms_load(p, errp) && smbios_build(p, errp) &&
            (!p->acpi || p->is_isapc || acpi_build(p, errp));
 }

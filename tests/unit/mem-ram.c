@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include "tests/tern-test.h"
@@ -312,12 +313,15 @@ TEST(writes_to_code_are_heard_of)
 
 enum { PAGES = 64, ROUNDS = 20000 };
 static RamBlock *race_rb;
-static bool race_stop;
+static bool race_stop, race_go;
 
 static void *race_writer(void *arg)
 {
     unsigned seed = 1;
 
+    while (!__atomic_load_n(&race_go, __ATOMIC_ACQUIRE)) {
+        sched_yield();
+    }
     for (uint32_t i = 1; i <= ROUNDS; i++) {
         uint64_t off = (uint64_t)(rand_r(&seed) % PAGES) * 4096;
 
@@ -350,6 +354,7 @@ TEST(a_copy_made_by_the_log_is_the_memory)
             }
         }
         rounds++;
+        __atomic_store_n(&race_go, true, __ATOMIC_RELEASE);
     } while (!last);
     pthread_join(t, NULL);
     for (uint32_t i = 1; i <= ROUNDS; i++) {
