@@ -115,7 +115,7 @@ bool opt_size(const char *key, const char *s, uint64_t unit, uint64_t *out,
         mul = 1ull << 10 * (at - suffixes);
         t.end++;
     }
-    if (*t.end || (t.frac && mul == 1)) {
+    if (*t.end || (t.frac && (!at || mul == 1))) {
         return size_fault(key, errp);
     }
     unsigned __int128 v = (unsigned __int128)t.whole * mul +

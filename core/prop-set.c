@@ -358,6 +358,26 @@ static bool array_store(Obj *base, const Prop *p, const Json *v, bool text,
     return true;
 }
 
+/* ---- computed ----------------------------------------------------------- */
+
+/* A setter of its own sees no text for a number or a boolean that came as JSON.
+ * Lists pass: some rows of type "int" take several. */
+static bool call_check(const Prop *p, const Json *v, Error **errp)
+{
+    const char *type = p->type ? p->type : "";
+    JsonKind kind = json_kind(v);
+    if (!strcmp(type, "bool")) {
+        return kind == JSON_BOOL || type_fault(p, "boolean", errp);
+    }
+    if (kind == JSON_INT || kind == JSON_UINT || kind == JSON_LIST) {
+        return true;
+    }
+    if (!strcmp(type, "size") || g_str_has_prefix(type, "uint")) {
+        return error_set(errp, "Parameter '%s' expects uint64", p->name);
+    }
+    return !g_str_has_prefix(type, "int") || type_fault(p, "integer", errp);
+}
+
 /* ---- entry -------------------------------------------------------------- */
 
 static bool store(Obj *base, const Prop *p, const Json *v, bool text,
@@ -392,7 +412,7 @@ static bool store(Obj *base, const Prop *p, const Json *v, bool text,
         if (!p->set) {
             break;
         }
-        return p->set(base, p, v, errp);
+        return (text || call_check(p, v, errp)) && p->set(base, p, v, errp);
     }
     return error_set(errp, "Property '%s.%s' is not writable", owner, p->name);
 }

@@ -41,7 +41,7 @@ bool opt_bool(const char *key, const char *s, bool *out, Error **errp);
 bool opt_u64(const char *key, const char *s, uint64_t *out, Error **errp);
 bool opt_i64(const char *key, const char *s, int64_t *out, Error **errp);
 /* Size with a fraction and a suffix bkMGTPE; unit multiplies a bare number
- * (1: bytes). Not negative, below 2^64. */
+ * (1: bytes), which must be whole. Not negative, below 2^64. */
 bool opt_size(const char *key, const char *s, uint64_t unit, uint64_t *out,
               Error **errp);
 bool opt_uuid(const char *s, uint8_t out[16], Error **errp);
