@@ -17,6 +17,7 @@ struct Hmp {
     Readline rl;
     int cpu_index;
     bool busy, away, greeted;          /* away: the mux has its focus elsewhere */
+    bool in_input, refused;            /* in take_input; input was turned away */
     GString *input;                    /* came while a command was running    */
 };
 
@@ -207,10 +208,13 @@ static void take_input(Monitor *m)
     Hmp *h = m->hmp;
     size_t n = 0;
 
+    h->in_input = true;
+    h->refused = false;
     while (n < h->input->len && !h->busy) {
         readline_byte(&h->rl, h->input->str[n++]);
     }
     g_string_erase(h->input, 0, n);
+    h->in_input = false;
 }
 
 typedef struct HmpCall {
@@ -344,7 +348,14 @@ static int hmp_can_receive(void *arg)
 {
     Monitor *m = arg;
 
-    return m->hmp->busy || mon_output_full(m) ? 0 : 1024;
+    Hmp *h = m->hmp;
+
+    /* A command may wait for events in the main loop. */
+    if (h->busy || h->in_input || mon_output_full(m)) {
+        h->refused = true;
+        return 0;
+    }
+    return 1024;
 }
 
 static void hmp_receive(void *arg, const uint8_t *buf, int n)
@@ -354,6 +365,9 @@ static void hmp_receive(void *arg, const uint8_t *buf, int n)
     g_string_append_len(m->hmp->input, (const char *)buf, n);
     take_input(m);
     mon_flush(m);
+    if (m->hmp->refused) {
+        chr_accept_input(&m->front);
+    }
 }
 
 static void greet(Monitor *m)
@@ -380,7 +394,9 @@ static void hmp_event(void *arg, ChrEvent e)
         break;
     case CHR_CLOSED:
         readline_reset(&h->rl);
-        g_string_truncate(h->input, 0);
+        if (!h->in_input) {
+            g_string_truncate(h->input, 0);
+        }
         mon_close_fds(m);
         h->greeted = false;
         break;

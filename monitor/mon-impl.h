@@ -55,7 +55,8 @@ struct Monitor {
     bool offers_oob;
     bool negotiated, oob;              /* guarded by mon_lock                 */
     bool threaded;                     /* front runs in the monitors' thread  */
-    bool busy, in_receive;
+    bool busy, in_receive, refused;    /* refused: input was turned away      */
+    bool stale;                        /* the rest of the input is old        */
     GQueue queue;                      /* QmpRequest; guarded by mon_lock     */
     Work run_work, move_work;
     JsonOut reply;

@@ -112,6 +112,11 @@ static void qmp_value(void *arg, Json *v, Error *err)
     QmpRequest *r;
     bool oob;
 
+    if (m->stale) {                    /* from a client that is gone          */
+        json_free(v);
+        error_free(err);
+        return;
+    }
     pthread_mutex_lock(&mon_lock);
     oob = m->oob;
     pthread_mutex_unlock(&mon_lock);
@@ -133,13 +138,17 @@ static void qmp_value(void *arg, Json *v, Error *err)
     loop_post(loop_main, &m->run_work);
 }
 
+/* A command that waits for events in the main loop must not come back here: the
+ * parser is in the middle of its input. */
 static int qmp_can_receive(void *arg)
 {
     Monitor *m = arg;
     bool full;
 
     pthread_mutex_lock(&mon_lock);
-    full = m->queue.length >= MON_QUEUE_MAX || m->pend.n > MON_OUT_SOFT;
+    full = m->in_receive || m->queue.length >= MON_QUEUE_MAX ||
+           m->pend.n > MON_OUT_SOFT;
+    m->refused |= full;
     pthread_mutex_unlock(&mon_lock);
     return full ? 0 : 16 * KiB;
 }
@@ -149,9 +158,17 @@ static void qmp_receive(void *arg, const uint8_t *buf, int n)
     Monitor *m = arg;
 
     m->in_receive = true;
+    m->refused = false;
     json_parser_feed(m->parser, (const char *)buf, n);
     m->in_receive = false;
+    if (m->stale) {
+        m->stale = false;
+        json_parser_reset(m->parser);
+    }
     mon_flush(m);
+    if (m->refused) {
+        chr_accept_input(&m->front);
+    }
 }
 
 static void greet(Monitor *m)
@@ -194,6 +211,11 @@ static void end_session(Monitor *m)
     m->sent = m->send.n;
     g_queue_clear_full(&old, request_free);
     mon_close_fds(m);
+    if (m->in_receive) {               /* the parser is in the middle of it   */
+        m->stale = true;
+    } else {
+        json_parser_reset(m->parser);
+    }
 }
 
 static void greet_work(void *arg)
@@ -211,7 +233,6 @@ static void qmp_event(void *arg, ChrEvent e)
     switch (e) {
     case CHR_OPENED:
         end_session(m);
-        json_parser_reset(m->parser);
         if (m->threaded) {
             loop_post_fn(loop_main, greet_work, m);
         } else {
@@ -234,7 +255,6 @@ static bool qmp_changed(void *arg)
     m->offers_oob = m->front.port && m->front.port->drv->set_loop;
     m->watching = false;
     end_session(m);
-    json_parser_reset(m->parser);
     return true;
 }
 

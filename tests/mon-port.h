@@ -146,13 +146,18 @@ static inline void test_port_free(TestPort *t)
 }
 
 /* The client hangs up, and another one connects. */
-static inline void test_port_reconnect(TestPort *t)
+static inline void test_port_reconnect(TestPort *t, bool at_once)
 {
     int fds[2];
 
     close(t->client);
-    while (t->port.open) {
+    while (t->port.open && !at_once) {
         loop_step(true);
+    }
+    if (t->port.open) {                /* as if the backend had noticed       */
+        port_unlisten(t);
+        t->port.open = false;
+        chr_event(&t->port, CHR_CLOSED);
     }
     close(t->fd);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)) {
@@ -217,79 +222,6 @@ static inline char *ask(TestPort *t, const char *request)
 {
     say(t, request);
     return hear_until(t, "\r\n");
-}
-
-/* ---- the character device layer, where it is not linked in -- */
-#define WEAK __attribute__((weak))
-
-WEAK bool chr_attach(CharFront *f, CharPort *p, Error **errp)
-{
-    f->port = p;
-    p->front = f;
-    return true;
-}
-WEAK void chr_detach(CharFront *f)
-{
-    f->port->front = NULL;
-    f->port = NULL;
-}
-WEAK void chr_listen(CharFront *f, Loop *l)
-{
-    bool first = !f->open;
-
-    f->open = true;
-    f->port->drv->set_loop(f->port, l);
-    if (first && f->port->open) {
-        f->event(f->arg, CHR_OPENED);
-    }
-}
-WEAK ssize_t chr_write(CharFront *f, const void *buf, size_t n)
-{
-    return f->port->drv->write(f->port, buf, n);
-}
-WEAK ssize_t chr_write_all(CharFront *f, const void *buf, size_t n)
-{
-    return chr_write(f, buf, n);
-}
-static void (*writable_fn)(void *);
-static void *writable_arg;
-static void writable_now(void *arg)
-{
-    writable_fn(writable_arg);
-}
-WEAK void chr_on_writable(CharFront *f, void (*fn)(void *arg), void *arg)
-{
-    writable_fn = fn;
-    writable_arg = arg;
-    loop_post_fn(f->port->loop, writable_now, NULL);
-}
-WEAK void chr_accept_input(CharFront *f)
-{
-    f->port->drv->accept_input(f->port);
-}
-WEAK int chr_take_fd(CharFront *f)
-{
-    int fd;
-
-    return f->port->drv->take_fds(f->port, &fd, 1) ? fd : -1;
-}
-WEAK bool chr_is_open(const CharFront *f)
-{
-    return f->port->open;
-}
-WEAK int chr_can_receive(CharPort *p)
-{
-    return p->front ? p->front->can_receive(p->front->arg) : 0;
-}
-WEAK void chr_receive(CharPort *p, const uint8_t *buf, int n)
-{
-    p->front->receive(p->front->arg, buf, n);
-}
-WEAK void chr_event(CharPort *p, ChrEvent e)
-{
-    if (p->front) {
-        p->front->event(p->front->arg, e);
-    }
 }
 
 #endif

@@ -115,7 +115,7 @@ TEST(client_after_client)
     char *r;
 
     begin(true);
-    test_port_reconnect(port);
+    test_port_reconnect(port, false);
     r = hear_until(port, "\r\n");
     CHECK_CONTAINS(r, "{\"QMP\": ");
     g_free(r);
@@ -229,6 +229,59 @@ TEST(no_events_before_negotiation)
     r = hear_until(port, "\r\n");
     CHECK_STR(r, "");
     g_free(r);
+    end();
+}
+
+/* A command that waits for events, as some of block's do. What comes meanwhile
+ * waits for it; a client that goes meanwhile leaves nothing behind. */
+static bool hang_up;
+
+static bool waits_complete(Obj *o, Error **errp)
+{
+    if (hang_up) {
+        test_port_reconnect(port, true);
+    } else {
+        say(port, "{\"execute\": \"query-fdsets\", \"id\": 2}");
+    }
+    for (int i = 0; i < 20; i++) {
+        loop_step(false);
+    }
+    return true;
+}
+USER_TYPE(waits_type, {
+    .name = "test-waits", .desc = "waits", .size = sizeof(Obj),
+    .complete = waits_complete,
+});
+#define WAITS "{\"execute\": \"object-add\", \"id\": 1, \"arguments\": " \
+    "{\"qom-type\": \"test-waits\", \"id\": \"w\"}}"
+
+TEST(input_during_a_command_waits)
+{
+    char *r;
+
+    begin(true);
+    say(port, WAITS);
+    r = hear_until(port, "\"id\": 2}\r\n");
+    CHECK_STR(r, "{\"return\": {}, \"id\": 1}\r\n"
+              "{\"return\": [], \"id\": 2}\r\n");
+    g_free(r);
+    CHECK(user_obj_del("w", NULL));
+    end();
+}
+
+TEST(client_goes_during_a_command)
+{
+    char *r;
+
+    begin(true);
+    hang_up = true;
+    say(port, WAITS "{\"execute\": \"query-fdsets\"}{\"a\": ");
+    r = hear_until(port, NULL);
+    CHECK_CONTAINS(r, "{\"QMP\": ");
+    CHECK(!strstr(r, "return"));
+    g_free(r);
+    EXPECT("{\"execute\": \"qmp_capabilities\"}", "{\"return\": {}}");
+    CHECK(user_obj_del("w", NULL));
     end();
 }
 
