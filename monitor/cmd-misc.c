@@ -6,7 +6,6 @@
  * MACHINE_CALL.
  */
 #include <glib.h>
-#include "mem.h"
 #include "monitor.h"
 #include "runstate.h"
 #include "schema/schema.h"
@@ -246,30 +245,6 @@ void hmp_migrate_set_capability(const Json *args)
     } else {
         capability_on[i] = on;
     }
-}
-
-/* ---- memory -- */
-void hmp_sum(const Json *args)
-{
-    uint64_t addr = json_int_of(json_get(args, "start"));
-    uint32_t n = json_int_of(json_get(args, "size"));
-    uint16_t sum = 0;
-
-    while (n) {
-        uint8_t buf[4096];
-        uint32_t part = MIN2(n, (uint32_t)sizeof(buf));
-
-        if (mem_read(&mem_system, addr, buf, part, MEM_ATTRS_NONE) != MEM_OK) {
-            mon_printf("Error: no memory at address 0x%" PRIx64 "\n", addr);
-            return;
-        }
-        for (uint32_t i = 0; i < part; i++) {      /* BSD sum(1)              */
-            sum = (sum >> 1 | sum << 15) + buf[i];
-        }
-        addr += part;
-        n -= part;
-    }
-    mon_printf("%05d\n", sum);
 }
 
 /* ---- lists without entries -- */

@@ -10,6 +10,7 @@
  *   rest              everything up to the end of the line
  *   int               32-bit integer expression
  *   expr              64-bit integer expression
+ *   dot               a dot, then a 32-bit integer expression
  *   size mib          bytes with a suffix k, M, G, T; number alone counts MiB for
  *                     mib, bytes for size
  *   time              seconds, or with suffix ms, us, ns
@@ -289,13 +290,14 @@ static bool arg_fmt(Args *a)
     if (!this_format[0]) {
         this_format[0] = format;
     }
-    if (this_format[0] != 'i') {
-        size = this_size ? this_size : size;
+    if (this_format[0] != 'i' && this_size) {
+        size = this_size;
     }
     format = this_format[0];
     json_set(a->obj, "count", json_int(count));
     json_set(a->obj, "format", json_str(this_format));
-    json_set(a->obj, "size", json_int(format == 'i' ? this_size : size));
+    json_set(a->obj, "size", json_int(format == 'i' ? this_size
+                                      : format == 'c' ? 1 : size));
     return true;
 }
 
@@ -375,6 +377,14 @@ static bool arg_value(Args *a, const HmpArg *h)
     skip(&a->p);
     if (!*a->p && h->optional) {
         return true;
+    }
+    if (!strcmp(k, "dot")) {
+        if (*a->p != '.') {
+            return true;
+        }
+        a->p++;
+        skip(&a->p);
+        return arg_integer(a, h, true);
     }
     if (!strcmp(k, "size")) {
         return arg_size(a, h, 1);

@@ -40,6 +40,7 @@ TEST(words)
 
 TEST(expressions)
 {
+    mon_register_get = NULL;
     GIVES("v:expr", " 1+2|4", "{\"v\": 7}");
     GIVES("v:expr", " 1+1|1", "{\"v\": 2}");
     GIVES("v:expr", " 1|2^3&1", "{\"v\": 0}");
