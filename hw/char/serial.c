@@ -448,6 +448,8 @@ void serial_reset(Serial *s)
     s->msr = MSR_DCD | MSR_DSR | MSR_CTS;
     s->mcr = MCR_OUT2;
     s->divider = 0x0c;                 /* 9600                                */
+    memset(s->rx, 0, sizeof(s->rx));
+    memset(s->tx, 0, sizeof(s->tx));
     s->rx_n = s->rx_at = s->tx_n = s->tx_at = 0;
     s->thr_ip = s->timeout_ip = s->tx_waiting = false;
     irq_lower(&s->irq);

@@ -164,6 +164,8 @@ static const PciInfo piix3_info = {
     .no_hotplug = true,
 };
 
+TYPE_NAME(piix3_parent, { "pci-piix3", "pci-device", true });
+
 DEVICE(piix3, {
     .name = "PIIX3", .category = "bridge", .on = &bus_pci,
     .on_info = &piix3_info, .flags = DT_INTERNAL | DT_NO_HOTPLUG,

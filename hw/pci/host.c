@@ -8,6 +8,8 @@
  */
 #include "hw/pci/pci-impl.h"
 
+TYPE_NAME(type_pci_host, { "pci-host-bridge", "sys-bus-device", true });
+
 #define ENABLE 0x80000000u
 
 static uint64_t index_read(void *dev, uint64_t off, unsigned size)

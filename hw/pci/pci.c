@@ -244,6 +244,12 @@ static MACHINE_CALL void pci_reset_device(Device *dev, ResetKind kind)
     }
     c[PCI_CACHE_LINE_SIZE] = 0;
     c[PCI_INTERRUPT_LINE] = 0;
+    /* Beyond capabilities, what the type does not set itself is scratch. */
+    for (unsigned i = PCI_STD_HEADER_SIZEOF; i < d->config_size; i++) {
+        if (!d->used[i]) {
+            c[i] = 0;
+        }
+    }
     d->bus_master = false;
     pci_bars_reset(d);
     msi_reset(d);

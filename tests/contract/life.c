@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What every device that can be plugged into the bench does: comes, resets,
+ * saves, loads, takes any register access, and goes without a trace.
+ */
+#include "chr.h"
+#include "tests/contract/bench.h"
+
+typedef enum Check {
+    CREATE = 1, RESET_SAME = 2, ROUND_TRIP = 4, POKE = 8,
+} Check;
+
+/* Reasons are for the reader. */
+static const struct Exempt {
+    const char *type;
+    unsigned checks;
+    const char *reason;
+} exempt[] = {
+    { "isa-debug-exit", POKE, "a write ends the process: that is what it is "
+      "for" },
+    { NULL, 0, NULL },
+};
+
+static bool is_exempt(const DeviceType *t, Check c)
+{
+    for (const struct Exempt *e = exempt; e->type; e++) {
+        if (strcmp(e->type, t->name) == 0 && (e->checks & c)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Members beside the driver that a type cannot do without. */
+static NO_TSA Json *options_for(const DeviceType *t)
+{
+    Json *o = json_obj();
+
+    json_set_str(o, "driver", t->name);
+    return o;
+}
+
+/* A device of each type that users can make and whose bus is here. */
+static NO_TSA void each(Check what, void (*fn)(Device *dev))
+{
+    unsigned n = 0;
+
+    bench_start();
+    SET_EACH(device_types, DeviceType, p) {
+        const DeviceType *t = *p;
+        Error *err = NULL;
+        Device *dev;
+        Json *opts;
+
+        if ((t->flags & (DT_INTERNAL | DT_ABSTRACT)) || is_exempt(t, CREATE) ||
+            is_exempt(t, what) || (t->on && !bus_find_type(t->on))) {
+            continue;
+        }
+        opts = options_for(t);
+        machine->ready = false;
+        dev = device_add(opts, true, &err);
+        json_free(opts);
+        if (!dev) {
+            FAIL("%s: %s", t->name, error_text(err));
+            error_free(err);
+            continue;
+        }
+        device_reset(dev, RESET_COLD);
+        rng_seed(t->name);
+        fn(dev);
+        n++;
+    }
+    printf("# %u types\n", n);
+    CHECK_GT(n, 0u);
+}
+
+/* ---- coming and going ------------------------------------------------------------ */
+
+static NO_TSA void just_remove(Device *dev)
+{
+    device_unplug(dev);
+}
+
+NO_TSA TEST(created_and_removed_leaves_nothing)
+{
+    bench_start();
+    SET_EACH(device_types, DeviceType, p) {
+        const DeviceType *t = *p;
+        char *before, *after;
+        Json *opts;
+        Device *dev;
+
+        if ((t->flags & (DT_INTERNAL | DT_ABSTRACT)) || is_exempt(t, CREATE) ||
+            (t->on && !bus_find_type(t->on))) {
+            continue;
+        }
+        before = snapshot();
+        opts = options_for(t);
+        for (int i = 0; i < 3; i++) {
+            dev = device_add(opts, true, NULL);
+            if (!dev) {
+                FAIL("%s: not the %d. time", t->name, i + 1);
+                break;
+            }
+            device_reset(dev, RESET_COLD);
+            just_remove(dev);
+        }
+        json_free(opts);
+        settle();
+        after = snapshot();
+        same_text("after removal", t->name, before, after);
+        g_free(before);
+        g_free(after);
+    }
+}
+
+NO_TSA TEST(hot_plugged_and_unplugged)
+{
+    bench_start();
+    SET_EACH(device_types, DeviceType, p) {
+        const DeviceType *t = *p;
+        char *before, *after;
+        Error *err = NULL;
+        Device *dev;
+        Json *opts;
+
+        if ((t->flags & (DT_INTERNAL | DT_ABSTRACT | DT_NO_HOTPLUG)) ||
+            is_exempt(t, CREATE) || !t->on || !bus_find_type(t->on) ||
+            !bus_find_type(t->on)->hotpluggable) {
+            continue;
+        }
+        before = snapshot();
+        opts = options_for(t);
+        json_set_str(opts, "id", "plugged");
+        machine->ready = true;
+        dev = device_add(opts, true, &err);
+        if (!dev) {
+            FAIL("%s: %s", t->name, error_text(err));
+            error_free(err);
+        } else {
+            CHECK(dev->hotplugged && dev->live);
+            CHECK(device_find("plugged") == dev);
+            CHECK(!device_add(opts, true, NULL));      /* the id is taken     */
+            CHECK(device_request_unplug(dev, NULL));
+        }
+        json_free(opts);
+        machine->ready = false;
+        settle();
+        after = snapshot();
+        same_text("after unplugging", t->name, before, after);
+        g_free(before);
+        g_free(after);
+    }
+}
+
+/* A PCI function whose option ROM is not there has been realized by then, and
+ * has to be taken back whole. */
+NO_TSA TEST(failed_realize_leaves_nothing)
+{
+    bench_start();
+    SET_EACH(device_types, DeviceType, p) {
+        const DeviceType *t = *p;
+        char *before, *after;
+        Error *err = NULL;
+        Json *opts;
+
+        if ((t->flags & (DT_INTERNAL | DT_ABSTRACT)) || t->on != &bus_pci ||
+            is_exempt(t, CREATE)) {
+            continue;
+        }
+        before = snapshot();
+        opts = options_for(t);
+        json_set_str(opts, "romfile", "/nonexistent/rom");
+        if (device_add(opts, true, &err)) {
+            FAIL("%s: realized without its ROM", t->name);
+        } else {
+            CHECK_CONTAINS(error_text(err), "/nonexistent/rom");
+        }
+        error_free(err);
+        json_set_str(opts, "romfile", "");
+        json_set_str(opts, "addr", "1f.0");
+        json_set_str(opts, "multifunction", "on");
+        json_set_str(opts, "acpi-index", "99999");
+        CHECK(!device_add(opts, true, NULL));
+        json_free(opts);
+        settle();
+        after = snapshot();
+        same_text("after a failure", t->name, before, after);
+        g_free(before);
+        g_free(after);
+    }
+}
+
+/* ---- reset ------------------------------------------------------------------------- */
+
+static NO_TSA void reset_twice(Device *dev)
+{
+    char *fresh = dump_device(dev), *again, *after;
+
+    device_reset(dev, RESET_COLD);
+    again = dump_device(dev);
+    same_text("second reset", dev->type->name, fresh, again);
+    if (!is_exempt(dev->type, POKE)) {
+        poke_device(dev, 300);
+        settle();
+        device_reset(dev, RESET_COLD);
+        after = dump_device(dev);
+        same_text("reset after use", dev->type->name, fresh, after);
+        g_free(after);
+    }
+    g_free(fresh);
+    g_free(again);
+    device_unplug(dev);
+}
+
+TEST(reset_is_power_on)
+{
+    each(RESET_SAME, reset_twice);
+}
+
+/* ---- state --------------------------------------------------------------------------- */
+
+static NO_TSA bool load_device(Device *dev, const uint8_t *p, size_t first,
+                               size_t len, Error **errp)
+{
+    const VmState *v = dev->bus ? dev->bus->type->vmstate : NULL;
+
+    return (!v || vmstate_load(v, dev, p, first, errp)) &&
+           vmstate_load(dev->type->vmstate, dev, p + first, len - first, errp);
+}
+
+static NO_TSA size_t bus_part(Device *dev)
+{
+    const VmState *v = dev->bus ? dev->bus->type->vmstate : NULL;
+    VmBuf b = { 0 };
+    size_t n;
+
+    if (v) {
+        vmstate_save(v, dev, &b);
+    }
+    n = b.n;
+    vmbuf_free(&b);
+    return n;
+}
+
+static NO_TSA void save_and_load(Device *dev)
+{
+    for (int round = 0; round < 8; round++) {
+        VmBuf a = { 0 }, b = { 0 };
+        Error *err = NULL;
+        char *was, *is;
+
+        poke_device(dev, 40);
+        if (round & 1) {
+            settle();
+        }
+        save_device(dev, &a);
+        was = dump_device(dev);
+        device_reset(dev, RESET_COLD);
+        poke_device(dev, 40);
+        if (!load_device(dev, a.p, bus_part(dev), a.n, &err)) {
+            FAIL("%s: its own state is refused: %s", dev->type->name,
+                 error_text(err));
+            error_free(err);
+        } else {
+            save_device(dev, &b);
+            is = dump_device(dev);
+            same_text("after loading", dev->type->name, was, is);
+            if (b.n != a.n || memcmp(a.p, b.p, a.n) != 0) {
+                FAIL("%s: saved again, the state differs", dev->type->name);
+            }
+            g_free(is);
+        }
+        g_free(was);
+        vmbuf_free(&a);
+        vmbuf_free(&b);
+    }
+    device_unplug(dev);
+}
+
+TEST(saved_state_comes_back)
+{
+    each(ROUND_TRIP | POKE, save_and_load);
+}
+
+static NO_TSA void damage(Device *dev)
+{
+    VmBuf a = { 0 };
+    size_t first = bus_part(dev);
+    uint8_t *copy;
+
+    poke_device(dev, is_exempt(dev->type, POKE) ? 0 : 100);
+    save_device(dev, &a);
+    copy = g_malloc(a.n + 1);
+    memcpy(copy, a.p, a.n);
+    copy[a.n] = 0;
+    for (size_t n = 0; n < a.n; n += 1 + rng() % (1 + a.n / 100)) {
+        /* Cut in the bus's part, then in its own. */
+        if (load_device(dev, copy, MIN2(n, first), MAX2(n, first), NULL)) {
+            FAIL("%s: %zu of %zu bytes are enough", dev->type->name, n, a.n);
+        }
+    }
+    if (load_device(dev, copy, first, a.n + 1, NULL)) {
+        FAIL("%s: a byte too many is not noticed", dev->type->name);
+    }
+    /* Any byte may be wrong: refused or taken, it survives either. */
+    for (int i = 0; i < 400; i++) {
+        size_t at = rng() % a.n;
+
+        copy[at] ^= 1 << rng() % 8;
+        load_device(dev, copy, first, a.n, NULL);
+        if (!is_exempt(dev->type, POKE)) {
+            poke_device(dev, 3);
+        }
+        if (i % 16 == 15) {
+            settle();
+            memcpy(copy, a.p, a.n);
+        }
+    }
+    device_reset(dev, RESET_COLD);
+    if (!load_device(dev, a.p, first, a.n, NULL)) {
+        FAIL("%s: refuses its state after damaged ones", dev->type->name);
+    }
+    g_free(copy);
+    vmbuf_free(&a);
+    device_unplug(dev);
+}
+
+TEST(damaged_state_is_refused)
+{
+    TEST_LIMIT(120);
+    each(ROUND_TRIP, damage);
+}
+
+/* ---- registers ------------------------------------------------------------------------- */
+
+static NO_TSA void poke_long(Device *dev)
+{
+    for (int i = 0; i < 20; i++) {
+        poke_device(dev, 500);
+        settle();
+    }
+    device_reset(dev, RESET_COLD);
+    device_unplug(dev);
+}
+
+TEST(any_register_access_is_survived)
+{
+    TEST_LIMIT(120);
+    each(POKE, poke_long);
+}
