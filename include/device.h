@@ -142,7 +142,8 @@ Device *device_of(const Obj *o);
 void device_region(Device *dev, MemRegion *mr) MACHINE_CALL;
 /* Sets /machine/unattached/sysbus up; by machine creation. */
 void bus_main_init(void) MACHINE_CALL;
-/* Frees all devices, newest first, and bus_main; at exit and between tests. */
+/* Frees all devices, newest first, bus_main and what -global said; at exit and
+ * between tests. */
 void device_exit(void) MACHINE_CALL;
 
 /* ---- -global ---------------------------------------------------------------- */

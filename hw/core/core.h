@@ -25,6 +25,7 @@ void gpio_free_all(Device *dev) MACHINE_CALL;
 void gpio_each(const Device *dev,
                void (*fn)(const char *name, bool out, unsigned n, void *arg),
                void *arg);
+void globals_free(void) MACHINE_CALL;
 /* Event DEVICE_DELETED. */
 void device_deleted(const Device *dev) MACHINE_CALL;
 /* Does the machine's command line phase lie behind us? */

@@ -460,6 +460,7 @@ void device_exit(void)
         g_ptr_array_free(devices, true);
         devices = NULL;
     }
+    globals_free();
     if (bus_main) {
         bus_fini(bus_main);
         bus_main = NULL;

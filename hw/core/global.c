@@ -44,6 +44,19 @@ bool device_globals_apply(Obj *o, const char *type, Error **errp)
     return true;
 }
 
+void globals_free(void)
+{
+    while (globals) {
+        Global *g = globals;
+
+        globals = g->next;
+        g_free(g->driver);
+        g_free(g->prop);
+        g_free(g->value);
+        g_free(g);
+    }
+}
+
 /* Types that may still come by hot-plug can use theirs later. */
 void device_globals_check(void)
 {

@@ -1,0 +1,796 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* hw/pci: configuration space, BARs, INTx, MSI, MSI-X, bridges, queries. */
+#include <sys/eventfd.h>
+#include "accel.h"
+#include "tests/contract/bench.h"
+
+/* ---- a function with everything, and a bridge ------------------------------- */
+
+typedef struct Probe {
+    PciDevice pci;
+    MemRegion regs;
+    uint32_t value;
+} Probe;
+
+static uint64_t probe_read(void *dev, uint64_t off, unsigned size)
+{
+    return 0x11223344;
+}
+
+static void probe_write(void *dev, uint64_t off, uint64_t val, unsigned size)
+{
+    ((Probe *)dev)->value = val;
+}
+
+static const MemOps probe_ops = {
+    .read = probe_read, .write = probe_write, .min = 4, .max = 4,
+};
+
+static MACHINE_CALL bool probe_realize(Device *dev, Error **errp)
+{
+    Probe *s = (Probe *)dev;
+
+    pci_set_pin(&s->pci, 1);
+    mem_init_io(&s->regs, "probe", 4096, &probe_ops, s);
+    pci_bar(&s->pci, 0, PCI_BAR_MEM64, &s->regs);
+    pci_pm_cap(&s->pci, 0);
+    return msi_init(&s->pci, 0x60, 4, true, true, errp) &&
+           msix_init_bar(&s->pci, 70, 2, errp);
+}
+
+static MACHINE_CALL void probe_unrealize(Device *dev)
+{
+    mem_fini(&((Probe *)dev)->regs);
+}
+
+static void probe_reset(Device *dev, ResetKind kind)
+{
+    ((Probe *)dev)->value = 0;
+}
+
+DEVICE(probe_type, {
+    .name = "probe", .category = "misc", .desc = "for tests", .doc = "No.",
+    .size = sizeof(Probe), .on = &bus_pci,
+    .on_info = &(const PciInfo){
+        .vendor = 0x1234, .device = 0x5678, .class_code = 0x020000,
+        .subvendor = 0x1111, .subdevice = 0x2222, .revision = 3,
+    },
+    .vmstate = &vm_none, .realize = probe_realize,
+    .unrealize = probe_unrealize, .reset = probe_reset,
+});
+
+static MACHINE_CALL bool bridge_realize(Device *dev, Error **errp)
+{
+    pci_set_pin((PciDevice *)dev, 1);
+    pci_bridge_init((PciBridge *)dev, &bus_pci);
+    return true;
+}
+
+static MACHINE_CALL void bridge_unrealize(Device *dev)
+{
+    pci_bridge_fini((PciBridge *)dev);
+}
+
+static void bridge_reset(Device *dev, ResetKind kind)
+{
+}
+
+DEVICE(bridge_type, {
+    .name = "probe-bridge", .category = "bridge", .desc = "for tests",
+    .doc = "No.", .size = sizeof(PciBridge), .on = &bus_pci,
+    .on_info = &(const PciInfo){
+        .vendor = 0x1234, .device = 0x0001, .class_code = 0x060400,
+        .bridge = true,
+    },
+    .vmstate = &vm_none, .realize = bridge_realize,
+    .unrealize = bridge_unrealize, .reset = bridge_reset,
+});
+
+static NO_TSA Device *add(const char *json)
+{
+    Json *o = json_parse(json, strlen(json), NULL);
+    Error *err = NULL;
+    Device *dev;
+
+    bench_start();
+    dev = device_add(o, true, &err);
+    if (!dev) {
+        FAIL("%s: %s", json, error_text(err));
+        error_free(err);
+    }
+    json_free(o);
+    if (dev) {
+        device_reset(dev, RESET_COLD);
+    }
+    return dev;
+}
+
+static NO_TSA Probe *probe(const char *addr, const char *bus)
+{
+    char *s = g_strdup_printf("{'driver': 'probe', 'addr': '%s', 'bus': '%s'}",
+                              addr, bus);
+    Device *dev = add(s);
+
+    g_free(s);
+    return (Probe *)dev;
+}
+
+static NO_TSA uint32_t rd(void *d, unsigned off)
+{
+    return pci_config_read(d, off, 4);
+}
+
+static NO_TSA void wr(void *d, unsigned off, uint32_t v)
+{
+    pci_config_write(d, off, v, 4);
+}
+
+/* ---- configuration space ------------------------------------------------------ */
+
+NO_TSA TEST(registers_of_a_plain_function)
+{
+    /* offset, after reset, after all ones, after all zeros: the peer's. */
+    static const uint32_t rows[][4] = {
+        { 0x00, 0x00051b36, 0x00051b36, 0x00051b36 },
+        { 0x04, 0, 0x00000507, 0 },
+        { 0x08, 0x00ff0000, 0x00ff0000, 0x00ff0000 },
+        { 0x0c, 0, 0xff, 0 },
+        { 0x10, 0, 0xfffff000, 0 },
+        { 0x14, 1, 0xffffff01, 1 },
+        { 0x18, 0xc, 0xffff000c, 0xc },
+        { 0x1c, 0, 0xffffffff, 0 },
+        { 0x20, 0, 0, 0 }, { 0x24, 0, 0, 0 }, { 0x28, 0, 0, 0 },
+        { 0x2c, 0x11001af4, 0x11001af4, 0x11001af4 },
+        { 0x30, 0, 0, 0 }, { 0x34, 0, 0, 0 }, { 0x38, 0, 0, 0 },
+        { 0x3c, 0, 0xff, 0 },
+        { 0x40, 0, 0xffffffff, 0 }, { 0xfc, 0, 0xffffffff, 0 },
+    };
+    Device *d = add("{'driver': 'pci-testdev', 'membar': '64k'}");
+
+    REQUIRE(d);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        CHECK_EQ(rd(d, rows[i][0]), rows[i][1]);
+        wr(d, rows[i][0], UINT32_MAX);
+        CHECK_EQ(rd(d, rows[i][0]), rows[i][2]);
+        wr(d, rows[i][0], 0);
+        CHECK_EQ(rd(d, rows[i][0]), rows[i][3]);
+    }
+    CHECK_EQ(pci_config_read((PciDevice *)d, 255, 4), UINT32_MAX);
+    CHECK_EQ(pci_config_read((PciDevice *)d, 2, 2), 0x0005u);
+    CHECK_EQ(pci_config_read((PciDevice *)d, 1, 1), 0x1bu);
+    wr(d, 0xf0, 0x12345678);
+    device_reset(d, RESET_COLD);
+    CHECK_EQ(rd(d, 0xf0), 0u);
+    device_unplug(d);
+}
+
+NO_TSA TEST(registers_of_a_bridge)
+{
+    static const uint32_t rows[][3] = {
+        { 0x04, 0x00a00000, 0x00a00507 }, { 0x0c, 0x00010000, 0x000100ff },
+        { 0x18, 0, 0xffffffff },
+        { 0x1c, 0x00a00000, 0x00a0f0f0 }, { 0x20, 0, 0xfff0fff0 },
+        { 0x24, 0x00010001, 0xfff1fff1 }, { 0x28, 0, 0xffffffff },
+        { 0x2c, 0, 0xffffffff }, { 0x30, 0, 0 },
+        { 0x3c, 0x00000100, 0x0bff01ff },
+    };
+    Device *d = add("{'driver': 'probe-bridge', 'id': 'br'}");
+
+    REQUIRE(d);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        CHECK_EQ(rd(d, rows[i][0]), rows[i][1]);
+        wr(d, rows[i][0], UINT32_MAX);
+        CHECK_EQ(rd(d, rows[i][0]), rows[i][2]);
+        wr(d, rows[i][0], 0);
+    }
+    device_unplug(d);
+}
+
+NO_TSA TEST(mechanism_1)
+{
+    PciHostPorts h = { 0 };
+    Device *d = add("{'driver': 'probe', 'addr': '9'}");
+    uint64_t v = 0;
+
+    REQUIRE(d);
+    pci_host_ports_init(&h, &bench->dev, bench->pci, mem_io.root, 0xcf8);
+    mem_store(&mem_io, 0xcf8, 4, 0x80004800, MEM_ATTRS_NONE);
+    mem_load(&mem_io, 0xcfc, 4, &v, MEM_ATTRS_NONE);
+    CHECK_EQ(v, 0x56781234u);
+    mem_load(&mem_io, 0xcfe, 2, &v, MEM_ATTRS_NONE);
+    CHECK_EQ(v, 0x5678u);
+    mem_load(&mem_io, 0xcfd, 1, &v, MEM_ATTRS_NONE);
+    CHECK_EQ(v, 0x12u);
+    /* Bytes do not reach the address register. */
+    mem_store(&mem_io, 0xcf8, 1, 0xff, MEM_ATTRS_NONE);
+    mem_load(&mem_io, 0xcf8, 4, &v, MEM_ATTRS_NONE);
+    CHECK_EQ(v, 0x80004800u);
+    mem_store(&mem_io, 0xcf8, 4, 0x00004800, MEM_ATTRS_NONE);
+    mem_load(&mem_io, 0xcfc, 4, &v, MEM_ATTRS_NONE);
+    CHECK_EQ(v, 0xffffffffu);
+    mem_store(&mem_io, 0xcf8, 4, 0x8000f800, MEM_ATTRS_NONE);
+    mem_load(&mem_io, 0xcfc, 4, &v, MEM_ATTRS_NONE);
+    CHECK_EQ(v, 0xffffffffu);
+    mem_store(&mem_io, 0xcf8, 4, 0x80114800, MEM_ATTRS_NONE);
+    mem_load(&mem_io, 0xcfc, 4, &v, MEM_ATTRS_NONE);
+    CHECK_EQ(v, 0xffffffffu);
+    pci_host_ports_fini(&h);
+    device_unplug(d);
+}
+
+NO_TSA TEST(capabilities)
+{
+    Probe *s = probe("9", "pci.0");
+    uint8_t at;
+    Error *err = NULL;
+
+    REQUIRE(s);
+    CHECK_EQ(rd(s, 4) >> 20 & 1, 1u);
+    /* The newest is first: MSI-X, MSI, PM. */
+    at = rd(s, 0x34);
+    CHECK_EQ(rd(s, at) & 0xff, (unsigned)PCI_CAP_ID_MSIX);
+    at = rd(s, at) >> 8;
+    CHECK_EQ(at, 0x60);
+    CHECK_EQ(rd(s, at) & 0xff, (unsigned)PCI_CAP_ID_MSI);
+    at = rd(s, at) >> 8;
+    CHECK_EQ(at, 0x40);
+    CHECK_EQ(rd(s, at) & 0xffff, (unsigned)PCI_CAP_ID_PM);
+    CHECK_EQ(pci_cap(&s->pci, 9, 0x64, 8, &err), -1);
+    CHECK_STR(error_text(err), "0000:00:09.0 Attempt to add PCI capability 9 "
+              "at offset 64 overlaps existing capability 5 at offset 64");
+    error_free(err);
+    CHECK_EQ(pci_cap(&s->pci, 9, 0, 255, NULL), -1);
+    device_unplug(&s->pci.dev);
+}
+
+/* ---- BARs ---------------------------------------------------------------------- */
+
+static NO_TSA bool answers(uint64_t addr)
+{
+    uint64_t v = 0;
+
+    return mem_load(&mem_system, addr, 4, &v, MEM_ATTRS_NONE) == MEM_OK &&
+           v == 0x11223344;
+}
+
+NO_TSA TEST(bars_map_by_command_and_address)
+{
+    Probe *s = probe("9", "pci.0");
+
+    REQUIRE(s);
+    wr(s, 0x10, 0xe0000000);
+    CHECK_EQ(rd(s, 0x10), 0xe0000004u);
+    CHECK(!answers(0xe0000000));
+    CHECK_EQ(s->pci.bar[0].addr, UINT64_MAX);
+    wr(s, 0x04, 2);
+    CHECK(answers(0xe0000000));
+    CHECK(answers(0xe0000ffc));
+    CHECK(!answers(0xe0001000));
+    wr(s, 0x14, 0x10);
+    CHECK(!answers(0xe0000000));
+    CHECK(answers(0x10e0000000));
+    /* Sizing maps nothing. */
+    wr(s, 0x14, 0xffffffff);
+    wr(s, 0x10, 0xffffffff);
+    CHECK_EQ(s->pci.bar[0].addr, UINT64_MAX);
+    wr(s, 0x10, 0);
+    wr(s, 0x14, 0);
+    CHECK_EQ(s->pci.bar[0].addr, UINT64_MAX);
+    wr(s, 0x10, 0xfe000000);
+    CHECK(answers(0xfe000000));
+    device_reset(&s->pci.dev, RESET_COLD);
+    CHECK(!answers(0xfe000000));
+    CHECK_EQ(rd(s, 0x10), 4u);
+    wr(s, 0x10, 0xfe000000);
+    wr(s, 0x04, 2);
+    CHECK(answers(0xfe000000));
+    device_unplug(&s->pci.dev);
+    CHECK(!answers(0xfe000000));
+}
+
+NO_TSA TEST(io_bar)
+{
+    Device *d = add("{'driver': 'pci-testdev', 'addr': '9'}");
+    PciDevice *p = (PciDevice *)d;
+
+    REQUIRE(d);
+    wr(d, 0x14, 0xc000);
+    wr(d, 0x04, 1);
+    CHECK_EQ(p->bar[1].addr, 0xc000u);
+    wr(d, 0x14, 0xffffffff);
+    CHECK_EQ(p->bar[1].addr, UINT64_MAX);
+    wr(d, 0x14, 0xff00);
+    CHECK_EQ(p->bar[1].addr, 0xff00u);
+    wr(d, 0x14, 0x10000);
+    CHECK_EQ(p->bar[1].addr, UINT64_MAX);
+    wr(d, 0x14, 0);
+    CHECK_EQ(p->bar[1].addr, UINT64_MAX);
+    device_unplug(d);
+}
+
+NO_TSA TEST(dma_needs_bus_mastering)
+{
+    Probe *s = probe("9", "pci.0");
+    uint8_t b[4] = { 1, 2, 3, 4 }, c[4] = { 0 };
+
+    REQUIRE(s);
+    CHECK(pci_dma_write(&s->pci, 0x1000, b, 4) != MEM_OK);
+    wr(s, 4, 4);
+    CHECK(pci_dma_write(&s->pci, 0x1000, b, 4) == MEM_OK);
+    CHECK(pci_dma_read(&s->pci, 0x1000, c, 4) == MEM_OK);
+    CHECK_MEM(b, c, 4);
+    device_reset(&s->pci.dev, RESET_COLD);
+    CHECK(pci_dma_read(&s->pci, 0x1000, c, 4) != MEM_OK);
+    device_unplug(&s->pci.dev);
+}
+
+/* ---- INTx ------------------------------------------------------------------------ */
+
+static int level_of[4], sets;
+
+static void note_level(void *opaque, int line, int level)
+{
+    level_of[line] = level;
+    sets++;
+}
+
+NO_TSA TEST(pins_are_counted)
+{
+    Probe *a = probe("9", "pci.0"), *b = probe("d", "pci.0");
+
+    REQUIRE(a && b);
+    pci_root_irqs(bench->pci, note_level, map_pin, NULL, 4);
+    /* Slots 9 and 13 meet at line 1. */
+    pci_irq(&a->pci, 1);
+    CHECK_EQ(level_of[1], 1);
+    CHECK_EQ(rd(a, 4) >> 19 & 1, 1u);
+    pci_irq(&b->pci, 1);
+    pci_irq(&a->pci, 0);
+    CHECK_EQ(level_of[1], 1);
+    pci_irq(&b->pci, 0);
+    CHECK_EQ(level_of[1], 0);
+    sets = 0;
+    pci_irq(&b->pci, 0);
+    CHECK_EQ(sets, 0);
+    /* Disabled by the command register, it stays pending. */
+    pci_irq(&a->pci, 1);
+    wr(a, 4, PCI_COMMAND_INTX_DISABLE);
+    CHECK_EQ(level_of[1], 0);
+    CHECK_EQ(rd(a, 4) >> 19 & 1, 1u);
+    wr(a, 4, 0);
+    CHECK_EQ(level_of[1], 1);
+    device_unplug(&a->pci.dev);
+    CHECK_EQ(level_of[1], 0);
+    device_unplug(&b->pci.dev);
+}
+
+/* ---- MSI -------------------------------------------------------------------------- */
+
+static MsiMessage got[64];
+static unsigned n_got;
+
+static void note_msi(MsiMessage m)
+{
+    if (n_got < 64) {
+        got[n_got++] = m;
+    }
+}
+
+static void listen(void)
+{
+    msi_deliver = note_msi;
+    n_got = 0;
+}
+
+NO_TSA TEST(msi_vectors_and_masks)
+{
+    Probe *s = probe("9", "pci.0");
+
+    REQUIRE(s);
+    listen();
+    msi_notify(&s->pci, 0);
+    CHECK_EQ(n_got, 0u);
+    wr(s, 0x64, 0xfee01000);
+    wr(s, 0x6c, 0x4047);
+    wr(s, 0x60, 0x00210000);           /* enabled, four vectors               */
+    CHECK(msi_enabled(&s->pci));
+    msi_notify(&s->pci, 2);
+    REQUIRE_EQ(n_got, 1u);
+    CHECK_EQ(got[0].addr, 0xfee01000u);
+    CHECK_EQ(got[0].data, 0x4046u);
+    msi_notify(&s->pci, 4);
+    CHECK_EQ(n_got, 1u);
+    wr(s, 0x70, 2);
+    msi_notify(&s->pci, 1);
+    CHECK_EQ(n_got, 1u);
+    CHECK_EQ(rd(s, 0x74), 2u);
+    wr(s, 0x70, 0);
+    CHECK_EQ(n_got, 2u);
+    CHECK_EQ(got[1].data, 0x4045u);
+    CHECK_EQ(rd(s, 0x74), 0u);
+    /* More vectors than there are. */
+    wr(s, 0x60, 0x00710000);
+    CHECK_EQ(rd(s, 0x60) >> 20 & 7, 2u);
+    device_reset(&s->pci.dev, RESET_COLD);
+    CHECK(!msi_enabled(&s->pci));
+    CHECK_EQ(rd(s, 0x64), 0u);
+    device_unplug(&s->pci.dev);
+}
+
+/* ---- MSI-X -------------------------------------------------------------------------- */
+
+#define TABLE 0xe1000000ull
+#define PBA (TABLE + 2048)
+
+static NO_TSA void st(uint64_t at, uint32_t v)
+{
+    mem_store(&mem_system, at, 4, v, MEM_ATTRS_NONE);
+}
+
+static NO_TSA uint32_t ld(uint64_t at)
+{
+    uint64_t v = 0;
+
+    mem_load(&mem_system, at, 4, &v, MEM_ATTRS_NONE);
+    return v;
+}
+
+/* Table mapped, MSI-X on, vector n set to 0xfee00000 and 0x40 + n, unmasked. */
+static NO_TSA Probe *msix_probe(unsigned n)
+{
+    Probe *s = probe("9", "pci.0");
+
+    if (s) {
+        listen();
+        wr(s, 0x18, TABLE);
+        wr(s, 4, 2);
+        pci_config_write(&s->pci, s->pci.msix_cap + 2, 0x8000, 2);
+        st(TABLE + 16 * n, 0xfee00000);
+        st(TABLE + 16 * n + 8, 0x40 + n);
+        st(TABLE + 16 * n + 12, 0);
+    }
+    return s;
+}
+
+NO_TSA TEST(msix_masks_and_pending_bits)
+{
+    Probe *s = msix_probe(65);
+
+    REQUIRE(s);
+    CHECK_EQ(pci_config_read(&s->pci, s->pci.msix_cap + 2, 2), 0x8000u | 69);
+    CHECK(msix_enabled(&s->pci));
+    msix_notify(&s->pci, 65);
+    REQUIRE_EQ(n_got, 1u);
+    CHECK_EQ(got[0].addr, 0xfee00000u);
+    CHECK_EQ(got[0].data, 0x81u);
+    CHECK_EQ(ld(TABLE + 16 * 3 + 12), 1u);
+    msix_notify(&s->pci, 3);
+    msix_notify(&s->pci, 99);
+    CHECK_EQ(n_got, 1u);
+    CHECK_EQ(ld(PBA), 8u);
+    st(PBA, 0);
+    CHECK_EQ(ld(PBA), 8u);
+    st(TABLE + 16 * 3 + 12, 0);
+    CHECK_EQ(n_got, 2u);
+    CHECK_EQ(ld(PBA), 0u);
+    /* The whole function masked. */
+    pci_config_write(&s->pci, s->pci.msix_cap + 2, 0xc000, 2);
+    CHECK(msix_masked(&s->pci, 65));
+    msix_notify(&s->pci, 65);
+    CHECK_EQ(n_got, 2u);
+    CHECK_EQ(ld(PBA + 8), 2u);
+    pci_config_write(&s->pci, s->pci.msix_cap + 2, 0x8000, 2);
+    CHECK_EQ(n_got, 3u);
+    /* Beyond the table there is nothing to write to. */
+    st(TABLE + 16 * 70, 0x55);
+    CHECK_EQ(ld(TABLE + 16 * 70), 0u);
+    device_reset(&s->pci.dev, RESET_COLD);
+    CHECK(!msix_enabled(&s->pci));
+    CHECK(msix_masked(&s->pci, 65));
+    device_unplug(&s->pci.dev);
+}
+
+NO_TSA TEST(msix_eventfd_through_the_process)
+{
+    Probe *s = msix_probe(1);
+    uint64_t one = 1;
+    int fd;
+
+    REQUIRE(s);
+    fd = msix_irqfd(&s->pci, 1, NULL);
+    REQUIRE(fd >= 0);
+    CHECK_EQ(msix_irqfd(&s->pci, 1, NULL), fd);
+    CHECK_EQ(msix_irqfd(&s->pci, 70, NULL), -1);
+    CHECK_EQ((int)write(fd, &one, 8), 8);
+    for (int i = 0; i < 10 && !n_got; i++) {
+        loop_step(false);
+    }
+    REQUIRE_EQ(n_got, 1u);
+    CHECK_EQ(got[0].data, 0x41u);
+    st(TABLE + 16 + 12, 1);
+    CHECK_EQ((int)write(fd, &one, 8), 8);
+    for (int i = 0; i < 10; i++) {
+        loop_step(false);
+    }
+    CHECK_EQ(n_got, 1u);
+    CHECK_EQ(ld(PBA), 2u);
+    st(TABLE + 16 + 12, 0);
+    CHECK_EQ(n_got, 2u);
+    CHECK_EQ((int)write(fd, &one, 8), 8);
+    msix_irqfd_free(&s->pci, 1);
+    CHECK_EQ(n_got, 3u);
+    device_unplug(&s->pci.dev);
+}
+
+static MsiMessage route;
+static int route_updates, bound_fd = -1, routes;
+
+static int fake_route_add(MsiMessage m, uint16_t requester)
+{
+    route = m;
+    routes++;
+    return 7;
+}
+
+static void fake_route_update(int gsi, MsiMessage m)
+{
+    route = m;
+    route_updates++;
+}
+
+static void fake_route_del(int gsi)
+{
+    routes--;
+}
+
+static int fake_irqfd(int gsi, int fd, int resample, bool assign)
+{
+    bound_fd = assign ? fd : -1;
+    return 0;
+}
+
+static void fake_send(MsiMessage m)
+{
+    note_msi(m);
+}
+
+NO_TSA TEST(msix_eventfd_through_the_accelerator)
+{
+    AccelIrq before = accel_irq;
+    Probe *s = msix_probe(1);
+    uint64_t one = 1;
+    int fd;
+
+    REQUIRE(s);
+    accel_irq = (AccelIrq){
+        .apic_in_kernel = true, .send_msi = fake_send,
+        .msi_route_add = fake_route_add, .msi_route_del = fake_route_del,
+        .msi_route_update = fake_route_update, .irqfd = fake_irqfd,
+    };
+    fd = msix_irqfd(&s->pci, 1, NULL);
+    REQUIRE(fd >= 0);
+    CHECK_EQ(bound_fd, fd);
+    CHECK_EQ(route.data, 0x41u);
+    route_updates = 0;
+    st(TABLE + 16 + 8, 0x55);
+    CHECK_EQ(route.data, 0x55u);
+    CHECK_GT(route_updates, 0);
+    /* Masked: the kernel lets go, the pending bit shows what came since. */
+    st(TABLE + 16 + 12, 1);
+    CHECK_EQ(bound_fd, -1);
+    CHECK_EQ((int)write(fd, &one, 8), 8);
+    CHECK_EQ(ld(PBA), 2u);
+    st(TABLE + 16 + 12, 0);
+    CHECK_EQ(bound_fd, fd);
+    REQUIRE_EQ(n_got, 1u);
+    CHECK_EQ(got[0].data, 0x55u);
+    device_unplug(&s->pci.dev);
+    CHECK_EQ(bound_fd, -1);
+    CHECK_EQ(routes, 0);
+    accel_irq = before;
+}
+
+static void *notifier(void *arg)
+{
+    for (int i = 0; i < 2000; i++) {
+        msix_notify(arg, 1);
+        msi_notify(arg, 0);
+    }
+    return NULL;
+}
+
+static unsigned heard;
+
+static void count_msi(MsiMessage m)
+{
+    __atomic_add_fetch(&heard, 1, __ATOMIC_RELAXED);
+}
+
+/* Masking from the guest while another thread raises the vector. */
+NO_TSA TEST(msix_from_another_thread)
+{
+    Probe *s = msix_probe(1);
+    pthread_t t;
+
+    REQUIRE(s);
+    msi_deliver = count_msi;
+    heard = 0;
+    thread_start(&t, "notifier", notifier, s);
+    for (int i = 0; i < 500; i++) {
+        st(TABLE + 16 + 12, i & 1);
+        loop_step(false);
+    }
+    st(TABLE + 16 + 12, 0);
+    pthread_join(t, NULL);
+    CHECK_GT(heard, 0u);
+    CHECK_EQ(ld(PBA), 0u);
+    device_unplug(&s->pci.dev);
+    /* Notices that are still on their way find nobody. */
+    for (int i = 0; i < 5; i++) {
+        loop_step(false);
+    }
+    listen();
+}
+
+/* ---- bridges -------------------------------------------------------------------------- */
+
+NO_TSA TEST(bridge_forwards)
+{
+    Device *br = add("{'driver': 'probe-bridge', 'id': 'br', 'addr': '5'}");
+    Probe *s;
+    char *path;
+
+    REQUIRE(br);
+    CHECK(bus_find("br", NULL) == &((PciBridge *)br)->bus.bus);
+    s = probe("3", "br");
+    REQUIRE(s);
+    path = br->bus->type->dev_path(&s->pci.dev);
+    CHECK_STR(path, "0000:00:05.0:03.0");
+    g_free(path);
+
+    CHECK(!pci_find(2, 3 << 3));
+    wr(br, 0x18, 0x00020200);
+    CHECK(pci_find(2, 3 << 3) == &s->pci);
+    CHECK_EQ(pci_data_read(bench->pci, 0x80021800, 4), 0x56781234u);
+    CHECK_EQ(pci_data_read(bench->pci, 0x80031800, 4), 0xffffffffu);
+
+    wr(s, 0x10, 0xe2000000);
+    wr(s, 0x04, 6);
+    CHECK(!answers(0xe2000000));
+    wr(br, 0x20, 0xe200e200);
+    CHECK(!answers(0xe2000000));
+    wr(br, 0x04, 2);
+    CHECK(answers(0xe2000000));
+    wr(br, 0x20, 0xe100e100);
+    CHECK(!answers(0xe2000000));
+    wr(br, 0x24, 0xe201e201);          /* the prefetchable window will do     */
+    CHECK(answers(0xe2000000));
+    wr(br, 0x28, 1);                   /* base above limit                    */
+    CHECK(!answers(0xe2000000));
+    wr(br, 0x28, 0);
+    CHECK(answers(0xe2000000));
+
+    /* Slot 3 pin A below slot 5: line 3 + 5 = 0 of 4. */
+    pci_root_irqs(bench->pci, note_level, map_pin, NULL, 4);
+    pci_irq(&s->pci, 1);
+    CHECK_EQ(level_of[0], 1);
+    /* Secondary bus reset. */
+    wr(br, 0x3c, 0x00400000);
+    CHECK_EQ(level_of[0], 0);
+    CHECK_EQ(rd(s, 0x10), 4u);
+    CHECK_EQ(rd(s, 0x04) & 7, 0u);
+    CHECK_EQ(rd(br, 0x18), 0x00020200u);
+    device_unplug(br);
+    CHECK(!bus_find("br", NULL));
+}
+
+/* Numbers that lead nowhere, or round in circles, are only wrong. */
+NO_TSA TEST(bridge_numbers_from_a_hostile_guest)
+{
+    Device *a = add("{'driver': 'probe-bridge', 'id': 'a'}");
+    Device *b = add("{'driver': 'probe-bridge', 'id': 'b', 'bus': 'a'}");
+
+    REQUIRE(a && b);
+    for (unsigned i = 0; i < 256; i++) {
+        wr(a, 0x18, 0x00ff0000 | i << 8);
+        wr(b, 0x18, 0x00ff0000 | (255 - i) << 8);
+        for (unsigned nr = 0; nr < 256; nr += 5) {
+            pci_find(nr, 0);
+        }
+    }
+    device_unplug(a);
+    CHECK(!device_find("b"));
+}
+
+/* ---- what people and clients see ------------------------------------------------------- */
+
+static void gather(void *arg, const char *line)
+{
+    g_string_append_printf(arg, "%s\n", line);
+}
+
+NO_TSA TEST(info_pci)
+{
+    Device *br = add("{'driver': 'probe-bridge', 'id': 'br', 'addr': '8'}");
+    Device *td = add("{'driver': 'pci-testdev', 'id': 'td', 'addr': '7', "
+                     "'membar': '4k'}");
+    GString *s = g_string_new(NULL);
+
+    REQUIRE(br && td);
+    pci_print(gather, s);
+    CHECK_STR(s->str,
+        "  Bus  0, device   7, function 0:\n"
+        "    Class 0255: PCI device 1b36:0005\n"
+        "      PCI subsystem 1af4:1100\n"
+        "      BAR0: 32 bit memory at 0xffffffffffffffff [0x00000ffe].\n"
+        "      BAR1: I/O at 0xffffffffffffffff [0x00fe].\n"
+        "      BAR2: 64 bit prefetchable memory at 0xffffffffffffffff "
+        "[0x00000ffe].\n"
+        "      id \"td\"\n"
+        "  Bus  0, device   8, function 0:\n"
+        "    PCI bridge: PCI device 1234:0001\n"
+        "      IRQ 0, pin A\n"
+        "      BUS 0.\n"
+        "      secondary bus 0.\n"
+        "      subordinate bus 0.\n"
+        "      IO range [0x0000, 0x0fff]\n"
+        "      memory range [0x00000000, 0x000fffff]\n"
+        "      prefetchable memory range [0x00000000, 0x000fffff]\n"
+        "      id \"br\"\n");
+    g_string_free(s, true);
+    device_unplug(br);
+    device_unplug(td);
+}
+
+NO_TSA TEST(query_pci)
+{
+    static const char want[] =
+        "[{'bus': 0, 'devices': [{'bus': 0, 'slot': 7, 'function': 0, "
+        "'class_info': {'class': 255}, 'id': {'device': 5, 'vendor': 6966, "
+        "'subsystem': 4352, 'subsystem-vendor': 6900}, 'irq_pin': 0, "
+        "'qdev_id': 'td', 'regions': [{'bar': 0, 'size': 4096, 'address': -1, "
+        "'type': 'memory', 'prefetch': false, 'mem_type_64': false}, "
+        "{'bar': 1, 'size': 256, 'address': -1, 'type': 'io'}]}]}]";
+    Device *td = add("{'driver': 'pci-testdev', 'id': 'td', 'addr': '7'}");
+    Json *a, *b;
+
+    REQUIRE(td);
+    a = pci_query();
+    b = json_parse(want, strlen(want), NULL);
+    CHECK(json_equal(a, b));
+    json_free(a);
+    json_free(b);
+    device_unplug(td);
+}
+
+/* ---- saved state ---------------------------------------------------------------------- */
+
+NO_TSA TEST(state_of_another_function_is_refused)
+{
+    Probe *s = probe("9", "pci.0");
+    const VmState *v = bus_pci.vmstate;
+    VmBuf b = { 0 };
+    Error *err = NULL;
+    size_t at;
+
+    REQUIRE(s);
+    wr(s, 0x10, 0xe0000000);
+    wr(s, 0x04, 6);
+    vmstate_save(v, s, &b);
+    for (at = 0; at + 4 < b.n && memcmp(b.p + at, "\x34\x12\x78\x56", 4); at++) {
+    }
+    REQUIRE(at + 4 < b.n);
+    device_reset(&s->pci.dev, RESET_COLD);
+    b.p[at] ^= 1;
+    CHECK(!vmstate_load(v, s, b.p, b.n, &err));
+    CHECK_CONTAINS(error_text(err), "probe: configuration register 0x0 is 0x35 "
+                   "in the stream, 0x34 here");
+    error_free(err);
+    CHECK_EQ(rd(s, 0), 0x56781234u);
+    b.p[at] ^= 1;
+    CHECK(vmstate_load(v, s, b.p, b.n, NULL));
+    CHECK(answers(0xe0000000));
+    CHECK(s->pci.bus_master);
+    vmbuf_free(&b);
+    device_unplug(&s->pci.dev);
+}
