@@ -207,7 +207,8 @@ static void try_value(Device *dev, const Prop *p, bool fits, const char *fmt,
         FAIL("%s.%s = %s: %s", dev->type->name, p->name, text,
              ok ? "taken" : error_text(err));
     }
-    if (!ok && !strstr(error_text(err), p->name)) {
+    if (!ok && !strstr(error_text(err), p->name) &&
+        !(p->kind == PK_REF && strstr(error_text(err), text))) {
         FAIL("%s.%s = %s: the refusal \"%s\" does not name it",
              dev->type->name, p->name, text, error_text(err));
     }
@@ -291,22 +292,20 @@ NO_TSA TEST(properties_keep_their_limits)
     bench_start();
     EACH_TYPE(t) {
         const Prop *table;
+        Device *dev;
 
         if (t->flags & DT_ABSTRACT) {
             continue;
         }
+        dev = device_make(t->name);
         for (unsigned i = 0; (table = device_type_props(t, i)); i++) {
             for (const Prop *p = table; p->name; p++) {
-                Device *dev;
-
-                if (p->flags & PF_READONLY) {
-                    continue;
+                if (!(p->flags & PF_READONLY)) {
+                    try_row(dev, p);
                 }
-                dev = device_make(t->name);
-                try_row(dev, p);
-                device_free(dev);
             }
         }
+        device_free(dev);
     }
 }
 
