@@ -12,6 +12,7 @@ monitor-y += monitor/complete.o
 monitor-y += monitor/introspect.o
 monitor-y += monitor/tables.o
 monitor-y += monitor/cmd-core.o
+monitor-y += monitor/cmd-machine.o
 monitor-y += monitor/cmd-memory.o
 monitor-y += monitor/cmd-misc.o
 monitor-y += monitor/cmd-qom.o

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * cmd-memory.c - memory and I/O ports for people: x, xp, i, o, memsave, pmemsave,
- * gva2gpa, gpa2hva, sum, and $registers in expressions.
+ * gpa2hva, sum, and $registers in expressions.
  *
  * MACHINE_CALL. Invariant: what a guest's tables say is followed without side
  * effects and without trust; a length is never allocated, only walked.
@@ -286,20 +286,6 @@ bool cmd_pmemsave(const void *arg, void *ret, Error **errp)
 }
 
 /* ---- addresses -- */
-void hmp_gva2gpa(const Json *args)
-{
-    X86Cpu *cpu = session_cpu();
-    uint64_t va = json_int_of(json_get(args, "addr")), pa;
-
-    if (!cpu) {
-        mon_puts("No cpu\n");
-    } else if (!x86_gva2gpa(cpu, va, &pa)) {
-        mon_puts("Unmapped\n");
-    } else {
-        mon_printf("gpa: %#" PRIx64 "\n", pa);
-    }
-}
-
 void hmp_gpa2hva(const Json *args)
 {
     uint64_t addr = json_int_of(json_get(args, "addr"));
@@ -407,17 +393,6 @@ static bool cpu_there(int64_t i)
 {
     machine_assert_locked();
     return i >= 0 && i < cpu_count;
-}
-
-void hmp_cpu(const Json *args)
-{
-    int64_t i = json_int_of(json_get(args, "index"));
-
-    if (!cpu_there(i)) {
-        mon_puts("invalid CPU index\n");
-    } else {
-        mon_cpu_index_set(i);
-    }
 }
 
 __attribute__((constructor)) static void hooks_init(void)
