@@ -99,8 +99,9 @@ IrqLine pc_a20_line(int source);        /* the same as a line                 */
 /* PIIX4 function 3: ACPI power management, SMBus. */
 PciDevice *piix4_pm_create(PciBus *bus, int devfn, IrqLine sci, Error **errp)
     MACHINE_CALL;
-/* SMBus: 8 SPD EEPROMs with the board's RAM size. */
-struct SmbusBus;
+/* Sleep states that ACPI tables and fw_cfg tell. */
+void piix4_pm_sleep_states(Device *pm, bool *s3, bool *s4, uint8_t *s4_val)
+    MACHINE_CALL;
 Device *piix3_ide_create(PciBus *bus, int devfn, Error **errp) MACHINE_CALL;
 /* PIRQ routing (hw/pc/piix3.c). */
 PciDevice *piix3_create(Pc *p, int devfn, Error **errp) MACHINE_CALL;

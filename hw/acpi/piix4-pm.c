@@ -6,7 +6,7 @@
  *
  * Thread class: machine lock.
  */
-#include "hw/acpi/hotplug.h"
+#include "hw/acpi/pci-hotplug.h"
 #include "hw/acpi/pm.h"
 #include "hw/acpi/smbus.h"
 #include "pc.h"
@@ -25,11 +25,12 @@ typedef struct Piix4Pm {
     AcpiPm pm;
     Smbus smb;
     AcpiPciHotplug hp;
-    AcpiCpuHotplug cpu_hp;
     uint32_t smb_io_base;
     uint8_t apmc, apms;
     bool io_on, hotplug_bridges, hotplug_root, memory_hotplug, smm_compat,
-         no_acpi_index, smm_enabled;
+         no_acpi_index;
+    OnOffAuto smm;
+    bool smm_enabled;
     uint8_t s3_off, s4_off, s4_val;
 } Piix4Pm;
 
@@ -110,14 +111,14 @@ static bool piix4_realize(Device *dev, Error **errp)
     mem_init_io(&s->apm_io, "apm-io", 2, &apm_ops, s);
     device_region(dev, &s->apm_io);
     mem_add(mem_io.root, 0xb2, &s->apm_io);
-    smbus_init(&s->smb, dev, "i2c");
+    smbus_init(&s->smb, dev);
     st_le16(d->config + 0x90, s->smb_io_base | 1);
     d->config[0xd2] = 0x09;
-    device_region(dev, &s->smb.io);
     mem_add(mem_io.root, s->smb_io_base, &s->smb.io);
-    acpi_pci_hotplug_init(&s->hp, dev, &s->pm, mem_io.root,
-                          s->hotplug_bridges, s->hotplug_root);
-    acpi_cpu_hotplug_init(&s->cpu_hp, dev, &s->pm, mem_io.root);
+    acpi_pci_hotplug_init(&s->hp, dev, &s->pm, mem_io.root);
+    if (s->hotplug_root) {
+        acpi_pci_hotplug_bus(&s->hp, pc->pci);
+    }
     return true;
 }
 
@@ -125,7 +126,6 @@ static void piix4_unrealize(Device *dev)
 {
     Piix4Pm *s = (Piix4Pm *)dev;
 
-    acpi_cpu_hotplug_fini(&s->cpu_hp);
     acpi_pci_hotplug_fini(&s->hp);
     smbus_fini(&s->smb);
     mem_fini(&s->apm_io);
@@ -133,24 +133,100 @@ static void piix4_unrealize(Device *dev)
     mem_fini(&s->io);
 }
 
+/* Read-only values stay: vendor, class, the SMBus block. */
 static void piix4_reset(Device *dev, ResetKind kind)
 {
     Piix4Pm *s = (Piix4Pm *)dev;
     uint8_t *c = s->pci.config;
 
-    st_le32(c + PMBASE, 1);
-    memset(c + 0x44, 0, 0x90 - 0x44);
-    c[0x5b] = s->smm_enabled ? 0 : 2;
-    c[0x5f] = 0x90;
-    c[0x63] = 0x60;
-    if (!s->smm_enabled) {
-        c[0x5b] = 0x02;
-    }
-    c[0x5f] = 0x10;
+    memset(c + 0x40, 0, 0x50);
+    c[PMBASE] = 1;                     /* I/O space                           */
     c[0x5b] = 0;
+    c[0x5f] = 0x10;                    /* as the board's straps read          */
+    c[0x63] = 0x60;
     s->apmc = s->apms = 0;
     acpi_pm_reset(&s->pm);
     smbus_reset(&s->smb);
     acpi_pci_hotplug_reset(&s->hp);
     piix4_map(s);
+}
+
+static bool piix4_after_load(void *opaque, int version, Error **errp)
+{
+    Piix4Pm *s = opaque;
+
+    piix4_map(s);
+    acpi_sci_update(&s->pm);
+    return true;
+}
+
+static const VmState piix4_state = {
+    .name = "piix4_pm", .version = 1, .oldest = 1,
+    .after_load = piix4_after_load,
+    .fields = (const VmField[]){
+        VM_STRUCT(Piix4Pm, pm, &acpi_pm_state),
+        VM_STRUCT(Piix4Pm, smb, &smbus_state),
+        VM_STRUCT(Piix4Pm, hp, &acpi_pci_hotplug_state),
+        VM_U8(Piix4Pm, apmc), VM_U8(Piix4Pm, apms),
+        VM_END
+    },
+};
+
+static const Prop piix4_props[] = {
+    PROP_U32("smb_io_base", Piix4Pm, smb_io_base, 0xb100,
+             .desc = "first port of the SMBus host"),
+    PROP_U8("disable_s3", Piix4Pm, s3_off, 0, .desc = "no suspend to RAM"),
+    PROP_U8("disable_s4", Piix4Pm, s4_off, 0, .desc = "no suspend to disk"),
+    PROP_U8("s4_val", Piix4Pm, s4_val, 2, .max = 7,
+            .desc = "sleep type that means suspend to disk"),
+    PROP_BOOL("acpi-pci-hotplug-with-bridge-support", Piix4Pm, hotplug_bridges,
+              true, .desc = "hot-plug behind bridges",
+              .compat = (const PropCompat[]){ { 107, "off" }, { 0 } }),
+    PROP_BOOL("acpi-root-pci-hotplug", Piix4Pm, hotplug_root, true,
+              .desc = "hot-plug on the root bus"),
+    PROP_BOOL("memory-hotplug-support", Piix4Pm, memory_hotplug, false,
+              .desc = "memory devices may be plugged"),
+    PROP_BOOL("smm-compat", Piix4Pm, smm_compat, false,
+              .desc = "SMM bits as machine types before 6.0 had them"),
+    PROP_BOOL("x-not-migrate-acpi-index", Piix4Pm, no_acpi_index, false,
+              .desc = "leave the ACPI index out of the saved state"),
+    PROP_AUTO("smm-enabled", Piix4Pm, smm, OOA_AUTO, .flags = PF_HIDDEN,
+              .desc = "SMIs are delivered"),
+    PROP_END
+};
+
+static const PciInfo piix4_info = {
+    .vendor = 0x8086, .device = 0x7113, .class_code = 0x068000, .revision = 3,
+    .no_hotplug = true,
+};
+
+DEVICE(piix4_pm, {
+    .name = "PIIX4_PM", .category = "bridge", .on = &bus_pci,
+    .on_info = &piix4_info, .flags = DT_INTERNAL | DT_NO_HOTPLUG,
+    .desc = "PM",
+    .doc = "Power management, SMBus and hot-plug control of the pc machine; "
+           "-global PIIX4_PM.disable_s3=1 and disable_s4=1 hide sleep states.",
+    .size = sizeof(Piix4Pm), .props = piix4_props, .vmstate = &piix4_state,
+    .realize = piix4_realize, .unrealize = piix4_unrealize,
+    .reset = piix4_reset,
+});
+
+PciDevice *piix4_pm_create(PciBus *bus, int devfn, IrqLine sci, Error **errp)
+{
+    PciDevice *d = pci_new(devfn, false, "PIIX4_PM");
+
+    if (!device_realize(&d->dev, &bus->bus, errp)) {
+        device_free(&d->dev);
+        return NULL;
+    }
+    return d;
+}
+
+void piix4_pm_sleep_states(Device *dev, bool *s3, bool *s4, uint8_t *s4_val)
+{
+    Piix4Pm *s = (Piix4Pm *)dev;
+
+    *s3 = !s->s3_off;
+    *s4 = !s->s4_off;
+    *s4_val = s->s4_val;
 }

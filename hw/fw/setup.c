@@ -154,6 +154,14 @@ bool fwcfg_fill(Pc *p, Error **errp)
     fwcfg_add_file("bios-geometry", "", 0);
     st_le32(wait, (uint32_t)m->boot_reboot_timeout);
     fwcfg_add_file("etc/boot-fail-wait", wait, sizeof(wait));
+    if (p->pm) {
+        bool s3, s4;
+        uint8_t s4_val;
+
+        piix4_pm_sleep_states(p->pm, &s3, &s4, &s4_val);
+        states[3] = 1 | (s3 ? 0x80 : 0);
+        states[4] = s4_val | (s4 ? 0x80 : 0);
+    }
     fwcfg_add_file("etc/system-states", states, sizeof(states));
     return add_splash(m, errp) && fwcfg_user_files(errp);
 }

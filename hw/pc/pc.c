@@ -155,6 +155,7 @@ static bool pc_build(Machine *m, Error **errp)
     PciDevice *piix;
 
     pc = p;
+    p->acpi = p->acpi_prop != OOA_OFF && !p->is_isapc;
     for (int i = 0; i < PC_GSI_COUNT; i++) {
         p->gsi[i] = irq_line(gsi_set, p, i);
     }

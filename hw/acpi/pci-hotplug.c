@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pci-hotplug.c - the board's PCI hot-plug registers, which the DSDT's methods
+ * read and write (interface as published in QEMU's docs/specs/acpi_pci_hotplug):
+ * 0x00 slots plugged, 0x04 slots asked to go, 0x08 eject, 0x0c removable slots,
+ * 0x10 bus select, 0x14 slot's ACPI index.
+ *
+ * Thread class: machine lock.
+ *
+ * Invariants:
+ * 1. A device leaves only when the guest writes its slot to the eject register,
+ *    or at a reset while its removal is pending.
+ */
+#include <glib.h>
+#include "hw/acpi/pci-hotplug.h"
+
+#define GPE_PCI 1
+#define IO_LEN 0x18
+
+static AcpiPciHotplug *hotplug_of(PciBus *bus, unsigned *n)
+{
+    AcpiPciHotplug *h = bus->hotplug_opaque;
+
+    for (unsigned i = 0; h && i < h->nbus; i++) {
+        if (h->bus[i] == bus) {
+            *n = i;
+            return h;
+        }
+    }
+    return NULL;
+}
+
+static bool plug(PciBus *bus, PciDevice *d, Error **errp)
+{
+    unsigned n;
+    AcpiPciHotplug *h = hotplug_of(bus, &n);
+
+    if (!h) {
+        return error_set(errp, "Bus '%s' does not support hotplugging",
+                         bus->bus.name);
+    }
+    /* The guest looks at a slot once its function 0 is there. */
+    if (d->dev.hotplugged && PCI_FUNC(d->devfn) == 0) {
+        h->up[n] |= 1u << PCI_SLOT(d->devfn);
+        acpi_gpe_raise(h->pm, GPE_PCI);
+    }
+    return true;
+}
+
+static bool unplug_request(PciBus *bus, PciDevice *d, Error **errp)
+{
+    unsigned n;
+    AcpiPciHotplug *h = hotplug_of(bus, &n);
+
+    if (!h) {
+        return error_set(errp, "Bus '%s' does not support hotplugging",
+                         bus->bus.name);
+    }
+    h->down[n] |= 1u << PCI_SLOT(d->devfn);
+    acpi_gpe_raise(h->pm, GPE_PCI);
+    return true;
+}
+
+static bool slot_fixed(PciBus *bus, unsigned slot)
+{
+    for (unsigned fn = 0; fn < 8; fn++) {
+        PciDevice *d = bus->devices[PCI_DEVFN(slot, fn)];
+        const PciInfo *info = d ? d->dev.type->on_info : NULL;
+
+        if (d && (d->dev.type->flags & DT_NO_HOTPLUG || info->bridge ||
+                  info->no_hotplug)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void eject(AcpiPciHotplug *h, unsigned n, uint32_t slots)
+{
+    PciBus *bus = h->bus[n];
+
+    for (unsigned slot = 0; slot < 32; slot++) {
+        if (!(slots >> slot & 1) || slot_fixed(bus, slot)) {
+            continue;
+        }
+        h->down[n] &= ~(1u << slot);
+        h->up[n] &= ~(1u << slot);
+        for (int fn = 7; fn >= 0; fn--) {
+            PciDevice *d = bus->devices[PCI_DEVFN(slot, fn)];
+
+            if (d) {
+                device_unplug(&d->dev);
+            }
+        }
+    }
+}
+
+static uint64_t hp_read(void *dev, uint64_t off, unsigned size) NO_TSA;
+static uint64_t hp_read(void *dev, uint64_t off, unsigned size)
+{
+    AcpiPciHotplug *h = dev;
+    unsigned n = h->select;
+    uint32_t v = 0;
+    PciDevice *d;
+
+    if (off == 0x10) {
+        return h->select;
+    }
+    if (n >= h->nbus) {
+        return 0;
+    }
+    switch (off) {
+    case 0x00:
+        v = h->up[n];
+        h->up[n] = 0;
+        return v;
+    case 0x04:
+        return h->down[n];
+    case 0x0c:
+        for (unsigned slot = 0; slot < 32; slot++) {
+            v |= (uint32_t)!slot_fixed(h->bus[n], slot) << slot;
+        }
+        return v;
+    case 0x14:
+        d = h->index_slot < 32
+            ? h->bus[n]->devices[PCI_DEVFN(h->index_slot, 0)] : NULL;
+        return d ? d->acpi_index : 0;
+    default:
+        return 0;
+    }
+}
+
+static void hp_write(void *dev, uint64_t off, uint64_t v, unsigned size)
+    NO_TSA;
+static void hp_write(void *dev, uint64_t off, uint64_t v, unsigned size)
+{
+    AcpiPciHotplug *h = dev;
+
+    if (off == 0x10) {
+        h->select = v < h->nbus ? v : UINT32_MAX;
+    } else if (off == 0x08 && h->select < h->nbus) {
+        eject(h, h->select, v);
+    } else if (off == 0x14) {
+        h->index_slot = v ? (uint32_t)__builtin_ctzll(v) : UINT32_MAX;
+    }
+}
+
+static const MemOps hp_ops = { .read = hp_read, .write = hp_write, .min = 4,
+                               .max = 4, .valid_min = 1, .valid_max = 4 };
+
+void acpi_pci_hotplug_init(AcpiPciHotplug *h, Device *owner, AcpiPm *pm,
+                           MemRegion *io)
+{
+    h->pm = pm;
+    h->select = h->index_slot = UINT32_MAX;
+    mem_init_io(&h->io, "acpi-pci-hotplug", IO_LEN, &hp_ops, h);
+    /* An eject takes devices apart, whose BARs are unmapped meanwhile. */
+    h->io.flags |= MRF_REENTRANT;
+    device_region(owner, &h->io);
+    mem_add(io, PCIHP_PORT, &h->io);
+}
+
+void acpi_pci_hotplug_bus(AcpiPciHotplug *h, PciBus *bus)
+{
+    if (h->nbus < PCIHP_BUSES) {
+        h->bus[h->nbus++] = bus;
+        bus->hotplug_opaque = h;
+        bus->hotplug = plug;
+        bus->hot_unplug = unplug_request;
+        bus->bus.hotpluggable = true;
+    }
+}
+
+void acpi_pci_hotplug_fini(AcpiPciHotplug *h)
+{
+    for (unsigned i = 0; i < h->nbus; i++) {
+        h->bus[i]->hotplug = NULL;
+        h->bus[i]->hot_unplug = NULL;
+        h->bus[i]->hotplug_opaque = NULL;
+        h->bus[i]->bus.hotpluggable = false;
+    }
+    h->nbus = 0;
+    mem_fini(&h->io);
+}
+
+void acpi_pci_hotplug_reset(AcpiPciHotplug *h)
+{
+    for (unsigned i = 0; i < h->nbus; i++) {
+        /* Who agreed to go before the reset has gone after it. */
+        eject(h, i, h->down[i]);
+        h->up[i] = h->down[i] = 0;
+    }
+    h->select = h->index_slot = UINT32_MAX;
+}
+
+const VmState acpi_pci_hotplug_state = {
+    .name = "acpi-pci-hotplug", .version = 1, .oldest = 1,
+    .fields = (const VmField[]){
+        VM_U32(AcpiPciHotplug, select), VM_U32(AcpiPciHotplug, index_slot),
+        VM_ARRAY(AcpiPciHotplug, up, VK_U32),
+        VM_ARRAY(AcpiPciHotplug, down, VK_U32),
+        VM_END
+    },
+};
