@@ -119,7 +119,7 @@ static void accel_free(Accel *a)
     }
 }
 
-/* ---- wishes ---------------------------------------------------------------- */
+/* ---- wishes -------------------------------------------------------------- */
 
 static int name_order(const void *a, const void *b)
 {
@@ -206,7 +206,7 @@ bool accel_machine_option(const char *key, const char *value, Error **errp)
     return false;
 }
 
-/* ---- the choice --------------------------------------------------------------- */
+/* ---- the choice ---------------------------------------------------------- */
 
 static void wishes_add(GArray *list, const AccelType *t) MACHINE_CALL;
 static void wishes_add(GArray *list, const AccelType *t)

@@ -60,7 +60,7 @@ static Sleep *cpu_sleep_of(const Cpu *cpu)
     return container_of(cpu->cond, Sleep, cond);
 }
 
-/* ---- sleeping and waking ------------------------------------------------------ */
+/* ---- sleeping and waking ------------------------------------------------- */
 
 static void cpu_wake(Cpu *cpu)
 {
@@ -107,7 +107,7 @@ static void done_signal(void)
     pthread_mutex_unlock(&wake_lock);
 }
 
-/* ---- kicks and interrupts ------------------------------------------------------- */
+/* ---- kicks and interrupts ------------------------------------------------ */
 
 static void accel_kick(Cpu *cpu)
 {
@@ -151,7 +151,7 @@ bool cpu_should_leave(const Cpu *cpu)
     return __atomic_load_n(&cpu->exit_request, __ATOMIC_SEQ_CST);
 }
 
-/* ---- exclusive sections ----------------------------------------------------------- */
+/* ---- exclusive sections -------------------------------------------------- */
 
 static bool cpu_running(const Cpu *cpu)
 {
@@ -233,7 +233,7 @@ void cpus_exclusive_end(void)
     }
 }
 
-/* ---- work for a vCPU's thread --------------------------------------------------------- */
+/* ---- work for a vCPU's thread -------------------------------------------- */
 
 static void cpu_jobs_run(Cpu *cpu) MACHINE_CALL;
 static void cpu_jobs_run(Cpu *cpu)
@@ -326,7 +326,7 @@ void cpu_sync_all(void)
     }
 }
 
-/* ---- stop and go -------------------------------------------------------------------------- */
+/* ---- stop and go --------------------------------------------------------- */
 
 static bool cpus_all_stopped(void) MACHINE_CALL;
 static bool cpus_all_stopped(void)
@@ -385,7 +385,7 @@ void cpu_stop_self(void)
     }
 }
 
-/* ---- the thread ------------------------------------------------------------------------------ */
+/* ---- the thread ---------------------------------------------------------- */
 
 static bool cpu_idle(const Cpu *cpu)
 {
@@ -446,7 +446,7 @@ static void *cpu_thread(void *arg)
     return NULL;
 }
 
-/* ---- creation and removal ------------------------------------------------------------------------ */
+/* ---- creation and removal ------------------------------------------------ */
 
 /* Puts a new array in place; readers of the old one may be inside an epoch. */
 static void cpus_publish(Cpu **list, unsigned n) MACHINE_CALL;

@@ -88,6 +88,8 @@ typedef struct AccelIrq {
     void (*msi_route_update)(int gsi, MsiMessage m);
     void (*msi_route_del)(int gsi);
     int (*irqfd)(int gsi, int fd, int resample_fd, bool assign);
+    /* Registers of a kernel local APIC, register r at page[r / 4]; synced. */
+    void (*lapic_page)(Cpu *cpu, uint32_t page[256]);
 } AccelIrq;
 extern AccelIrq accel_irq;
 /* Between a kernel local APIC and interrupt controllers in Tern (irqchip split).

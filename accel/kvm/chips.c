@@ -15,7 +15,7 @@
 #include "hw/pc/pc-board.h"
 #include "kvm.h"
 
-/* ---- local APIC -------------------------------------------------------------------- */
+/* ---- local APIC ---------------------------------------------------------- */
 
 typedef struct KvmApic {
     Device dev;
@@ -148,7 +148,16 @@ void kvm_lapic_get(Cpu *cpu)
     }
 }
 
-/* ---- 8259 --------------------------------------------------------------------------------- */
+void kvm_lapic_page(Cpu *cpu, uint32_t page[256])
+{
+    const KvmApic *a = lapic_of(cpu);
+
+    for (unsigned r = 0; a && r < 256; r++) {
+        page[r] = ld_le32(a->state.regs + r * 4);
+    }
+}
+
+/* ---- 8259 ---------------------------------------------------------------- */
 
 typedef struct KvmPic {
     Device dev;
@@ -252,7 +261,7 @@ DEVICE(dev_kvm_pic, {
     .reset = pic_reset,
 });
 
-/* ---- IOAPIC ------------------------------------------------------------------------------- */
+/* ---- IOAPIC -------------------------------------------------------------- */
 
 typedef struct KvmIoapic {
     Device dev;
@@ -342,7 +351,7 @@ DEVICE(dev_kvm_ioapic, {
     .reset = ioapic_reset,
 });
 
-/* ---- for the board ------------------------------------------------------------------------- */
+/* ---- for the board ------------------------------------------------------- */
 
 static bool pic_make(Pc *p, bool master, Error **errp) MACHINE_CALL;
 static bool pic_make(Pc *p, bool master, Error **errp)

@@ -15,7 +15,7 @@
 #include "isa.h"
 #include "kvm.h"
 
-/* ---- kvmclock --------------------------------------------------------------------- */
+/* ---- kvmclock ------------------------------------------------------------ */
 
 typedef struct KvmClock {
     Device dev;
@@ -120,7 +120,7 @@ bool kvm_cpus_made(Accel *a, Error **errp)
     return true;
 }
 
-/* ---- 8254 ------------------------------------------------------------------------------ */
+/* ---- 8254 ---------------------------------------------------------------- */
 
 typedef enum LostTick { LOST_DISCARD, LOST_DELAY, LOST_SLEW } LostTick;
 static const char *const lost_names[] = { "discard", "delay", "slew", NULL };

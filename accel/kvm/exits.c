@@ -27,7 +27,7 @@ static MemAttrs cpu_attrs(const struct kvm_run *run)
     return (MemAttrs){ .smm = (run->flags & KVM_RUN_X86_SMM) != 0 };
 }
 
-/* ---- accesses ------------------------------------------------------------------- */
+/* ---- accesses ------------------------------------------------------------ */
 
 static uint64_t ld_sized(const uint8_t *p, unsigned size)
 {
@@ -103,7 +103,7 @@ static bool exit_mmio(const Cpu *cpu, struct kvm_run *run)
     return true;
 }
 
-/* ---- errors --------------------------------------------------------------------------- */
+/* ---- errors -------------------------------------------------------------- */
 
 static void dump_seg(const char *name, const X86Seg *s)
 {
@@ -208,7 +208,7 @@ static bool exit_fail_entry(Cpu *cpu, const struct kvm_run *run)
     return false;
 }
 
-/* ---- the rest ---------------------------------------------------------------------------- */
+/* ---- the rest ------------------------------------------------------------ */
 
 static bool exit_shutdown(void)
 {

@@ -90,7 +90,7 @@ static void apply_all(void)
     }
 }
 
-/* ---- break- and watchpoints --------------------------------------------------------- */
+/* ---- break- and watchpoints ---------------------------------------------- */
 
 static bool soft_poke(Cpu *cpu, uint64_t addr, uint8_t *byte, bool write)
     NO_TSA;
@@ -186,7 +186,7 @@ bool kvm_single_step(Cpu *cpu, bool on)
     return k != NULL;
 }
 
-/* ---- a trap -------------------------------------------------------------------------------- */
+/* ---- a trap -------------------------------------------------------------- */
 
 static bool trap_is_ours(const KvmCpu *k,
                          const struct kvm_debug_exit_arch *a)

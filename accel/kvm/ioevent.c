@@ -18,7 +18,7 @@
 
 #define PAGE 4096
 
-/* ---- ioeventfds ------------------------------------------------------------------ */
+/* ---- ioeventfds ---------------------------------------------------------- */
 
 static void event_tell(const MemIoEvent *e, uint64_t addr, bool pio,
                        bool assign)
@@ -57,7 +57,7 @@ static void event_del_io(MemListener *l, const MemIoEvent *e, uint64_t addr)
     event_tell(e, addr, true, false);
 }
 
-/* ---- batched writes ----------------------------------------------------------------- */
+/* ---- batched writes ------------------------------------------------------ */
 
 static void zone_tell(uint64_t first, uint64_t last, bool pio, bool on)
 {
@@ -122,7 +122,7 @@ void kvm_coalesced_flush(void)
     inside = false;
 }
 
-/* ---- listeners ------------------------------------------------------------------------- */
+/* ---- listeners ----------------------------------------------------------- */
 
 static MemListener mem_events = {
     .name = "kvm-events", .priority = 20,

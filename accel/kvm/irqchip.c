@@ -26,7 +26,7 @@ static GArray *table;                  /* of struct kvm_irq_routing_entry     */
 static GArray *msi_used;               /* of bool, from GSI IOAPIC_PINS       */
 static uint32_t max_gsi;
 
-/* ---- the table ---------------------------------------------------------------- */
+/* ---- the table ----------------------------------------------------------- */
 
 static int table_tell(void)
 {
@@ -73,7 +73,7 @@ static int routes_default(void)
     return table_tell();
 }
 
-/* ---- services ------------------------------------------------------------------------ */
+/* ---- services ------------------------------------------------------------ */
 
 static void irq_set_gsi(int gsi, int level)
 {
@@ -213,7 +213,7 @@ static int irq_irqfd(int gsi, int fd, int resample_fd, bool assign)
     return kvm_ioctl(kvm->vm, KVM_IRQFD, &f);
 }
 
-/* ---- creation ---------------------------------------------------------------------------- */
+/* ---- creation ------------------------------------------------------------ */
 
 static bool chip_whole(Error **errp)
 {
@@ -278,6 +278,7 @@ bool kvm_irqchip_init(Error **errp)
                              "interrupts");
         }
     }
+    accel_irq.lapic_page = kvm_lapic_page;
     if (kvm_cap(KVM_CAP_SIGNAL_MSI)) {
         accel_irq.send_msi = irq_send_msi;
     }

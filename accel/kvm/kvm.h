@@ -126,6 +126,7 @@ void kvm_irqchip_fini(void) MACHINE_CALL;
 /* chips.c: local APIC state rides with the vCPU's full state. */
 void kvm_lapic_put(Cpu *cpu);
 void kvm_lapic_get(Cpu *cpu);
+void kvm_lapic_page(Cpu *cpu, uint32_t page[256]);
 
 /* clock.c */
 bool kvm_cpus_made(Accel *a, Error **errp) MACHINE_CALL;

@@ -33,7 +33,7 @@ static Slot *slots;
 static uint32_t slot_cap;
 static GArray *pending_del, *pending_add;          /* of FlatRange            */
 
-/* ---- slots ---------------------------------------------------------------------- */
+/* ---- slots --------------------------------------------------------------- */
 
 static Slot *slot_find(uint64_t gpa, uint64_t size)
 {
@@ -97,7 +97,7 @@ static bool range_pages(const FlatRange *r, uint64_t *gpa, uint64_t *size)
     return true;
 }
 
-/* ---- dirty bitmap ------------------------------------------------------------------- */
+/* ---- dirty bitmap -------------------------------------------------------- */
 
 static void slot_pull(const Slot *s)
 {
@@ -144,7 +144,7 @@ void kvm_slot_page_dirty(uint32_t slot, uint64_t page)
     }
 }
 
-/* ---- applying ----------------------------------------------------------------------- */
+/* ---- applying ------------------------------------------------------------ */
 
 static void range_del(const FlatRange *r) MACHINE_CALL;
 static void range_del(const FlatRange *r)

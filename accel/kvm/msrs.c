@@ -54,7 +54,7 @@ static const uint32_t mtrr_fixed[11] = {
     0x26f,
 };
 
-/* ---- single ones ----------------------------------------------------------------- */
+/* ---- single ones --------------------------------------------------------- */
 
 static bool listed(const struct kvm_msr_list *l, uint32_t msr)
 {
@@ -105,7 +105,7 @@ uint64_t kvm_feature_msr(uint32_t msr)
     return m.e[0].data;
 }
 
-/* ---- batches -------------------------------------------------------------------------- */
+/* ---- batches ------------------------------------------------------------- */
 
 #define BATCH 160
 typedef struct Batch {

@@ -16,7 +16,7 @@
 #include <glib.h>
 #include "kvm.h"
 
-/* ---- general registers ------------------------------------------------------- */
+/* ---- general registers --------------------------------------------------- */
 
 static void refused(const Cpu *cpu, const char *what, int err)
 {
@@ -61,7 +61,7 @@ static void gprs_put(const KvmCpu *k, const X86Regs *r)
     }
 }
 
-/* ---- segments and control registers --------------------------------------------- */
+/* ---- segments and control registers -------------------------------------- */
 
 static void seg_from(X86Seg *s, const struct kvm_segment *k)
 {
@@ -146,7 +146,7 @@ static void sregs_put(const KvmCpu *k, const X86Regs *r)
     }
 }
 
-/* ---- x87 and vectors --------------------------------------------------------------- */
+/* ---- x87 and vectors ----------------------------------------------------- */
 
 enum {                                 /* state components (SDM 1, 13.1)      */
     XC_X87 = 1 << 0, XC_SSE = 1 << 1, XC_AVX = 1 << 2, XC_OPMASK = 1 << 5,
@@ -421,7 +421,7 @@ static void vectors_put(const KvmCpu *k, const X86Regs *r)
     }
 }
 
-/* ---- debug registers and events -------------------------------------------------------- */
+/* ---- debug registers and events ------------------------------------------ */
 
 static void debug_get(const KvmCpu *k, X86Regs *r)
 {
@@ -519,7 +519,7 @@ static void events_put(const KvmCpu *k, const X86Regs *r, bool full)
     }
 }
 
-/* ---- all of it -------------------------------------------------------------------------------- */
+/* ---- all of it ----------------------------------------------------------- */
 
 void kvm_cpu_get(Cpu *cpu)
 {

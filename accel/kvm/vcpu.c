@@ -26,7 +26,7 @@
 
 #define KICK_SIGNAL SIGUSR1
 
-/* ---- kicks -------------------------------------------------------------------- */
+/* ---- kicks --------------------------------------------------------------- */
 
 static void kick_arrived(int sig)
 {
@@ -59,7 +59,7 @@ void kvm_cpu_kick(Cpu *cpu)
     }
 }
 
-/* ---- creation -------------------------------------------------------------------- */
+/* ---- creation ------------------------------------------------------------ */
 
 static void kick_unblock(void)
 {
@@ -140,7 +140,7 @@ void kvm_cpu_fini(Cpu *cpu)
     g_free(k);
 }
 
-/* ---- interrupts from Tern's own controllers --------------------------------------- */
+/* ---- interrupts from Tern's own controllers ------------------------------ */
 
 static unsigned interrupts_pending(const Cpu *cpu)
 {
@@ -234,7 +234,7 @@ static void post_run(Cpu *cpu)
     }
 }
 
-/* ---- the run loop -------------------------------------------------------------------- */
+/* ---- the run loop -------------------------------------------------------- */
 
 /* KVM_RUN once. Returns 0 or -errno. */
 static int kvm_run_once(Cpu *cpu)

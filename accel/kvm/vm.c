@@ -28,7 +28,7 @@
 
 Kvm *kvm;
 
-/* ---- ioctls ----------------------------------------------------------------- */
+/* ---- ioctls -------------------------------------------------------------- */
 
 int kvm_ioctl(int fd, unsigned long req, void *arg)
 {
@@ -89,7 +89,7 @@ void kvm_refused(const char *fmt, ...)
     g_free(text);
 }
 
-/* ---- can it be used ------------------------------------------------------------ */
+/* ---- can it be used ------------------------------------------------------ */
 
 static bool kvm_usable(const char **why)
 {
@@ -137,7 +137,7 @@ static bool kvm_preferred(void)
            (cpuinfo_flag("svm") && access("/sys/module/kvm_amd", F_OK) == 0);
 }
 
-/* ---- init ------------------------------------------------------------------------ */
+/* ---- init ---------------------------------------------------------------- */
 
 static bool kvm_open_failed(int err, Error **errp)
 {
@@ -330,7 +330,7 @@ static void kvm_fini(Accel *a)
     kvm_close(container_of(a, Kvm, accel));
 }
 
-/* ---- properties -------------------------------------------------------------------- */
+/* ---- properties ---------------------------------------------------------- */
 
 static const char *const irqchip_names[] = { "on", "off", "split", NULL };
 static const PropEnum irqchip_enum = { "on|off|split", irqchip_names };

@@ -15,3 +15,7 @@ target-y += target/x86/topo.o
 target-y += target/x86/state.o
 target-y += target/x86/gva.o
 target-y += target/x86/tsc.o
+target-y += target/x86/info-regs.o
+target-y += target/x86/info-mem.o
+target-y += target/x86/info-apic.o
+target-y += target/x86/query.o

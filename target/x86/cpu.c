@@ -14,7 +14,7 @@
 #include "pc.h"
 #include "x86-cpu.h"
 
-/* ---- computed properties ---------------------------------------------------------- */
+/* ---- computed properties ------------------------------------------------- */
 
 static X86CpuDev *dev_of(const Obj *o)
 {
@@ -157,7 +157,7 @@ static Json *crash_get(const Obj *o, const Prop *p, Error **errp)
     return NULL;
 }
 
-/* ---- rows ----------------------------------------------------------------------------- */
+/* ---- rows ---------------------------------------------------------------- */
 
 #define X X86CpuDev
 #define HV(n, b) \
@@ -249,7 +249,7 @@ const Prop x86_cpu_props[] = {
 #undef X
 #undef HV
 
-/* ---- the model's values ------------------------------------------------------------------ */
+/* ---- the model's values -------------------------------------------------- */
 
 #define MODEL_FIELD(m, f) ({ \
     const X86Model *m_ = (m); \
@@ -397,7 +397,7 @@ void x86_cpu_init(Device *dev)
     }
 }
 
-/* ---- realize ---------------------------------------------------------------------------------- */
+/* ---- realize ------------------------------------------------------------- */
 
 static bool realize_phys_bits(X86CpuDev *d, Error **errp) MACHINE_CALL;
 static bool realize_phys_bits(X86CpuDev *d, Error **errp)

@@ -47,7 +47,7 @@ static uint32_t feature(const Table *t, X86Word w)
     return t->d->x.features[w];
 }
 
-/* ---- caches -------------------------------------------------------------------------- */
+/* ---- caches -------------------------------------------------------------- */
 
 /* What a processor without a cache topology of its own shows: leaf 4 after
  * Intel's fashion, the extended leaves after AMD's. */
@@ -206,7 +206,7 @@ static void leaf_5_6(Table *t)
             : 0);
 }
 
-/* ---- topology -------------------------------------------------------------------------- */
+/* ---- topology ------------------------------------------------------------ */
 
 static void leaf_b(Table *t)
 {
@@ -254,7 +254,7 @@ static void leaf_1e(Table *t)
     }
 }
 
-/* ---- basic leaves -------------------------------------------------------------------------- */
+/* ---- basic leaves -------------------------------------------------------- */
 
 static uint32_t signature(const X86Cpu *c)
 {
@@ -383,7 +383,7 @@ static void basic(Table *t)
     if (max >= 0x1f) { leaf_1f(t); }
 }
 
-/* ---- extended leaves ------------------------------------------------------------------------ */
+/* ---- extended leaves ----------------------------------------------------- */
 
 static void leaf_e1(Table *t)
 {
@@ -447,7 +447,7 @@ static void extended(Table *t)
     }
 }
 
-/* ---- the hypervisor's leaves ------------------------------------------------------------------ */
+/* ---- the hypervisor's leaves --------------------------------------------- */
 
 static void paravirtual(Table *t)
 {
@@ -491,7 +491,7 @@ void x86_cpuid_build(X86CpuDev *d)
     g_free(t);
 }
 
-/* ---- for engines ----------------------------------------------------------------------------- */
+/* ---- for engines --------------------------------------------------------- */
 
 static const X86CpuidLeaf *lookup(const X86Cpu *c, uint32_t leaf, uint32_t sub,
                                   bool *known)

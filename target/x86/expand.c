@@ -15,7 +15,7 @@
 
 #define BIT(n) (1ull << (n))
 
-/* ---- what the accelerator gives -------------------------------------------------- */
+/* ---- what the accelerator gives ------------------------------------------ */
 
 void x86_host_cpuid(uint32_t leaf, uint32_t sub, uint32_t out[4])
 {
@@ -74,7 +74,7 @@ static uint64_t word_no_auto(X86Word w)
     }
 }
 
-/* ---- features that need others ---------------------------------------------------------- */
+/* ---- features that need others ------------------------------------------- */
 
 typedef struct Need {
     uint8_t word, needs_word;
@@ -152,7 +152,7 @@ static void apply_needs(X86CpuDev *d)
     }
 }
 
-/* ---- XSAVE ----------------------------------------------------------------------------------- */
+/* ---- XSAVE --------------------------------------------------------------- */
 
 /* State component -> the feature that brings it (SDM vol. 1, 13.1). */
 static const struct { uint8_t component, word, bit; } components[] = {
@@ -182,7 +182,7 @@ static void set_components(X86CpuDev *d)
     f[FW_XSAVE_XCR0_HI] = mask >> 32;
 }
 
-/* ---- levels ------------------------------------------------------------------------------------ */
+/* ---- levels -------------------------------------------------------------- */
 
 static void at_least(uint32_t *level, uint32_t leaf)
 {
@@ -245,7 +245,7 @@ static void set_levels(X86CpuDev *d)
     d->xlevel2_wish = d->x.level2;
 }
 
-/* ---- the whole -------------------------------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------- */
 
 /* AMD repeats part of leaf 1 in its extended leaf (APM vol. 3, E.4.2). */
 #define AMD_ALIASES 0x0183f3ffull

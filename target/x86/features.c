@@ -155,7 +155,7 @@ const char *x86_word_text(X86Word w, char *buf, size_t n)
     return buf;
 }
 
-/* ---- property rows ------------------------------------------------------------ */
+/* ---- property rows ------------------------------------------------------- */
 
 static X86CpuDev *dev_of(const Obj *o)
 {

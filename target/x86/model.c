@@ -11,7 +11,7 @@
 #include <glib.h>
 #include "x86-cpu.h"
 
-/* ---- cache topologies of models that have their own ------------------------------ */
+/* ---- cache topologies of models that have their own ---------------------- */
 
 #define ZEN_L1D { .type = 1, .level = 1, .line = 64, .ways = 8, \
     .partitions = 1, .sets = 64, .lines_per_tag = 1, .self_init = true, \
@@ -35,7 +35,7 @@ static const X86Caches caches_EPYC = {
     ZEN_L1D, ZEN_L1I(8, 64), ZEN_L2, ZEN_L3(32768),
 };
 
-/* ---- types --------------------------------------------------------------------------- */
+/* ---- types --------------------------------------------------------------- */
 
 #define CPU_TYPE(sym, cname) \
     DEVICE(dev_##sym, { \
@@ -108,7 +108,7 @@ void x86_cpu_types_each(void (*fn)(const DeviceType *t, const X86CpuType *ct,
     }
 }
 
-/* ---- what a model says ----------------------------------------------------------------- */
+/* ---- what a model says --------------------------------------------------- */
 
 const X86Model *x86_model_first(const X86Model *m)
 {

@@ -88,7 +88,7 @@ void x86_regs_reset(X86Cpu *c, bool init)
     c->cpu.halted = r->halted;
 }
 
-/* ---- saved state -------------------------------------------------------------- */
+/* ---- saved state --------------------------------------------------------- */
 
 #define SEG(f) VM_STRUCT(X86Regs, f, &seg_vm)
 static const VmState seg_vm = {

@@ -13,10 +13,11 @@
 #include "hw/core/core.h"
 #include "hw/pc/pc-board.h"
 #include "machine-opts.h"
+#include "monitor.h"
 #include "opt.h"
 #include "x86-cpu.h"
 
-/* ---- -smp --------------------------------------------------------------------------- */
+/* ---- -smp ---------------------------------------------------------------- */
 
 typedef struct Smp {
     uint64_t cpus, sockets, dies, clusters, cores, threads, maxcpus;
@@ -172,7 +173,7 @@ bool machine_smp_set(Machine *m, const char *text, Error **errp)
     return true;
 }
 
-/* ---- APIC ids ----------------------------------------------------------------------- */
+/* ---- APIC ids ------------------------------------------------------------ */
 
 static unsigned width(unsigned n)      /* bits to number n things             */
 {
@@ -234,7 +235,7 @@ X86Cpu *x86_cpu_by_apic_id(uint32_t id)
     return NULL;
 }
 
-/* ---- -cpu ----------------------------------------------------------------------------- */
+/* ---- -cpu ---------------------------------------------------------------- */
 
 static const DeviceType *chosen;       /* by -cpu                             */
 
@@ -365,7 +366,7 @@ bool x86_cpu_option(const char *text, bool *help, Error **errp)
     return ok;
 }
 
-/* ---- the board's CPUs -------------------------------------------------------------------- */
+/* ---- the board's CPUs ---------------------------------------------------- */
 
 static void set_place(Device *dev, const Machine *m, uint32_t id) MACHINE_CALL;
 static void set_place(Device *dev, const Machine *m, uint32_t id)
@@ -379,6 +380,12 @@ static void set_place(Device *dev, const Machine *m, uint32_t id)
     device_set_int(dev, "thread-id", at.thread);
 }
 
+static bool cpu_exists(int64_t index)
+{
+    machine_assert_locked();
+    return index >= 0 && index <= UINT32_MAX && cpu_by_index(index);
+}
+
 bool x86_cpus_new(Machine *m, Error **errp)
 {
     const char *model = m->cpu_model ? m->cpu_model : m->type->default_cpu;
@@ -387,6 +394,8 @@ bool x86_cpus_new(Machine *m, Error **errp)
     if (!x86_cpu_option(model ? model : "qemu64", &help, errp)) {
         return false;
     }
+    mon_register_get = x86_register_get;
+    mon_cpu_exists = cpu_exists;
     for (unsigned i = 0; i < m->cpus; i++) {
         Device *dev = device_new(chosen->name, errp);
 
@@ -401,6 +410,11 @@ bool x86_cpus_new(Machine *m, Error **errp)
     }
     return !accel || !accel->type->cpus_made ||
            accel->type->cpus_made(accel, errp);
+}
+
+const char *x86_cpu_type_chosen(void)
+{
+    return cpu_count && chosen ? chosen->name : NULL;
 }
 
 bool pc_cpus(Pc *p, Error **errp)

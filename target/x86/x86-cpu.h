@@ -8,7 +8,7 @@
 #include "machine.h"
 #include "x86.h"
 
-/* ---- cache topology (CPUID 4 and 8000001D; AMD 80000005/6) ----------------- */
+/* ---- cache topology (CPUID 4 and 8000001D; AMD 80000005/6) --------------- */
 typedef struct X86Cache {
     uint8_t type;                      /* 1 data, 2 code, 3 unified; 0: none  */
     uint8_t level;
@@ -23,7 +23,7 @@ typedef struct X86Caches {
 } X86Caches;
 extern const X86Caches x86_caches_legacy_amd, x86_caches_legacy;
 
-/* ---- models ---------------------------------------------------------------- */
+/* ---- models -------------------------------------------------------------- */
 struct X86Model {
     const char *name;
     unsigned version;
@@ -54,7 +54,7 @@ const X86Model *x86_model_first(const X86Model *m);
 /* Its feature words, without what an accelerator adds. */
 void x86_model_features(const X86Model *m, uint64_t out[FW_COUNT]);
 
-/* ---- the CPU device ---------------------------------------------------------- */
+/* ---- the CPU device ------------------------------------------------------ */
 /* hv-* switches, in the order of features in hyperv.c. */
 typedef enum HvBit {
     HV_RELAXED, HV_VAPIC, HV_TIME, HV_CRASH, HV_RESET, HV_VPINDEX, HV_RUNTIME,
@@ -130,10 +130,15 @@ bool x86_hyperv_check(X86CpuDev *d, Error **errp) MACHINE_CALL;
 unsigned x86_hyperv_leaves(X86CpuDev *d, X86CpuidLeaf *out);
 #define X86_HV_LEAVES 10
 
+/* info-regs.c: $name of HMP expressions. */
+bool x86_register_get(int cpu_index, const char *name, uint64_t *v);
+
 /* topo.c */
 typedef struct X86Shifts {
     unsigned core, die, socket;        /* bits below core, die, socket id     */
 } X86Shifts;
 X86Shifts x86_shifts(const Machine *m);
+/* Device type of the board's CPUs; NULL: it has none. */
+const char *x86_cpu_type_chosen(void);
 
 #endif
