@@ -137,7 +137,7 @@ static void accel_print_list(void)
         }
     }
     qsort(names, n, sizeof(names[0]), name_order);
-    puts("Accelerators supported:");
+    puts("Accelerators supported in QEMU binary:");
     for (unsigned i = 0; i < n; i++) {
         puts(names[i]);
     }

@@ -64,9 +64,6 @@ static void kvm_apic_reset(Device *dev, ResetKind kind)
     for (unsigned reg = 0x320; reg <= 0x370; reg += 0x10) {
         lapic_reg(a, reg, 0x10000);    /* LVT: masked                         */
     }
-    if (a->cpu && a->cpu->cpu.index == 0) {
-        lapic_reg(a, 0x350, 0x700);    /* virtual wire: LINT0 takes ExtINT    */
-    }
 }
 
 static bool kvm_apic_realize(Device *dev, Error **errp) MACHINE_CALL;

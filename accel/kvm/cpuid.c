@@ -95,9 +95,6 @@ static uint64_t word_fixed(unsigned word, uint64_t v)
         }
         v &= ~BIT(3);                  /* MONITOR needs exits switched off    */
         break;
-    case FW_1_EDX:
-        v |= BIT(28);                  /* HT tells topology only              */
-        break;
     case FW_6_EAX:
         v |= BIT(2);                   /* ARAT                                */
         break;

@@ -22,6 +22,7 @@
 #include "machine-opts.h"
 #include "monitor.h"
 #include "settings.h"
+#include "x86.h"
 #include "startup.h"
 #include "trace.h"
 
@@ -475,6 +476,19 @@ static bool do_accel(const char *arg, const char *kind, Error **errp)
     return true;
 }
 
+/* Only the last -cpu counts, but each may ask for help. */
+static bool do_cpu_help(const char *arg, const char *kind, Error **errp)
+{
+    bool help = false;
+
+    if ((strcmp(arg, "help") == 0 || strcmp(arg, "?") == 0) &&
+        x86_cpu_option(arg, &help, errp) && help) {
+        fflush(stdout);
+        _exit(0);
+    }
+    return true;
+}
+
 static bool start_boards(Json *mopts, Error **errp)
 {
     const char *accel_list = json_get_str(mopts, "accel");
@@ -526,7 +540,8 @@ bool startup(Error **errp)
             settings.no_default_floppy = settings.no_default_cdrom =
             settings.no_default_vga = true;
     }
-    ok = given_each(&settings.global, do_global, errp) &&
+    ok = given_each(&settings.cpu, do_cpu_help, errp) &&
+         given_each(&settings.global, do_global, errp) &&
          given_each(&settings.object, do_object_early, errp) &&
          default_chardevs(errp) &&
          given_each(&settings.chardev, do_chardev, errp) &&

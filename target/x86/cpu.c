@@ -157,6 +157,15 @@ static Json *crash_get(const Obj *o, const Prop *p, Error **errp)
     return NULL;
 }
 
+static Json *memory_get(const Obj *o, const Prop *p, Error **errp) NO_TSA;
+static Json *memory_get(const Obj *o, const Prop *p, Error **errp)
+{
+    const Obj *root = &mem_system.root->obj;
+    g_autofree char *path = root->parent ? obj_path(root) : NULL;
+
+    return json_str(path ? path : "");
+}
+
 /* ---- rows ---------------------------------------------------------------- */
 
 #define X X86CpuDev
@@ -164,86 +173,14 @@ static Json *crash_get(const Obj *o, const Prop *p, Error **errp)
     PROP_BIT64(n, X, hv, b, false, .type = "bool", .desc = "on/off")
 
 const Prop x86_cpu_props[] = {
-    PROP_CALL("family", "int", id_get, id_set),
-    PROP_CALL("model", "int", id_get, id_set),
-    PROP_CALL("stepping", "int", id_get, id_set),
-    PROP_CALL("vendor", "string", vendor_get, vendor_set),
-    PROP_CALL("model-id", "string", model_id_get, model_id_set),
-    PROP_CALL("tsc-frequency", "int", tsc_get, tsc_set),
-    PROP_CALL("feature-words", "X86CPUFeatureWordInfo", words_get, NULL,
-              .flags = PF_READONLY),
-    PROP_CALL("filtered-features", "X86CPUFeatureWordInfo", words_get, NULL,
-              .flags = PF_READONLY),
-    PROP_CALL("unavailable-features", "strList", unavailable_get, NULL,
-              .flags = PF_READONLY),
-    PROP_CALL("crash-information", "GuestPanicInformation", crash_get, NULL,
-              .flags = PF_READONLY),
-    PROP_U32("apic-id", X, x.apic_id, UINT32_MAX),
-    PROP_I32("thread-id", X, x.thread_id, -1),
-    PROP_I32("core-id", X, x.core_id, -1),
-    PROP_I32("die-id", X, x.die_id, -1),
-    PROP_I32("socket-id", X, x.socket_id, -1),
-    PROP_I32("node-id", X, x.node_id, -1),
-    PROP_BOOL("pmu", X, pmu, false),
-    PROP_BOOL("start-powered-off", X, start_powered_off, false,
-              .flags = PF_NO_DEFAULT),
-    PROP_U32("hv-spinlocks", X, hv_spinlocks, UINT32_MAX),
-    HV("hv-relaxed", HV_RELAXED), HV("hv-vapic", HV_VAPIC),
-    HV("hv-time", HV_TIME), HV("hv-crash", HV_CRASH),
-    HV("hv-reset", HV_RESET), HV("hv-vpindex", HV_VPINDEX),
-    HV("hv-runtime", HV_RUNTIME), HV("hv-synic", HV_SYNIC),
-    HV("hv-stimer", HV_STIMER), HV("hv-frequencies", HV_FREQUENCIES),
-    HV("hv-reenlightenment", HV_REENLIGHTENMENT),
-    HV("hv-tlbflush", HV_TLBFLUSH), HV("hv-evmcs", HV_EVMCS),
-    HV("hv-ipi", HV_IPI), HV("hv-stimer-direct", HV_STIMER_DIRECT),
-    HV("hv-avic", HV_AVIC), HV("hv-apicv", HV_AVIC),
-    HV("hv-emsr-bitmap", HV_EMSR_BITMAP), HV("hv-xmm-input", HV_XMM_INPUT),
-    HV("hv-tlbflush-ext", HV_TLBFLUSH_EXT),
-    HV("hv-tlbflush-direct", HV_TLBFLUSH_DIRECT), HV("hv-syndbg", HV_SYNDBG),
-    PROP_AUTO("hv-no-nonarch-coresharing", X, hv_no_nonarch, OOA_OFF,
-              .desc = "on/off/auto"),
-    PROP_BOOL("hv-passthrough", X, hv_passthrough, false),
-    PROP_BOOL("hv-enforce-cpuid", X, hv_enforce, false),
-    PROP_U32("hv-version-id-build", X, hv_build, 14393),
-    PROP_U16("hv-version-id-major", X, hv_major, 10),
-    PROP_U16("hv-version-id-minor", X, hv_minor, 0),
-    PROP_U32("hv-version-id-spack", X, hv_spack, 0),
-    PROP_U8("hv-version-id-sbranch", X, hv_sbranch, 0),
-    PROP_U32("hv-version-id-snumber", X, hv_snumber, 0),
-    PROP_STR("hv-vendor-id", X, hv_vendor),
-    PROP_I32("x-hv-max-vps", X, hv_max_vps, -1),
-    PROP_BOOL("x-hv-synic-kvm-only", X, hv_synic_kvm_only, false),
-    PROP_BOOL("check", X, check, true),
-    PROP_BOOL("enforce", X, enforce, false),
-    PROP_BOOL("x-force-features", X, force_features, false),
+#include "cpu-props.def"
+    PROP_END
+};
+/* What only means something where the host's processor is the model. */
+const Prop x86_cpu_max_props[] = {
+#include "cpu-props.def"
     PROP_BOOL("migratable", X, migratable, true),
-    PROP_BOOL("kvm", X, kvm, true),
-    PROP_U32("phys-bits", X, x.phys_bits, 0),
-    PROP_BOOL("host-phys-bits", X, host_phys_bits, false),
-    PROP_U8("host-phys-bits-limit", X, host_phys_bits_limit, 0),
-    PROP_BOOL("fill-mtrr-mask", X, fill_mtrr_mask, true),
-    PROP_U32("level-func7", X, level_func7, UINT32_MAX),
-    PROP_U32("level", X, level_wish, UINT32_MAX),
-    PROP_U32("xlevel", X, xlevel_wish, UINT32_MAX),
-    PROP_U32("xlevel2", X, xlevel2_wish, UINT32_MAX),
-    PROP_U32("min-level", X, min_level, 0),
-    PROP_U32("min-xlevel", X, min_xlevel, 0),
-    PROP_U32("min-xlevel2", X, min_xlevel2, 0),
-    PROP_U64("ucode-rev", X, ucode_rev, 0),
-    PROP_U64("lbr-fmt", X, lbr_fmt, ~0ull << 6, .flags = PF_NO_DEFAULT),
-    PROP_BOOL("full-cpuid-auto-level", X, full_auto_level, true),
-    PROP_BOOL("cpuid-0xb", X, cpuid_0xb, true),
-    PROP_BOOL("x-vendor-cpuid-only", X, vendor_cpuid_only, true),
-    PROP_BOOL("lmce", X, lmce, false),
-    PROP_BOOL("l3-cache", X, l3_cache, true),
-    PROP_BOOL("kvm-no-smi-migration", X, kvm_no_smi_migration, false),
-    PROP_BOOL("kvm-pv-enforce-cpuid", X, kvm_pv_enforce, false),
-    PROP_BOOL("vmware-cpuid-freq", X, vmware_freq, true),
-    PROP_BOOL("tcg-cpuid", X, expose_tcg, true),
-    PROP_BOOL("x-migrate-smi-count", X, migrate_smi_count, true),
-    PROP_BOOL("legacy-cache", X, legacy_cache, true, .flags = PF_NO_DEFAULT),
     PROP_BOOL("host-cache-info", X, host_cache_info, false),
-    PROP_BOOL("x-intel-pt-auto-level", X, intel_pt_auto_level, true),
     PROP_END
 };
 #undef X
@@ -317,6 +254,7 @@ static void init_max(X86CpuDev *d)
         x86_host_cpuid(0xc0000000, 0, r);
         d->min_xlevel2 = r[0];
         d->host_phys_bits = true;
+        d->pmu = true;
     } else {
         strcpy(d->x.vendor, "AuthenticAMD");
         strcpy(d->x.model_id, "Tern software CPU");

@@ -121,8 +121,8 @@ static void leaf_4(Table *t)
         }
         return;
     }
-    put_cache(t, 4, 0, &c->l1d, t->threads, top);
-    put_cache(t, 4, 1, &c->l1i, t->threads, top);
+    put_cache(t, 4, 0, &c->l1d, 1, top);
+    put_cache(t, 4, 1, &c->l1i, 1, top);
     put_cache(t, 4, 2, &c->l2, t->threads, top);
     if (t->d->l3_cache) {
         put_cache(t, 4, 3, &c->l3, 1u << t->shift.die, top);
@@ -240,15 +240,14 @@ static void leaf_1e(Table *t)
 {
     const X86Cpu *c = &t->d->x;
     unsigned dies = machine ? machine->dies : 1;
-    uint32_t die = c->apic_id >> t->shift.die & ((1u << (t->shift.socket -
-                                                         t->shift.die)) - 1);
+    uint32_t node = c->apic_id >> t->shift.die & 0xff;
     uint32_t core = c->apic_id >> t->shift.core & ((1u << (t->shift.die -
                                                            t->shift.core)) -
                                                    1);
 
     if (core <= 255) {
         put(t, 0x8000001e, c->apic_id, core | (t->threads - 1) << 8,
-            (dies - 1) << 8 | die, 0);
+            (dies - 1) << 8 | node, 0);
     } else {
         put(t, 0x8000001e, 0, 0, 0, 0);
     }
@@ -277,8 +276,42 @@ static void leaf_1(Table *t)
     put(t, 1, signature(c), ebx, feature(t, FW_1_ECX), edx);
 }
 
+/* Leaf 2's byte for a cache (SDM vol. 2, table 3-12); ff: see leaf 4. */
+static uint32_t descriptor(const X86Cache *c)
+{
+    static const struct {
+        uint8_t byte, level, type, ways;
+        uint16_t kib;
+    } rows[] = {
+        { 0x0d, 1, 1, 4, 16 }, { 0x0e, 1, 1, 6, 24 }, { 0x2c, 1, 1, 8, 32 },
+        { 0x60, 1, 1, 8, 16 }, { 0x66, 1, 1, 4, 8 }, { 0x68, 1, 1, 4, 32 },
+        { 0x09, 1, 2, 4, 32 }, { 0x30, 1, 2, 8, 32 },
+        { 0x1d, 2, 3, 2, 128 }, { 0x21, 2, 3, 8, 256 },
+        { 0x48, 2, 3, 12, 3072 }, { 0x4e, 2, 3, 24, 6144 },
+        { 0x78, 2, 3, 4, 1024 }, { 0x7d, 2, 3, 8, 2048 },
+        { 0x7f, 2, 3, 2, 512 }, { 0x80, 2, 3, 8, 512 },
+        { 0x86, 2, 3, 4, 512 }, { 0x87, 2, 3, 8, 1024 },
+        { 0x46, 3, 3, 4, 4096 }, { 0x47, 3, 3, 8, 8192 },
+        { 0x49, 3, 3, 16, 4096 }, { 0x4a, 3, 3, 12, 6144 },
+        { 0x4b, 3, 3, 16, 8192 }, { 0x4c, 3, 3, 12, 12288 },
+        { 0x4d, 3, 3, 16, 16384 }, { 0xe2, 3, 3, 16, 2048 },
+        { 0xea, 3, 3, 24, 12288 }, { 0xeb, 3, 3, 24, 18432 },
+        { 0xec, 3, 3, 24, 24576 },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (rows[i].level == c->level && rows[i].type == c->type &&
+            rows[i].ways == c->ways && c->line == 64 &&
+            rows[i].kib * 1024u == cache_bytes(c)) {
+            return rows[i].byte;
+        }
+    }
+    return 0xff;
+}
+
 static void leaf_2(Table *t)
 {
+    const X86Caches *c = t->d->caches;
     uint32_t r[4];
 
     if (t->d->vendor_cpuid_only && t->amd) {
@@ -286,6 +319,10 @@ static void leaf_2(Table *t)
     } else if (t->d->host_cache_info) {
         x86_host_cpuid(2, 0, r);
         put(t, 2, r[0], r[1], r[2], r[3]);
+    } else if (c) {
+        put(t, 2, 1, 0, t->d->l3_cache ? descriptor(&c->l3) : 0,
+            descriptor(&c->l1d) << 16 | descriptor(&c->l1i) << 8 |
+                descriptor(&c->l2));
     } else {
         /* Descriptors: 4d L3 16 MB, 2c L1D 32 KB, 30 L1I 32 KB, 7d L2 2 MB. */
         put(t, 2, 1, 0, t->d->l3_cache ? 0x4d : 0, 0x002c307d);
@@ -435,12 +472,8 @@ static void extended(Table *t)
     if (max >= 0x8000000a && feature(t, FW_8000_0001_ECX) & BIT(2)) {
         put(t, 0x8000000a, 1, 16, 0, feature(t, FW_SVM));
     }
-    if (max >= 0x8000001d && feature(t, FW_8000_0001_ECX) & BIT(22)) {
-        leaf_1d(t);
-    }
-    if (max >= 0x8000001e && feature(t, FW_8000_0001_ECX) & BIT(22)) {
-        leaf_1e(t);
-    }
+    if (max >= 0x8000001d) { leaf_1d(t); }
+    if (max >= 0x8000001e) { leaf_1e(t); }
     if (c->level2) {
         put(t, 0xc0000000, c->level2, 0, 0, 0);
         put(t, 0xc0000001, 0, 0, 0, feature(t, FW_C000_0001_EDX));

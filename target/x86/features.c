@@ -76,6 +76,16 @@ const X86WordSource *x86_word(X86Word w)
 
 const char *x86_feature_name(X86Word w, unsigned bit)
 {
+    /* State components go by the feature that brings them. */
+    static const char *const components[] = {
+        [2] = "avx", [3] = "mpx", [4] = "mpx", [5] = "avx512f",
+        [6] = "avx512f", [7] = "avx512f", [9] = "pku", [17] = "amx-tile",
+        [18] = "amx-tile",
+    };
+
+    if (w == FW_XSAVE_XCR0_LO) {
+        return bit < ARRAY_SIZE(components) ? components[bit] : NULL;
+    }
     for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
         if (names[i].word == w && names[i].bit == bit) {
             return names[i].name;
@@ -129,12 +139,8 @@ Json *x86_feature_list(const uint64_t words[FW_COUNT])
         for (unsigned b = 0; b < 64; b++) {
             const char *name = words[w] >> b & 1 ? x86_feature_name(w, b)
                                                  : NULL;
-            bool again = false;
 
-            for (size_t i = 0; name && i < json_count(list); i++) {
-                again |= strcmp(json_str_of(json_at(list, i)), name) == 0;
-            }
-            if (name && !again) {
+            if (name) {
                 json_add(list, json_str(name));
             }
         }

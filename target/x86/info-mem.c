@@ -41,7 +41,7 @@ static uint64_t entry(uint64_t pa, unsigned size)
                                                                          : 0;
 }
 
-/* ---- walks -------------------------------------------------------------------- */
+/* ---- walks --------------------------------------------------------------- */
 
 static void walk_level(Walk *w, uint64_t table, unsigned level, unsigned count,
                        uint64_t va, unsigned prot)
@@ -140,7 +140,7 @@ static Cpu *current(void)
     return cpu;
 }
 
-/* ---- info mem -------------------------------------------------------------------- */
+/* ---- info mem ------------------------------------------------------------ */
 
 static void mem_flush(Walk *w)
 {
@@ -179,7 +179,7 @@ void hmp_info_mem(const Json *args)
     }
 }
 
-/* ---- info tlb --------------------------------------------------------------------- */
+/* ---- info tlb ------------------------------------------------------------ */
 
 static void tlb_page(Walk *w, const Page *p)
 {

@@ -15,9 +15,12 @@
 #define LMA(r) ((r)->efer >> 10 & 1)
 #define CODE64(r) (LMA(r) && (r)->seg[X86_CS].attr >> 9 & 1)
 
+/* A program without the PC board has no A20 gate. */
+#pragma weak pc_a20
+
 static const char seg_names[][3] = { "ES", "CS", "SS", "DS", "FS", "GS" };
 
-/* ---- segments ------------------------------------------------------------- */
+/* ---- segments ------------------------------------------------------------ */
 
 static const char *system_type(unsigned type, bool lma)
 {
@@ -108,7 +111,7 @@ static void print_tables(const X86Regs *r)
                "\n", r->dr[6], r->dr[7], r->efer);
 }
 
-/* ---- the rest ---------------------------------------------------------------- */
+/* ---- the rest ------------------------------------------------------------ */
 
 static void print_general(const X86Cpu *c)
 {
@@ -141,7 +144,7 @@ static void print_general(const X86Cpu *c)
                f & 1u << 7 ? 'S' : '-', f & 1u << 6 ? 'Z' : '-',
                f & 1u << 4 ? 'A' : '-', f & 1u << 2 ? 'P' : '-',
                f & 1 ? 'C' : '-', r->cr0 & 1 ? r->seg[X86_SS].attr >> 5 & 3 : 0,
-               r->sti_shadow || r->ss_shadow, pc ? pc_a20() : 1, r->smm != 0,
+               r->sti_shadow || r->ss_shadow, !pc_a20 || pc_a20(), r->smm != 0,
                c->cpu.halted);
 }
 
@@ -223,7 +226,7 @@ void hmp_info_registers(const Json *args)
     }
 }
 
-/* ---- $names ---------------------------------------------------------------------- */
+/* ---- $names -------------------------------------------------------------- */
 
 static bool named(const char *name, const X86Regs *r, uint64_t *v)
 {

@@ -37,12 +37,12 @@ static const X86Caches caches_EPYC = {
 
 /* ---- types --------------------------------------------------------------- */
 
-#define CPU_TYPE(sym, cname) \
+#define CPU_TYPE(sym, cname, rows) \
     DEVICE(dev_##sym, { \
         .name = cname "-x86_64-cpu", .parent = "x86_64-cpu", \
         .desc = "CPU model " cname, .category = "cpu", \
         .on_info = &type_##sym, .size = sizeof(X86CpuDev), \
-        .props = x86_cpu_props, .base_props = x86_cpu_feature_props, \
+        .props = rows, .base_props = x86_cpu_feature_props, \
         .vmstate = &x86_cpu_vm, .init = x86_cpu_init, \
         .realize = x86_cpu_realize, .unrealize = x86_cpu_unrealize, \
         .reset = x86_cpu_reset, \
@@ -53,26 +53,26 @@ static const X86Caches caches_EPYC = {
                                   ##__VA_ARGS__ }; \
     static const X86CpuType type_##sym = { &sym, CPU_MODEL, \
                                            mname "-v" #ver, CT_VERSION, NULL }; \
-    CPU_TYPE(sym, mname "-v" #ver);
+    CPU_TYPE(sym, mname "-v" #ver, x86_cpu_props);
 #define NAME(sym, mname) \
     static const X86CpuType type_##sym = { &sym##_v1, CPU_MODEL, mname, \
                                            CT_NAME, NULL }; \
-    CPU_TYPE(sym, mname);
+    CPU_TYPE(sym, mname, x86_cpu_props);
 #define SAME(sym, mname, of) \
     static const X86CpuType type_##sym = { &of, CPU_MODEL, mname, CT_SAME, \
                                            NULL }; \
-    CPU_TYPE(sym, mname);
-#define SPECIAL(sym, mname, kd, text) \
+    CPU_TYPE(sym, mname, x86_cpu_props);
+#define SPECIAL(sym, mname, kd, rows, text) \
     static const X86CpuType type_##sym = { NULL, kd, mname, CT_SPECIAL, \
                                            text }; \
-    CPU_TYPE(sym, mname);
+    CPU_TYPE(sym, mname, rows);
 
 #include "models.def"
-SPECIAL(m_base, "base", CPU_BASE,
+SPECIAL(m_base, "base", CPU_BASE, x86_cpu_props,
         "base CPU model type with no features enabled")
-SPECIAL(m_host, "host", CPU_HOST,
+SPECIAL(m_host, "host", CPU_HOST, x86_cpu_max_props,
         "processor with all supported host features ")
-SPECIAL(m_max, "max", CPU_MAX,
+SPECIAL(m_max, "max", CPU_MAX, x86_cpu_max_props,
         "Enables all features supported by the accelerator in the current "
         "host")
 

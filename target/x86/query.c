@@ -14,7 +14,7 @@
 #include "x86-cpu.h"
 #include "schema/schema.h"
 
-/* ---- vCPUs -------------------------------------------------------------------- */
+/* ---- vCPUs --------------------------------------------------------------- */
 
 static void fill_place(CpuInstanceProperties *p, X86Place at, int node)
 {
@@ -132,7 +132,7 @@ void hmp_print_info_hotpluggable_cpus(const void *ret, const Json *args)
     }
 }
 
-/* ---- models --------------------------------------------------------------------- */
+/* ---- models -------------------------------------------------------------- */
 
 static X86CpuDev *model_new(const DeviceType *t, Error **errp) MACHINE_CALL;
 static X86CpuDev *model_new(const DeviceType *t, Error **errp)
@@ -208,7 +208,13 @@ static void define(const DeviceType *t, const X86CpuType *ct, void *arg)
 static int definition_order(const void *a, const void *b)
 {
     const CpuDefinitionInfo *x = a, *y = b;
+    bool xm = x->alias_of || x->migration_safe, ym = y->alias_of ||
+                                                     y->migration_safe;
 
+    /* max and host come first, then base, then names backwards. */
+    if (xm != ym || x->static_ != y->static_) {
+        return xm != ym ? xm - ym : y->static_ - x->static_;
+    }
     return -strcmp(x->name, y->name);
 }
 
@@ -221,7 +227,7 @@ bool cmd_query_cpu_definitions(const void *arg, void *ret, Error **errp)
     return true;
 }
 
-/* ---- query-cpu-model-expansion ---------------------------------------------------- */
+/* ---- query-cpu-model-expansion ------------------------------------------- */
 
 /* Every property that an option can set, as it stands. */
 static Json *expand_full(X86CpuDev *d) MACHINE_CALL;
@@ -245,6 +251,7 @@ static Json *expand_full(X86CpuDev *d)
             }
         }
     }
+    json_set_bool(out, "realized", false);
     return out;
 }
 
@@ -264,11 +271,7 @@ static Json *expand_static(X86CpuDev *d)
         json_set(out, ids[i], obj_get(&d->x.cpu.dev.obj, ids[i], NULL));
     }
     for (size_t i = 0; i < n; i++) {
-        /* Not part of a model that is to move: it depends on the host. */
-        if (strcmp(names[i], "invtsc") != 0) {
-            json_set(out, names[i],
-                     obj_get(&d->x.cpu.dev.obj, names[i], NULL));
-        }
+        json_set(out, names[i], obj_get(&d->x.cpu.dev.obj, names[i], NULL));
     }
     return out;
 }
@@ -320,7 +323,7 @@ bool cmd_query_cpu_model_expansion(const void *arg, void *ret, Error **errp)
     return true;
 }
 
-/* ---- accelerator --------------------------------------------------------------------- */
+/* ---- accelerator --------------------------------------------------------- */
 
 bool cmd_query_kvm(const void *arg, void *ret, Error **errp)
 {
@@ -343,7 +346,7 @@ void hmp_print_info_kvm(const void *ret, const Json *args)
     }
 }
 
-/* ---- NMI -------------------------------------------------------------------------------- */
+/* ---- NMI ----------------------------------------------------------------- */
 
 bool cmd_inject_nmi(const void *arg, void *ret, Error **errp)
 {

@@ -98,7 +98,8 @@ static inline X86CpuDev *x86_dev(const X86Cpu *c)
     return (X86CpuDev *)c;
 }
 
-extern const Prop x86_cpu_props[], x86_cpu_feature_props[];
+extern const Prop x86_cpu_props[], x86_cpu_max_props[],
+                  x86_cpu_feature_props[];
 extern const VmState x86_cpu_vm;
 void x86_cpu_init(Device *dev) MACHINE_CALL;
 bool x86_cpu_realize(Device *dev, Error **errp) MACHINE_CALL;
@@ -120,7 +121,7 @@ bool x86_expand(X86CpuDev *d, bool filter, Error **errp) MACHINE_CALL;
 /* What the accelerator can give. */
 uint64_t x86_host_word(X86Word w, bool migratable);
 void x86_host_cpuid(uint32_t leaf, uint32_t sub, uint32_t out[4]);
-/* Names of the bits set in words, without repetition; caller owns. */
+/* Names of the bits set in words; caller owns. */
 Json *x86_feature_list(const uint64_t words[FW_COUNT]);
 
 /* cpuid.c: fills cpuid and ncpuid. */
