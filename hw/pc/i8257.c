@@ -431,6 +431,7 @@ static void i8257_reset(Device *dev, ResetKind kind)
 
     timer_clear(&s->timer);
     chip_clear(s);
+    s->requests = 0;
 }
 
 static bool i8257_after_load(void *opaque, int version, Error **errp)
