@@ -232,7 +232,14 @@ void acpi_gpe_raise(AcpiPm *pm, unsigned bit)
     }
 }
 
+/* The overflow bit is kept lazily; the stream has it as it is. */
+static void pm_before_save(void *opaque)
+{
+    pm_status(opaque);
+}
+
 const VmState acpi_pm_state = {
+    .before_save = pm_before_save,
     .name = "acpi-pm", .version = 1, .oldest = 1,
     .fields = (const VmField[]){
         VM_U16(AcpiPm, sts), VM_U16(AcpiPm, en), VM_U16(AcpiPm, cnt),

@@ -22,6 +22,7 @@ static const struct Exempt {
       "battery" },
     { "mc146818rtc", "round trip", "its next second is the host's" },
     { "i8257", "reset after use", "a clear leaves addresses and counts" },
+    { "PIIX4_PM", "reset after use", "its timer counts from reset" },
     { "port92", "reset after use", "only its reset bit falls" },
     { NULL, NULL, NULL },
 };
