@@ -286,22 +286,62 @@ bool cmd_pmemsave(const void *arg, void *ret, Error **errp)
 }
 
 /* ---- addresses -- */
-void hmp_gpa2hva(const Json *args)
+/* The host's pointer to a byte of RAM; else NULL and a message. In an epoch. */
+static void *ram_pointer(uint64_t addr, const char **name)
 {
-    uint64_t addr = json_int_of(json_get(args, "addr"));
-    const FlatRange *r;
+    const FlatRange *r = mem_find(mem_map(&mem_system), addr);
 
-    epoch_enter();
-    r = mem_find(mem_map(&mem_system), addr);
     if (!r) {
         mon_printf("No memory is mapped at address 0x%" PRIx64 "\n", addr);
     } else if (!r->host) {
         mon_printf("Memory at address 0x%" PRIx64 " is not RAM\n", addr);
     } else {
+        *name = r->mr->name;
+        return r->host + (addr - r->first);
+    }
+    return NULL;
+}
+
+void hmp_gpa2hva(const Json *args)
+{
+    uint64_t addr = json_int_of(json_get(args, "addr"));
+    const char *name;
+    void *p;
+
+    epoch_enter();
+    p = ram_pointer(addr, &name);
+    if (p) {
         mon_printf("Host virtual address for 0x%" PRIx64 " (%s) is %p\n", addr,
-                   r->mr->name, (void *)(r->host + (addr - r->first)));
+                   name, p);
     }
     epoch_exit();
+}
+
+/* Linux Documentation/admin-guide/mm/pagemap.rst */
+void hmp_gpa2hpa(const Json *args)
+{
+    uint64_t addr = json_int_of(json_get(args, "addr")), entry = 0;
+    int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    const char *name;
+    void *p;
+
+    epoch_enter();
+    p = ram_pointer(addr, &name);
+    if (p && (fd < 0 || pread(fd, &entry, 8, (uintptr_t)p / PAGE * 8) != 8)) {
+        mon_printf("Error: Cannot open /proc/self/pagemap: %s\n",
+                   strerror(errno));
+    } else if (p && !(entry >> 63)) {
+        mon_puts("Error: Page not present\n");
+    } else if (p) {
+        uint64_t frame = entry & ((1ull << 55) - 1);
+
+        mon_printf("Host physical address for 0x%" PRIx64 " (%s) is 0x%" PRIx64
+                   "\n", addr, name, (uint64_t)(frame * PAGE + (uintptr_t)p % PAGE));
+    }
+    epoch_exit();
+    if (fd >= 0) {
+        close(fd);
+    }
 }
 
 void hmp_sum(const Json *args)

@@ -247,6 +247,12 @@ void hmp_migrate_set_capability(const Json *args)
     }
 }
 
+/* ---- text -- */
+void hmp_print_human_text(const void *ret, const Json *args)
+{
+    mon_puts(((const HumanReadableText *)ret)->human_readable_text);
+}
+
 /* ---- lists without entries -- */
 bool cmd_query_jobs(const void *arg, void *ret, Error **errp)
 {
