@@ -81,6 +81,7 @@ static void offer_trace(TracePoint *t, void *arg)
     offer(arg, t->name);
 }
 
+static void offer_children(Found *f, const char *path) MACHINE_CALL;
 static void offer_children(Found *f, const char *path)
 {
     Obj *o = obj_resolve(path, NULL);
@@ -199,6 +200,11 @@ GPtrArray *hmp_complete(const char *line, size_t *start)
         c = NULL;
     }
     char *rest = g_strndup(p, f.want - p);
+    for (char *q = rest; *q; q++) {    /* one blank between words             */
+        while (isspace((unsigned char)*q) && isspace((unsigned char)q[1])) {
+            memmove(q, q + 1, strlen(q));
+        }
+    }
     char **words = g_strsplit_set(g_strstrip(rest), " \t", -1);
     if (!strncmp(shown->str, "info", 4) && (!c || !strcmp(c->hmp, "info"))) {
         offer_commands(&f, "info ");
