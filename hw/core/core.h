@@ -21,7 +21,7 @@ Device **bus_newest_first(const Bus *bus);
 const char *device_type_parent(const DeviceType *t);
 
 void gpio_free_all(Device *dev) MACHINE_CALL;
-/* Calls fn for each set: in order of declaration. */
+/* Calls fn for each set, the newest first. */
 void gpio_each(const Device *dev,
                void (*fn)(const char *name, bool out, unsigned n, void *arg),
                void *arg);

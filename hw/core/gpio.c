@@ -56,16 +56,14 @@ static Gpio *find(const Device *dev, const char *name, bool out)
 
 static Gpio *add(Device *dev, const char *name, bool out, unsigned n)
 {
-    Gpio *g = g_new0(Gpio, 1), **p = &dev->gpio;
+    Gpio *g = g_new0(Gpio, 1);
 
     g->name = g_strdup(name);
     g->out = out;
     g->n = n;
     g->dev = dev;
-    while (*p) {
-        p = &(*p)->next;
-    }
-    *p = g;
+    g->next = dev->gpio;
+    dev->gpio = g;
     return g;
 }
 

@@ -71,7 +71,9 @@ static void help_all(void (*out)(void *arg, const char *line), void *arg)
             g_ptr_array_add(all, (void *)(uintptr_t)*p);
         }
     }
-    qsort(all->pdata, all->len, sizeof(void *), by_name);
+    if (all->len) {
+        qsort(all->pdata, all->len, sizeof(void *), by_name);
+    }
     for (unsigned c = 0; c < ARRAY_SIZE(categories); c++) {
         bool open = false;
 
@@ -125,8 +127,8 @@ static void help_one(const DeviceType *t,
             }
         }
     }
-    qsort(rows->pdata, rows->len, sizeof(void *), by_prop_name);
     if (rows->len) {
+        qsort(rows->pdata, rows->len, sizeof(void *), by_prop_name);
         s = g_strdup_printf("%s options:", t->name);
     } else {
         s = g_strdup_printf("There are no options for %s.", t->name);

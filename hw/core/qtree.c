@@ -41,7 +41,7 @@ static void say_line(void *arg, const char *line)
 /* bootindex is a property of the object, not of the device's register set. */
 static bool is_shown(const Prop *p)
 {
-    return p->kind != PK_CALL && p->kind != PK_ARRAY_U32 &&
+    return !(p->flags & PF_HIDDEN) && p->kind != PK_CALL && p->kind != PK_ARRAY_U32 &&
            strcmp(p->name, "bootindex") != 0;
 }
 

@@ -137,7 +137,9 @@ static int64_t rtc_get_time(const Rtc *s)
     tm.tm_year = from_reg(s, s->cmos[9]) +
                  from_reg(s, s->cmos[REG_CENTURY]) * 100 +
                  MIN2(MAX2(s->base_year, -9999), 9999) - 1900;
-    return (int64_t)timegm(&tm) * NS_PER_S;
+    /* Registers can say years that nanoseconds cannot. */
+    return MIN2(MAX2((int64_t)timegm(&tm), -9000000000ll), 9000000000ll) *
+           NS_PER_S;
 }
 
 /* ---- interrupts ----------------------------------------------------------------------- */

@@ -231,6 +231,36 @@ static UNUSED NO_TSA void save_device(Device *dev, VmBuf *out)
     vmstate_save(dev->type->vmstate, dev, out);
 }
 
+/* `first` bytes are the bus's part. What a refused load left is not used: the
+ * device is reset. */
+static UNUSED NO_TSA bool load_device(Device *dev, const uint8_t *p,
+                                      size_t first, size_t len, Error **errp)
+{
+    const VmState *v = dev->bus ? dev->bus->type->vmstate : NULL;
+    bool ok = (!v || vmstate_load(v, dev, p, first, errp)) &&
+              vmstate_load(dev->type->vmstate, dev, p + first, len - first,
+                           errp);
+
+    if (!ok) {
+        device_reset(dev, RESET_COLD);
+    }
+    return ok;
+}
+
+static UNUSED NO_TSA size_t bus_part(Device *dev)
+{
+    const VmState *v = dev->bus ? dev->bus->type->vmstate : NULL;
+    VmBuf b = { 0 };
+    size_t n;
+
+    if (v) {
+        vmstate_save(v, dev, &b);
+    }
+    n = b.n;
+    vmbuf_free(&b);
+    return n;
+}
+
 static UNUSED NO_TSA char *dump_device(Device *dev)
 {
     GString *s = g_string_new(NULL);

@@ -140,29 +140,6 @@ TEST(reset_is_power_on)
     each("reset after use", reset_after_use);
 }
 
-static NO_TSA bool load_device(Device *dev, const uint8_t *p, size_t first,
-                               size_t len, Error **errp)
-{
-    const VmState *v = dev->bus ? dev->bus->type->vmstate : NULL;
-
-    return (!v || vmstate_load(v, dev, p, first, errp)) &&
-           vmstate_load(dev->type->vmstate, dev, p + first, len - first, errp);
-}
-
-static NO_TSA size_t bus_part(Device *dev)
-{
-    const VmState *v = dev->bus ? dev->bus->type->vmstate : NULL;
-    VmBuf b = { 0 };
-    size_t n;
-
-    if (v) {
-        vmstate_save(v, dev, &b);
-    }
-    n = b.n;
-    vmbuf_free(&b);
-    return n;
-}
-
 static NO_TSA void save_and_load(Device *dev)
 {
     for (int round = 0; round < 8; round++) {
