@@ -23,6 +23,7 @@ AccelIrq accel_irq;
 void (*accel_ioapic_eoi)(uint8_t vector);
 int (*accel_pic_ack)(void);
 uint64_t accel_reserved_base, accel_reserved_size;
+bool accel_no_smm;
 
 typedef struct Wish {
     Accel *a;                          /* owned; NULL once taken              */
@@ -50,6 +51,11 @@ const AccelType *accel_find(const char *name)
 bool accel_is(const char *name)
 {
     return accel && accel->type == accel_find(name);
+}
+
+bool accel_has_smm(void)
+{
+    return accel && !(accel->type->flags & ACCEL_NO_CPU) && !accel_no_smm;
 }
 
 static const char *accel_obj_type(const Obj *o)

@@ -106,6 +106,9 @@ typedef struct KvmPitChannel {
 } KvmPitChannel;
 bool kvm_pit_channel(Device *pit, unsigned n, KvmPitChannel *out) MACHINE_CALL;
 void kvm_pit_set_gate(Device *pit, unsigned n, bool on) MACHINE_CALL;
+/* Whether vCPUs have system management mode; a kvm host may lack it. */
+bool accel_has_smm(void);
+extern bool accel_no_smm;
 /* Guest-physical range the accelerator keeps for itself, for e820; 0: none. */
 extern uint64_t accel_reserved_base, accel_reserved_size;
 

@@ -12,7 +12,7 @@
  *    the virtual clock.
  */
 #include <glib.h>
-#include "isa.h"
+#include "hw/pc/pc-board.h"
 #include "kvm.h"
 
 /* ---- kvmclock ------------------------------------------------------------ */
@@ -332,4 +332,16 @@ void kvm_pit_set_gate(Device *pit, unsigned n, bool on)
     }
     p->ch[n].gate = on;
     pit_put(p);
+}
+
+Device *kvm_pit_create(IsaBus *isa, Error **errp)
+{
+    Device *d = device_make("kvm-pit");
+
+    device_set_int(d, "iobase", 0x40);
+    if (!device_realize(d, &isa->bus, errp)) {
+        device_free(d);
+        return NULL;
+    }
+    return d;
 }

@@ -277,6 +277,7 @@ static void kvm_setup(Kvm *k)
 
         kvm_enable_cap(k->vm, KVM_CAP_X86_NOTIFY_VMEXIT, arg, 0);
     }
+    accel_no_smm = !kvm_cap(KVM_CAP_X86_SMM);
     kvm_signals_init();
 }
 
@@ -292,6 +293,7 @@ static void kvm_close(Kvm *k)
     g_free(k->feature_msrs);
     g_free(k->cpuid);
     accel_reserved_base = accel_reserved_size = 0;
+    accel_no_smm = false;
     kvm = NULL;
 }
 

@@ -7,6 +7,8 @@
 
 /* accel/kvm: the in-kernel PIC, IOAPIC. */
 bool kvm_irqchip_create(Pc *p, Error **errp) MACHINE_CALL;
+/* … and the in-kernel PIT, which drives GSI 0 itself. */
+Device *kvm_pit_create(IsaBus *isa, Error **errp) MACHINE_CALL;
 /* target/x86: boot and secondary vCPUs by -smp and -cpu. */
 bool pc_cpus(Pc *p, Error **errp) MACHINE_CALL;
 /* Ports named by -serial, -parallel, -debugcon. */

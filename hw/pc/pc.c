@@ -129,7 +129,9 @@ static bool pc_timers(Pc *p, Error **errp)
         return false;
     }
     if (p->pit) {
-        p->pit_dev = pit_create(p->isa, irq0, errp);
+        p->pit_dev = accel_irq.pit_in_kernel
+                   ? kvm_pit_create(p->isa, errp)
+                   : pit_create(p->isa, irq0, errp);
         if (!p->pit_dev || !pcspk_create(p->isa, p->pit_dev, errp)) {
             return false;
         }
