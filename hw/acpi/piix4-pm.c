@@ -6,6 +6,7 @@
  *
  * Thread class: machine lock.
  */
+#include "accel.h"
 #include "hw/acpi/pci-hotplug.h"
 #include "hw/acpi/pm.h"
 #include "hw/acpi/smbus.h"
@@ -91,6 +92,8 @@ static bool piix4_realize(Device *dev, Error **errp)
     Piix4Pm *s = (Piix4Pm *)dev;
     PciDevice *d = &s->pci;
 
+    s->smm_enabled = s->smm == OOA_ON ||
+                     (s->smm == OOA_AUTO && accel_has_smm());
     d->config_write = piix4_config_write;
     pci_set_pin(d, 1);
     st_le32(d->wmask + PMBASE, 0xffc0);
@@ -141,7 +144,8 @@ static void piix4_reset(Device *dev, ResetKind kind)
 
     memset(c + 0x40, 0, 0x50);
     c[PMBASE] = 1;                     /* I/O space                           */
-    c[0x5b] = 0;
+    /* APMC enable tells firmware that it need not set SMM up. */
+    c[DEVACTB + 3] = s->smm_enabled ? 0 : 2;
     c[0x5f] = 0x10;                    /* as the board's straps read          */
     c[0x63] = 0x60;
     s->apmc = s->apms = 0;
