@@ -158,6 +158,19 @@ void fwcfg_replace_file(const char *name, const void *data, size_t len)
     f->len = len;
 }
 
+void fwcfg_update_file(const char *name, const void *data, size_t len)
+{
+    FwItem *f = fw ? file_find(name) : NULL;
+
+    if (f && f->len == len) {
+        memcpy(f->data, data, len);
+    } else if (f) {
+        g_free(f->data);
+        f->data = g_memdup2(data, len);
+        f->len = len;
+    }
+}
+
 void fwcfg_add_item(uint16_t key, const void *data, size_t len)
 {
     FwItem *i;

@@ -10,6 +10,8 @@
 bool fwcfg_add_writable(const char *name, void *data, size_t len,
                         void (*written)(void *arg, uint64_t off, uint64_t len),
                         void *arg);
+/* New contents of a file that is there; keeps its callbacks. */
+void fwcfg_update_file(const char *name, const void *data, size_t len);
 void fwcfg_each_file(void (*fn)(void *arg, const char *name, const void *data,
                                 uint32_t len), void *arg);
 
