@@ -33,10 +33,6 @@ WEAK bool blk_blockdev_add(const Json *o, bool text, Error **errp)
 {
     return error_set(errp, "no block layer");
 }
-WEAK bool start_net(Error **errp)
-{
-    return true;
-}
 WEAK bool smbios_build(Pc *p, Error **errp)
 {
     return true;
