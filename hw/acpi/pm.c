@@ -178,6 +178,9 @@ void acpi_pm_init(AcpiPm *pm, Device *owner, MemRegion *io, IrqLine sci)
     mem_init_io(&pm->evt_io, "acpi-evt", 4, &evt_ops, pm);
     mem_init_io(&pm->cnt_io, "acpi-cnt", 2, &cnt_ops, pm);
     mem_init_io(&pm->tmr_io, "acpi-tmr", 4, &tmr_ops, pm);
+    device_region(owner, &pm->evt_io);
+    device_region(owner, &pm->cnt_io);
+    device_region(owner, &pm->tmr_io);
     mem_add(io, 0, &pm->evt_io);
     mem_add(io, 4, &pm->cnt_io);
     mem_add(io, 8, &pm->tmr_io);
@@ -193,6 +196,7 @@ void acpi_gpe_init(AcpiPm *pm, Device *owner, MemRegion *parent, uint16_t port,
 {
     pm->gpe_len = len;
     mem_init_io(&pm->gpe_io, "acpi-gpe0", len, &gpe_ops, pm);
+    device_region(owner, &pm->gpe_io);
     mem_add(parent, port, &pm->gpe_io);
 }
 

@@ -394,9 +394,11 @@ static bool fw_realize(Device *dev, Error **errp)
     }
     s->key = KEY_INVALID;
     mem_init_io(&s->io, "fwcfg", 2, &ctl_ops, s);
+    device_region(dev, &s->io);
     mem_add(mem_io.root, s->iobase, &s->io);
     if (s->dma_enabled) {
         mem_init_io(&s->dma_io, "fwcfg.dma", 8, &dma_ops, s);
+        device_region(dev, &s->dma_io);
         mem_add(mem_io.root, s->dma_iobase, &s->dma_io);
     }
     s->mapped = true;

@@ -203,6 +203,7 @@ static bool ioapic_realize(Device *dev, Error **errp)
     mem_init_io(&s->io, "ioapic", 0x1000, &ioapic_ops, s);
     /* Delivery may reach a device's acknowledge path and come back. */
     s->io.flags |= MRF_REENTRANT;
+    device_region(dev, &s->io);
     mem_add(mem_system.root, PC_IOAPIC_ADDR, &s->io);
     s->mapped = true;
     device_gpio_in(dev, NULL, ioapic_in, PINS);

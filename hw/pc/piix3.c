@@ -102,6 +102,7 @@ static bool piix3_realize(Device *dev, Error **errp)
         d->wmask[i] = 0xff;
     }
     mem_init_io(&s->rcr_io, "piix3-reset-control", 1, &rcr_ops, s);
+    device_region(dev, &s->rcr_io);
     mem_add_prio(mem_io.root, 0xcf9, &s->rcr_io, 1);
     s->mapped = true;
     pci_root_irqs(pc->pci, piix3_set_pirq, piix3_map_irq, s, 4);

@@ -138,12 +138,21 @@ static bool check_config(const PciDevice *d, Error **errp)
     return true;
 }
 
+void pci_config_recover(PciDevice *d)
+{
+    if (d->load_ref) {
+        memcpy(d->config, d->load_ref, d->config_size);
+        g_free(d->load_ref);
+        d->load_ref = NULL;
+    }
+}
+
 static bool pci_before_load(void *s, Error **errp)
 {
     PciDevice *d = s;
 
     machine_assert_locked();
-    g_free(d->load_ref);
+    pci_config_recover(d);
     d->load_ref = g_memdup2(d->config, d->config_size);
     pci_irq(d, 0);
     return true;

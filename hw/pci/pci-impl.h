@@ -22,6 +22,8 @@ static inline bool pci_overlaps(uint32_t off, unsigned size, uint32_t at,
 }
 
 extern const VmState pci_vmstate;
+/* Takes back what a load that broke off has written. */
+void pci_config_recover(PciDevice *d);
 
 /* slot.c: picks or checks the place; error as the peer's. */
 bool pci_take_slot(PciBus *bus, PciDevice *d, Error **errp) MACHINE_CALL;

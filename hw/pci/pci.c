@@ -238,6 +238,7 @@ static MACHINE_CALL void pci_reset_device(Device *dev, ResetKind kind)
     if (!c) {
         return;
     }
+    pci_config_recover(d);
     pci_irq(d, 0);
     for (unsigned i = PCI_COMMAND; i < PCI_STATUS + 2; i++) {
         c[i] &= ~(d->wmask[i] | d->w1cmask[i]);

@@ -184,6 +184,7 @@ static NO_TSA void damage(Device *dev)
 {
     VmBuf a = { 0 };
     size_t first = bus_part(dev);
+    Error *err = NULL;
     uint8_t *copy;
 
     poke_device(dev, 100);
@@ -209,8 +210,10 @@ static NO_TSA void damage(Device *dev)
         }
     }
     devices_reset(RESET_COLD);
-    if (!load_device(dev, a.p, first, a.n, NULL)) {
-        FAIL("%s: refuses its state after damaged ones", dev->type->name);
+    if (!load_device(dev, a.p, first, a.n, &err)) {
+        FAIL("%s: refuses its state after damaged ones: %s", dev->type->name,
+             error_text(err));
+        error_free(err);
     }
     g_free(copy);
     vmbuf_free(&a);
@@ -267,4 +270,49 @@ NO_TSA TEST(any_address_is_survived)
         }
     }
     calm(NULL);
+}
+
+/* ---- who answers ------------------------------------------------------------- */
+
+/* Register blocks that belong to no device, or that may be entered again. */
+static const char *const free_regions[] = {
+    "io",                              /* the bus itself: all ones            */
+    "pci-conf-idx", "pci-conf-data",   /* remapping enters other devices      */
+    "apic-msi",                        /* all local APICs' page; devices write */
+    NULL,
+};
+
+static bool is_free(const char *name)
+{
+    for (const char *const *p = free_regions; *p; p++) {
+        if (strcmp(*p, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_owned(const MemSpace *as)
+{
+    const FlatMap *m;
+
+    epoch_enter();
+    m = mem_map(as);
+    for (uint32_t i = 0; i < m->n; i++) {
+        const MemRegion *mr = m->r[i].mr;
+
+        if (mr->kind == MR_IO && mr->ops && !is_free(mr->name) &&
+            (!mr->entered || !mr->obj.parent)) {
+            FAIL("%s: %s: no device_region: DMA into it is not refused, and it "
+                 "has no path", as->name, mr->name);
+        }
+    }
+    epoch_exit();
+}
+
+NO_TSA TEST(registers_belong_to_devices)
+{
+    board_start();
+    check_owned(&mem_system);
+    check_owned(&mem_io);
 }

@@ -265,6 +265,7 @@ static NO_TSA void damage(Device *dev)
 {
     VmBuf a = { 0 };
     size_t first = bus_part(dev);
+    Error *err = NULL;
     uint8_t *copy;
 
     poke_device(dev, is_exempt(dev->type, POKE) ? 0 : 100);
@@ -296,8 +297,10 @@ static NO_TSA void damage(Device *dev)
         }
     }
     device_reset(dev, RESET_COLD);
-    if (!load_device(dev, a.p, first, a.n, NULL)) {
-        FAIL("%s: refuses its state after damaged ones", dev->type->name);
+    if (!load_device(dev, a.p, first, a.n, &err)) {
+        FAIL("%s: refuses its state after damaged ones: %s", dev->type->name,
+             error_text(err));
+        error_free(err);
     }
     g_free(copy);
     vmbuf_free(&a);
