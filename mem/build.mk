@@ -11,3 +11,4 @@ mem-y += mem/backend.o
 mem-y += mem/backend-props.o
 mem-y += mem/options.o
 mem-y += mem/mtree.o
+mem-y += mem/commands.o
