@@ -171,6 +171,7 @@ static void check_breakpoints(SoftCpu *c)
     }
     if (hit) {
         c->x->dr[6] = (c->x->dr[6] & ~15ull) | hit;
+        c->exc_soft = 1;
         soft_fault(c, NULL, EXC_DB);
     }
 }
