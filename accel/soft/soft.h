@@ -146,7 +146,7 @@ struct SoftCpu {
     uint8_t exc, exc_has_err, exc_soft, delivering, delivering_vec;
     uint32_t exc_err;
     uint64_t pend_db;                  /* DR6 bits for a trap                 */
-    uint64_t a20_mask, phys_mask;
+    uint64_t a20_mask, phys_mask, cr4_valid, efer_valid, xcr0_valid;
     uint64_t insns;
     bool halted, shutdown, nmi_masked, debug_stop;
     struct { uint64_t ip; Block *b; } jc[4096];
