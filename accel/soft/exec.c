@@ -364,6 +364,7 @@ void soft_load(SoftCpu *c)
     if (x->cr0 >> 31 && x->cr4 & 0x20 && !(x->efer & 0x400)) {
         soft_load_pdptes(c, x->cr3);
     }
+    soft_x87_load(c);
     soft_tlb_flush(c, true);
     soft_mode_update(c);
 }
@@ -373,6 +374,7 @@ void soft_save(SoftCpu *c)
     X86Regs *x = c->x;
 
     memcpy(x->gpr, c->r, sizeof(x->gpr));
+    soft_x87_save(c);
     x->rip = c->r[R_IP];
     x->rflags = eflags_get(c);
     x->halted = c->halted;

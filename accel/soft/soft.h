@@ -121,6 +121,17 @@ typedef struct SoftHooks {
     void (*smm)(SoftCpu *c, bool enter);
 } SoftHooks;
 
+/* x87 state in FXSAVE's layout; its xmm part is not used. */
+typedef struct FxImage {
+    uint16_t fcw, fsw;
+    uint8_t ftw, rsvd;
+    uint16_t fop;
+    uint64_t fip, fdp;
+    uint32_t mxcsr, mxcsr_mask;
+    struct { uint64_t mant; uint16_t se; uint8_t pad[6]; } st[8];
+    uint8_t rest[352];
+} __attribute__((aligned(16))) FxImage;
+
 /* Why soft_run returned. */
 enum { SOFT_KICK, SOFT_HALT, SOFT_SHUTDOWN, SOFT_DEBUG };
 /* Bits of SoftCpu.kick. */
@@ -156,6 +167,8 @@ struct SoftCpu {
     jmp_buf jb;
     TlbEntry tlbs[MMU_COUNT][TLB_SIZE];
     X86Vec vtmp[4];
+    FxImage fx;
+    uint16_t fcs, fds;
     uint64_t pdpte[4];
     uint64_t mon_addr;
 };
@@ -609,6 +622,29 @@ void soft_db_trap(SoftCpu *c, uint64_t dr6);
 static inline bool soft_pe(const SoftCpu *c) { return c->x->cr0 & 1; }
 static inline bool soft_v86(const SoftCpu *c) { return c->eflags & F_VM; }
 
+/* ---- x87 and vectors (thunk.c, x87.c, vec.c, xsave.c) ------------------------------ */
+/* Machine code around one host instruction. Arguments: what ModRM.reg, ModRM.rm,
+ * VEX.vvvv and the fourth operand (or xmm0) name; guest GPRs. Returns the
+ * host's flags where the form writes flags. */
+typedef uint64_t ThunkFn(void *reg, void *rm, void *v, void *x, uint64_t *gpr);
+typedef struct Thunk {
+    ThunkFn *fn;
+    struct Thunk *next;
+    uint8_t len;
+    uint8_t reg, rm, v, x;             /* OperandKind: OK_V, OK_P, OK_G, none */
+    bool mem, mem_rd, mem_wr, mxcsr, flags, vex, mmx, reads_flags, waits;
+    uint8_t xi;                        /* number of the fourth register       */
+    uint16_t size, align;
+    uint8_t code[96];
+} Thunk;
+/* Finds or makes a thunk with this code; NULL: no executable memory. */
+const Thunk *soft_thunk(const Thunk *like);
+void soft_x87_load(SoftCpu *c);
+void soft_x87_save(SoftCpu *c);
+void soft_mmx_enter(SoftCpu *c);
+/* The guest's x87 tag word in full form. */
+uint16_t soft_x87_tags(const FxImage *f);
+
 /* ---- binding rows to handlers (bind.c) -------------------------------------------- */
 typedef struct Xlate Xlate;
 struct Xlate {
@@ -627,7 +663,8 @@ typedef struct Bind {
     unsigned arg;
 } Bind;
 extern const Bind soft_binds_int[], soft_binds_flow[], soft_binds_sys[],
-    soft_binds_str[], soft_binds_x87[], soft_binds_vec[], soft_binds_misc[];
+    soft_binds_str[], soft_binds_x87[], soft_binds_xsave[], soft_binds_vec[],
+    soft_binds_misc[];
 const Bind *soft_bind(unsigned row);
 /* True when every row of a feature has a handler. */
 bool soft_feature_done(unsigned feat);
