@@ -273,6 +273,11 @@ int soft_run(SoftCpu *c)
             return SOFT_SHUTDOWN;
         }
         soft_mmu_pick(c);
+        if (c->hooks->exception &&
+            c->hooks->exception(c, c->exc, c->exc_err)) {
+            c->delivering = 0;
+            return SOFT_DEBUG;
+        }
         deliver(c, c->exc, EV_EXC, c->exc_has_err, c->exc_err);
         if (c->single_req) {
             return SOFT_DEBUG;

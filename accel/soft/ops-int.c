@@ -196,7 +196,7 @@ H(shiftd)
             bits = 32;
         }
         r = (uint64_t)(w << k >> bits) & mask_n(n);
-        cf = w << k >> (bits + 8 * n) & 1;
+        cf = n == 2 && k > 16 ? m.v >> (32 - k) & 1 : m.v >> (8 * n - k) & 1;
     }
     fl_shift(c, r, cf, (r ^ m.v) >> (8 * n - 1) & 1, n);
     soft_rm_close(c, s, &m, r, n);
@@ -651,7 +651,8 @@ H(cmpxchg)
 
     do {
         v = m.v;
-        if (s->mem && s->lock && m.p && v != a) {
+        /* a register that does not match is not written at all */
+        if (v != a && (!s->mem || (s->lock && m.p))) {
             break;
         }
     } while (!soft_rm_swap(c, s, &m, v == a ? b : v, n));

@@ -28,9 +28,9 @@ typedef struct Slot Slot;
 typedef struct Block Block;
 typedef const Slot *Handler(SoftCpu *c, const Slot *s);
 
-/* Handlers leave by NEXT: a tail call where the compiler makes it a jump, a
- * return to the loop elsewhere. */
-#if defined(__OPTIMIZE__) && !defined(SOFT_LOOP)
+/* Handlers leave by NEXT: a tail call where the build makes sure that the
+ * compiler turns it into a jump (SOFT_TAIL), a return to the loop elsewhere. */
+#ifdef SOFT_TAIL
 #define NEXT return s[1].fn(c, s + 1)
 #define GOTO_SLOT(p) return (p)->fn(c, p)
 #else
@@ -119,6 +119,9 @@ typedef struct SoftHooks {
     void (*ferr)(SoftCpu *c);                   /* x87 error line            */
     void (*invalidated)(SoftCpu *c);   /* others drop write tags; NULL: alone */
     void (*smm)(SoftCpu *c, bool enter);
+    /* An exception is about to be delivered; true: soft_run returns
+     * SOFT_DEBUG instead, rip at the instruction. May be NULL. */
+    bool (*exception)(SoftCpu *c, int vec, uint32_t err);
 } SoftHooks;
 
 /* x87 state in FXSAVE's layout; its xmm part is not used. */
@@ -634,11 +637,14 @@ typedef struct Thunk {
     uint8_t reg, rm, v, x;             /* OperandKind: OK_V, OK_P, OK_G, none */
     bool mem, mem_rd, mem_wr, mxcsr, flags, vex, mmx, reads_flags, waits;
     uint8_t xi;                        /* number of the fourth register       */
+    uint8_t mm_wr;                     /* MMX registers written: 1 reg, 2 rm  */
     uint16_t size, align;
     uint8_t code[96];
 } Thunk;
 /* Finds or makes a thunk with this code; NULL: no executable memory. */
 const Thunk *soft_thunk(const Thunk *like);
+/* From a SIGFPE handler: does not return when the trap was the engine's. */
+bool soft_vec_trap(void *ctx);
 void soft_x87_load(SoftCpu *c);
 void soft_x87_save(SoftCpu *c);
 void soft_mmx_enter(SoftCpu *c);

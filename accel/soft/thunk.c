@@ -51,7 +51,7 @@ static bool same(const Thunk *a, const Thunk *b)
         a->mxcsr == b->mxcsr && a->flags == b->flags && a->vex == b->vex &&
         a->mmx == b->mmx && a->size == b->size && a->align == b->align &&
         a->reads_flags == b->reads_flags && a->waits == b->waits &&
-        a->xi == b->xi;
+        a->xi == b->xi && a->mm_wr == b->mm_wr;
 }
 
 const Thunk *soft_thunk(const Thunk *like)

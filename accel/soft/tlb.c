@@ -454,8 +454,8 @@ void soft_st_slow(SoftCpu *c, const Slot *s, uint64_t la, uint64_t v,
 
     if ((la & 0xfff) + size > 4096) {
         /* both pages are judged before either is written */
-        fill(c, s, lin_add(c, la, size - 1), ACC_WRITE, &p);
         fill(c, s, la, ACC_WRITE, &p);
+        fill(c, s, lin_add(c, la, size - 1) & ~0xfffull, ACC_WRITE, &p);
         for (unsigned i = 0; i < size; i++) {
             st8(c, s, lin_add(c, la, i), v >> 8 * i);
         }
@@ -476,7 +476,7 @@ void *soft_rmw_slow(SoftCpu *c, const Slot *s, uint64_t la, unsigned size)
 
     if ((la & 0xfff) + size > 4096) {
         fill(c, s, la, ACC_WRITE, &p);
-        fill(c, s, lin_add(c, la, size - 1), ACC_WRITE, &p);
+        fill(c, s, lin_add(c, la, size - 1) & ~0xfffull, ACC_WRITE, &p);
         return NULL;
     }
     fill(c, s, la, ACC_WRITE, &p);
@@ -496,7 +496,7 @@ void soft_probe_write(SoftCpu *c, const Slot *s, uint64_t la, unsigned n)
         fill(c, s, la, ACC_WRITE, &p);
     }
     if ((la ^ last) & ~0xfffull && tlb_of(c, last)->w != (last & ~0xfffull)) {
-        fill(c, s, last, ACC_WRITE, &p);
+        fill(c, s, last & ~0xfffull, ACC_WRITE, &p);
     }
 }
 

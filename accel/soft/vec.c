@@ -9,6 +9,9 @@
  * Thread class: the vCPU's thread.
  * Invariant: a form without a host instruction is refused when it is bound.
  */
+#include <pthread.h>
+#include <signal.h>
+#include <ucontext.h>
 #include "vec-misc.h"
 
 #define H(name) static const Slot *name(SoftCpu *c, const Slot *s)
@@ -190,38 +193,65 @@ static inline void *reg_ptr(SoftCpu *c, unsigned kind, unsigned n)
     }
 }
 
-/* Some SIMD exception is unmasked: judge before anything is kept. */
+/* ---- unmasked exceptions: the host's trap says exactly what happened -------- */
+static __thread jmp_buf trap_jb;
+static __thread volatile sig_atomic_t trap_armed;
+static __thread uint32_t trap_mxcsr;
+
+bool soft_vec_trap(void *ctx)
+{
+    ucontext_t *u = ctx;
+
+    if (!trap_armed) {
+        return false;
+    }
+    trap_armed = 0;
+    trap_mxcsr = u->uc_mcontext.fpregs->mxcsr;
+    _longjmp(trap_jb, 1);
+}
+
+static struct sigaction trap_before;
+static void trap_handler(int sig, siginfo_t *info, void *ctx)
+{
+    soft_vec_trap(ctx);
+    /* not ours: what would have happened without us */
+    if (trap_before.sa_flags & SA_SIGINFO && trap_before.sa_sigaction) {
+        trap_before.sa_sigaction(sig, info, ctx);
+    } else {
+        signal(sig, SIG_DFL);
+    }
+}
+static pthread_once_t trap_once = PTHREAD_ONCE_INIT;
+static void trap_install(void)
+{
+    struct sigaction sa = { .sa_sigaction = trap_handler,
+                            .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK };
+
+    sigaction(SIGFPE, NULL, &trap_before);
+    if (trap_before.sa_handler == SIG_DFL) {
+        sigaction(SIGFPE, &sa, NULL);
+    }
+}
+
+/* Some SIMD exception is unmasked. */
 static uint64_t run_unmasked(SoftCpu *c, const Slot *s, const Thunk *t,
                              void *reg, void *rm, void *v, void *x)
 {
-    uint32_t mx = c->x->mxcsr, run = (mx & ~0x3fu) | MX_MASKED, got, bad;
     uint32_t host = MX_MASKED;
-    void *ops[4] = { reg, t->mem ? NULL : rm, v, x };
-    X86Vec old[4];
-    uint64_t f;
+    uint64_t f = 0;
 
-    for (int i = 0; i < 4; i++) {
-        if (ops[i]) {
-            memcpy(&old[i], ops[i], ops[i] == reg && t->reg != OK_V ? 8 : 32);
-        }
-    }
-    __asm__ volatile("ldmxcsr %0" : : "m"(run));
-    f = t->fn(reg, rm, v, x, c->r);
-    __asm__ volatile("stmxcsr %0" : "=m"(got));
-    __asm__ volatile("ldmxcsr %0" : : "m"(host));
-    got &= 0x3f;
-    bad = got & ~(mx >> 7);
-    if (bad) {
-        for (int i = 0; i < 4; i++) {
-            if (ops[i]) {
-                memcpy(ops[i], &old[i],
-                       ops[i] == reg && t->reg != OK_V ? 8 : 32);
-            }
-        }
-        c->x->mxcsr |= bad & 7 ? got & 7 : got;
+    pthread_once(&trap_once, trap_install);
+    if (_setjmp(trap_jb)) {
+        __asm__ volatile("ldmxcsr %0" : : "m"(host));
+        c->x->mxcsr = trap_mxcsr;
         soft_fault(c, s, c->x->cr4 & 0x400 ? EXC_XM : EXC_UD);
     }
-    c->x->mxcsr |= got;
+    trap_armed = 1;
+    __asm__ volatile("ldmxcsr %0" : : "m"(c->x->mxcsr));
+    f = t->fn(reg, rm, v, x, c->r);
+    __asm__ volatile("stmxcsr %0" : "=m"(c->x->mxcsr));
+    __asm__ volatile("ldmxcsr %0" : : "m"(host));
+    trap_armed = 0;
     return f;
 }
 
@@ -296,10 +326,10 @@ H(vec_op)
         fl_set(c, f);
     }
     if (UNLIKELY(t->mmx)) {
-        if (t->reg == OK_P) {
+        if (t->mm_wr & 1) {
             c->fx.st[s->ra].se = 0xffff;
         }
-        if (t->rm == OK_P && !t->mem) {
+        if (t->mm_wr & 2) {
             c->fx.st[s->rb].se = 0xffff;
         }
     }
@@ -328,7 +358,14 @@ static bool bind_vec(Xlate *x)
     t.mmx = t.reg == OK_P || t.rm == OK_P;
     if (!t.mmx && (OSPEC_KIND(in->row->o[0]) == OK_Q ||
                    OSPEC_KIND(in->row->o[1]) == OK_Q)) {
-        t.mmx = true;
+        /* cvtpi2pd and cvtpi2ps from memory leave the x87 unit alone */
+        t.mmx = in->opcode != 0x2a;
+    }
+    if (t.reg == OK_P && in->o[f.reg].wr) {
+        t.mm_wr |= 1;
+    }
+    if (t.rm == OK_P && in->o[f.rm].wr) {
+        t.mm_wr |= 2;
     }
     if (f.x >= 0) {
         t.xi = OSPEC_KIND(in->row->o[f.x]) == OK_XMM0 ? 0 : in->o[f.x].reg;
