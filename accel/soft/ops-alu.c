@@ -153,7 +153,7 @@ static bool bind_alu(Xlate *x)
     return true;
 }
 
-/* ---- mov, movzx, movsx, lea --------------------------------------------- */
+/* ---- mov, movzx, movsx, lea ---------------------------------------------- */
 #define MOVS(n) \
 H(mov##n##_rr) { SETREG(n, s->ra, REG(n, s->rb)); NEXT; } \
 H(mov##n##_ri) { SETREG(n, s->ra, s->imm); NEXT; } \
@@ -218,7 +218,7 @@ static bool bind_lea(Xlate *x)
     return true;
 }
 
-/* ---- inc, dec, not, neg ---------------------------------------------------- */
+/* ---- inc, dec, not, neg -------------------------------------------------- */
 #define OP_inc(n, a) r = a + 1; { bool cf = fl_c(c); \
     fl_add(c, a, 1, (T##n)r, n / 8); fl_cf_of(c, cf, fl_o(c)); }
 #define OP_dec(n, a) r = a - 1; { bool cf = fl_c(c); \
@@ -259,7 +259,7 @@ static bool bind_unary(Xlate *x)
     return true;
 }
 
-/* ---- push, pop ----------------------------------------------------------------- */
+/* ---- push, pop ----------------------------------------------------------- */
 H(push64_r)
 {
     uint64_t v = c->r[s->ra >> 3], sp = c->r[X86_RSP] - 8;
@@ -363,7 +363,7 @@ static bool bind_pop(Xlate *x)
     }
 }
 
-/* ---- cmov, setcc -------------------------------------------------------------------- */
+/* ---- cmov, setcc --------------------------------------------------------- */
 #define CMOV(n) \
 H(cmov##n##_r) { \
     T##n v = REG(n, s->rb); \

@@ -154,7 +154,7 @@ static bool bind_loop(Xlate *x)
     return true;
 }
 
-/* ---- frames ----------------------------------------------------------------- */
+/* ---- frames -------------------------------------------------------------- */
 H(leave)
 {
     unsigned n = s->osz;
@@ -232,7 +232,7 @@ static bool bind_pusha(Xlate *x)
     return true;
 }
 
-/* ---- flags ----------------------------------------------------------------------- */
+/* ---- flags --------------------------------------------------------------- */
 enum { FO_CLC, FO_STC, FO_CMC, FO_CLD, FO_STD, FO_SAHF, FO_LAHF, FO_SALC };
 H(clc) { fl_cf_of(c, false, fl_o(c)); NEXT; }
 H(stc) { fl_cf_of(c, true, fl_o(c)); NEXT; }
@@ -262,7 +262,7 @@ static bool bind_flag(Xlate *x)
     return true;
 }
 
-/* ---- widening -------------------------------------------------------------------------- */
+/* ---- widening ------------------------------------------------------------ */
 H(cbw)
 {
     unsigned n = s->osz;
@@ -299,7 +299,7 @@ static bool bind_xlat(Xlate *x)
     return true;
 }
 
-/* ---- decimal ------------------------------------------------------------------------------ */
+/* ---- decimal ------------------------------------------------------------- */
 enum { D_DAA, D_DAS, D_AAA, D_AAS, D_AAM, D_AAD };
 H(decimal)
 {

@@ -60,7 +60,7 @@ bool soft_rm_swap(SoftCpu *c, const Slot *s, Rm *m, uint64_t v, unsigned n)
 #undef CAS
 }
 
-/* ---- shifts and rotates ------------------------------------------------- */
+/* ---- shifts and rotates -------------------------------------------------- */
 enum { SH_ROL, SH_ROR, SH_RCL, SH_RCR, SH_SHL, SH_SHR, SH_SAR };
 
 static inline void fl_shift(SoftCpu *c, uint64_t r, bool cf, bool of,
@@ -210,7 +210,7 @@ static bool bind_shiftd(Xlate *x)
     return true;
 }
 
-/* ---- multiplication, division ------------------------------------------------ */
+/* ---- multiplication, division -------------------------------------------- */
 H(mul_acc)
 {
     unsigned n = s->sub;
@@ -350,7 +350,7 @@ static bool bind_div(Xlate *x)
     return true;
 }
 
-/* ---- bits -------------------------------------------------------------------------- */
+/* ---- bits ---------------------------------------------------------------- */
 /* arg: 0 bt, 1 bts, 2 btr, 3 btc. A bit offset in a register reaches beyond
  * the operand in memory. */
 H(bit_test)
@@ -493,7 +493,7 @@ static bool bind_crc32(Xlate *x)
     return true;
 }
 
-/* ---- BMI, ADX ------------------------------------------------------------------------- */
+/* ---- BMI, ADX ------------------------------------------------------------ */
 enum { B_ANDN, B_BLSR, B_BLSMSK, B_BLSI, B_BZHI, B_PEXT, B_PDEP, B_MULX,
        B_BEXTR, B_SHLX, B_SARX, B_SHRX, B_RORX, B_ADCX, B_ADOX };
 
@@ -595,7 +595,7 @@ static bool bind_bmi(Xlate *x)
     return x->arg >= B_ADCX || (x->c->x->cr0 & 1 && !soft_v86(x->c));
 }
 
-/* ---- exchanges ---------------------------------------------------------------------------- */
+/* ---- exchanges ----------------------------------------------------------- */
 H(xchg_r)
 {
     unsigned n = s->osz;

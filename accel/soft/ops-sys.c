@@ -38,7 +38,7 @@ static void umip(SoftCpu *c, const Slot *s)
     }
 }
 
-/* ---- control registers ----------------------------------------------------- */
+/* ---- control registers --------------------------------------------------- */
 static bool cr0_write(SoftCpu *c, uint64_t v)
 {
     X86Regs *x = c->x;
@@ -231,7 +231,7 @@ H(clts)
     NEXT;
 }
 
-/* ---- tables ---------------------------------------------------------------------- */
+/* ---- tables -------------------------------------------------------------- */
 H(table_load)
 {
     X86Table *t = s->sub ? &c->x->idt : &c->x->gdt;
@@ -351,7 +351,7 @@ H(arpl)
     NEXT;
 }
 
-/* ---- segment registers ----------------------------------------------------------------- */
+/* ---- segment registers --------------------------------------------------- */
 H(mov_toseg)
 {
     uint16_t v = rm_load(c, s, s->rb, 2);
@@ -385,7 +385,7 @@ H(load_far)
     NEXT;
 }
 
-/* ---- far transfers ------------------------------------------------------------------------ */
+/* ---- far transfers ------------------------------------------------------- */
 H(far_imm)
 {
     uint16_t sel = s->u;
@@ -413,7 +413,7 @@ H(iret)
     JUMP;
 }
 
-/* ---- interrupts ---------------------------------------------------------------------------- */
+/* ---- interrupts ---------------------------------------------------------- */
 static void soft_int(SoftCpu *c, const Slot *s, int vec, int kind)
 {
     uint64_t next = ip_next(c, s);
@@ -509,7 +509,7 @@ H(hlt)
     LEAVE;
 }
 
-/* ---- system calls ------------------------------------------------------------------------------ */
+/* ---- system calls -------------------------------------------------------- */
 static void flat_cs(SoftCpu *c, uint16_t sel, unsigned cpl, bool wide)
 {
     c->x->seg[SEG_CS] = (X86Seg){ .sel = sel, .limit = 0xffffffff,
@@ -615,7 +615,7 @@ H(rsm)
     JUMP;
 }
 
-/* ---- binding --------------------------------------------------------------------------------------- */
+/* ---- binding ------------------------------------------------------------- */
 #define SYS(nm, h, extra) static bool b_##nm(Xlate *x) \
     { x->s->fn = h; x->s->sub = x->arg; extra; return true; }
 SYS(tocr, mov_tocr, ) SYS(fromcr, mov_fromcr, )

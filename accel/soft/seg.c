@@ -243,7 +243,7 @@ Desc soft_stack_desc(SoftCpu *c, const Slot *s, uint16_t ss, unsigned cpl,
     return d;
 }
 
-/* ---- a stack that is not in force yet ----------------------------------- */
+/* ---- a stack that is not in force yet ------------------------------------ */
 void soft_stk_push(SoftCpu *c, const Slot *s, NewStack *k, uint64_t v,
                    unsigned n)
 {
@@ -266,7 +266,7 @@ void soft_stk_push(SoftCpu *c, const Slot *s, NewStack *k, uint64_t v,
     k->sp = (k->sp & ~k->mask) | off;
 }
 
-/* ---- LDTR, TR --------------------------------------------------------------- */
+/* ---- LDTR, TR ------------------------------------------------------------ */
 void soft_ldt_load(SoftCpu *c, const Slot *s, uint16_t sel)
 {
     uint64_t upper = 0;

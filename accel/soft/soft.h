@@ -275,7 +275,7 @@ _Noreturn void soft_fault_err(SoftCpu *c, const Slot *s, int vec,
 #define SOFT_UD(c, s) soft_fault(c, s, EXC_UD)
 #define SOFT_GP0(c, s) soft_fault_err(c, s, EXC_GP, 0)
 
-/* ---- memory ---------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------- */
 uint64_t soft_ld_slow(SoftCpu *c, const Slot *s, uint64_t la, unsigned size);
 void soft_st_slow(SoftCpu *c, const Slot *s, uint64_t la, uint64_t v,
                   unsigned size);
@@ -387,7 +387,7 @@ static inline uint64_t ea(SoftCpu *c, const Slot *s, unsigned size, bool write)
     return seg_lin(c, s, s->seg, ea_off(c, s), size, write);
 }
 
-/* ---- registers --------------------------------------------------------------- */
+/* ---- registers ----------------------------------------------------------- */
 #define RP(c, o) ((void *)((uint8_t *)(c)->r + (o)))
 static inline uint64_t reg_n(const SoftCpu *c, unsigned o, unsigned n)
 {
@@ -461,7 +461,7 @@ static inline uint64_t ip_next(const SoftCpu *c, const Slot *s)
     return ip_mask(c, c->r[R_IP] + s->off + s->len);
 }
 
-/* ---- stack ---------------------------------------------------------------------- */
+/* ---- stack --------------------------------------------------------------- */
 static inline unsigned stack_bytes(const SoftCpu *c)
 {
     return c->code64 ? 8 : c->mode & MW_SS32 ? 4 : 2;
@@ -503,7 +503,7 @@ static inline uint64_t peek_n(SoftCpu *c, const Slot *s, unsigned at,
     return ld_n(c, s, stack_lin(c, s, sp, n, false), n);
 }
 
-/* ---- operand E of unspecialised handlers --------------------------------------- */
+/* ---- operand E of unspecialised handlers --------------------------------- */
 typedef struct Rm {
     uint64_t la, v;
     void *p;
@@ -519,7 +519,7 @@ void soft_rm_close(SoftCpu *c, const Slot *s, Rm *m, uint64_t v, unsigned n);
 /* With a lock prefix: false: memory changed since rm_open, m->v is new. */
 bool soft_rm_swap(SoftCpu *c, const Slot *s, Rm *m, uint64_t v, unsigned n);
 
-/* ---- engine ---------------------------------------------------------------------- */
+/* ---- engine -------------------------------------------------------------- */
 bool soft_init(SoftCpu *c, X86Regs *x, const SoftHooks *hooks, void *owner,
                size_t pool);
 void soft_fini(SoftCpu *c);
@@ -589,7 +589,7 @@ static inline const Slot *soft_branch(SoftCpu *c, const Slot *s, unsigned k,
 #define JUMP do { const Slot *n_ = soft_jump(c); \
     if (n_) { GOTO_SLOT(n_); } LEAVE; } while (0)
 
-/* ---- control transfer, events (seg.c, gate.c, task.c, event.c) ------------------- */
+/* ---- control transfer, events (seg.c, gate.c, task.c, event.c) ----------- */
 enum { EV_EXC, EV_SOFT, EV_HARD, EV_INT1 };
 typedef struct Desc { uint32_t lo, hi; } Desc;
 bool soft_desc_read(SoftCpu *c, const Slot *s, uint16_t sel, Desc *d);
@@ -625,7 +625,7 @@ void soft_db_trap(SoftCpu *c, uint64_t dr6);
 static inline bool soft_pe(const SoftCpu *c) { return c->x->cr0 & 1; }
 static inline bool soft_v86(const SoftCpu *c) { return c->eflags & F_VM; }
 
-/* ---- x87 and vectors (thunk.c, x87.c, vec.c, xsave.c) ------------------------------ */
+/* ---- x87 and vectors (thunk.c, x87.c, vec.c, xsave.c) -------------------- */
 /* Machine code around one host instruction. Arguments: what ModRM.reg, ModRM.rm,
  * VEX.vvvv and the fourth operand (or xmm0) name; guest GPRs. Returns the
  * host's flags where the form writes flags. */
@@ -651,7 +651,7 @@ void soft_mmx_enter(SoftCpu *c);
 /* The guest's x87 tag word in full form. */
 uint16_t soft_x87_tags(const FxImage *f);
 
-/* ---- binding rows to handlers (bind.c) -------------------------------------------- */
+/* ---- binding rows to handlers (bind.c) ----------------------------------- */
 typedef struct Xlate Xlate;
 struct Xlate {
     SoftCpu *c;

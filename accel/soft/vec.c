@@ -193,7 +193,7 @@ static inline void *reg_ptr(SoftCpu *c, unsigned kind, unsigned n)
     }
 }
 
-/* ---- unmasked exceptions: the host's trap says exactly what happened -------- */
+/* ---- unmasked exceptions: the host's trap says exactly what happened ----- */
 static __thread jmp_buf trap_jb;
 static __thread volatile sig_atomic_t trap_armed;
 static __thread uint32_t trap_mxcsr;

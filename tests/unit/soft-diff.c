@@ -42,7 +42,7 @@ static uint64_t rnd(void)
     return seed * 0x2545f4914f6cdd1dull;
 }
 
-/* ---- native ----------------------------------------------------------------- */
+/* ---- native -------------------------------------------------------------- */
 static ucontext_t saved;
 static uint8_t saved_fp[4096] __attribute__((aligned(64)));
 static volatile sig_atomic_t phase;
@@ -123,7 +123,7 @@ static void run_native(void)
     memcpy(native.mem, arena, ARENA_LEN);
 }
 
-/* ---- the engine ------------------------------------------------------------------ */
+/* ---- the engine ---------------------------------------------------------- */
 static void run_soft(void)
 {
     X86Regs *x = rig.c->x;
@@ -169,7 +169,7 @@ static void run_soft(void)
     memcpy(soft.mem, rig.ram + PA_ARENA, ARENA_LEN);
 }
 
-/* ---- cases ---------------------------------------------------------------------------- */
+/* ---- cases --------------------------------------------------------------- */
 static uint64_t odd_value(void)
 {
     static const uint64_t v[] = {
@@ -455,7 +455,7 @@ static bool make_case(const InsnRow *r, Insn *d)
     return true;
 }
 
-/* ---- comparison -------------------------------------------------------------------------- */
+/* ---- comparison ---------------------------------------------------------- */
 static uint32_t flag_bits(unsigned fb)
 {
     return (fb & FB_C ? 1 : 0) | (fb & FB_P ? 4 : 0) | (fb & FB_A ? 16 : 0) |
