@@ -405,6 +405,11 @@ static bool make_case(const InsnRow *r, Insn *d)
     if (d->seg_override != SEG_NONE) {
         return false;
     }
+    if (d->o[0].kind == OK_J) {
+        memset(b + d->len - d->imm_size, 0, d->imm_size);
+        b[d->len - d->imm_size] = rnd() & 15;
+        insn_decode(d, b, 15, MODE_64);
+    }
     /* AMD and Intel part over 66 on near branches */
     if (r->attr & IA_F64 && d->p66) {
         return false;
