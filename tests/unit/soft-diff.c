@@ -372,9 +372,11 @@ static bool aim(const Insn *d)
     if (!mem) {
         return true;
     }
+    if (!strcmp(d->row->name, "movabs")) {
+        return true;
+    }
     if (d->base == BASE_NONE || d->base == BASE_RIP ||
-        d->base == d->index || OSPEC_KIND(d->row->o[0]) == OK_O ||
-        OSPEC_KIND(d->row->o[1]) == OK_O) {
+        d->base == d->index) {
         return false;
     }
     if (d->index != BASE_NONE) {
@@ -404,6 +406,12 @@ static bool make_case(const InsnRow *r, Insn *d)
     }
     if (d->seg_override != SEG_NONE) {
         return false;
+    }
+    if (!strcmp(r->name, "movabs")) {
+        uint64_t to = arena_address();
+
+        memcpy(b + d->len - d->addrsize, &to, d->addrsize);
+        insn_decode(d, b, 15, MODE_64);
     }
     if (d->o[0].kind == OK_J) {
         memset(b + d->len - d->imm_size, 0, d->imm_size);
