@@ -265,7 +265,11 @@ TYPE_NAME(ioapic_common_type, { "ioapic-common", "sys-bus-device", true });
 Device *ioapic_create(IrqLine in[PC_GSI_COUNT], Error **errp)
 {
     Device *d = device_make("ioapic");
+    Obj *host = obj_resolve("/machine/i440fx", NULL);
 
+    if (host) {
+        obj_add(host, "ioapic", &d->obj);
+    }
     if (!device_realize(d, NULL, errp)) {
         device_free(d);
         return NULL;
