@@ -191,6 +191,8 @@ void acpi_pm_init(AcpiPm *pm, Device *owner, MemRegion *io, IrqLine sci)
     wakeup_support_set(!pm->s3_off);
 }
 
+AcpiPm *acpi_board_pm;
+
 void acpi_gpe_init(AcpiPm *pm, Device *owner, MemRegion *parent, uint16_t port,
                    unsigned len)
 {
@@ -198,6 +200,7 @@ void acpi_gpe_init(AcpiPm *pm, Device *owner, MemRegion *parent, uint16_t port,
     mem_init_io(&pm->gpe_io, "acpi-gpe0", len, &gpe_ops, pm);
     device_region(owner, &pm->gpe_io);
     mem_add(parent, port, &pm->gpe_io);
+    acpi_board_pm = pm;
 }
 
 void acpi_pm_fini(AcpiPm *pm)
@@ -210,6 +213,9 @@ void acpi_pm_fini(AcpiPm *pm)
     mem_fini(&pm->tmr_io);
     if (pm->gpe_len) {
         mem_fini(&pm->gpe_io);
+    }
+    if (acpi_board_pm == pm) {
+        acpi_board_pm = NULL;
     }
 }
 

@@ -30,6 +30,8 @@ typedef struct AcpiPm {
     Notify powerdown, wakeup;
 } AcpiPm;
 extern const VmState acpi_pm_state;
+/* The one with the board's general-purpose events; NULL: no ACPI. */
+extern AcpiPm *acpi_board_pm;
 
 /* Registers into `io` at 0, 4 and 8; the GPE block into gpe_parent at gpe_port. */
 void acpi_pm_init(AcpiPm *pm, Device *owner, MemRegion *io, IrqLine sci)

@@ -19,6 +19,7 @@ static const struct Exempt {
     { "isa-debug-exit", POKE, "a write ends the process: that is what it is "
       "for" },
     { "*-x86_64-cpu", CREATE, "needs a board with CPU slots" },
+    { "vmgenid", CREATE, "needs a board with fw_cfg" },
     { NULL, 0, NULL },
 };
 
