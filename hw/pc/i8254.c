@@ -14,6 +14,7 @@
  *    guest asks.
  */
 #include <glib.h>
+#include "accel.h"
 #include "pc.h"
 
 #define PIT_HZ 1193182
@@ -342,19 +343,40 @@ static uint64_t pit_read(void *dev, uint64_t off, unsigned size)
     }
 }
 
+/* The channel of a PIT in the kernel, as one of ours. */
+static bool kernel_channel(Device *pit, int n, PitChannel *c)
+{
+    KvmPitChannel k;
+
+    if (!kvm_pit_channel(pit, n, &k)) {
+        return false;
+    }
+    *c = (PitChannel){
+        .count = k.count ? MIN2(k.count, 0x10000) : 0x10000,
+        .mode = k.mode > 5 ? k.mode & 3 : k.mode, .gate = k.gate,
+        .counting = 1, .loaded = k.load_time,
+    };
+    return true;
+}
+
 int pit_channel_out(Device *pit, int n)
 {
-    return pit_out(&((Pit *)pit)->ch[n], clock_ns(CLOCK_VM));
+    PitChannel c;
+
+    return pit_out(kernel_channel(pit, n, &c) ? &c : &((Pit *)pit)->ch[n],
+                   clock_ns(CLOCK_VM));
 }
 
 int pit_channel_gate_get(Device *pit, int n)
 {
-    return ((Pit *)pit)->ch[n].gate;
+    PitChannel c;
+
+    return kernel_channel(pit, n, &c) ? c.gate : ((Pit *)pit)->ch[n].gate;
 }
 
-void pit_channel_gate(Device *pit, int n, int level)
+static void gate_set(PitChannel *c, int level) MACHINE_CALL;
+static void gate_set(PitChannel *c, int level)
 {
-    PitChannel *c = &((Pit *)pit)->ch[n];
     int64_t now = clock_ns(CLOCK_VM);
     bool was = c->gate;
 
@@ -388,6 +410,17 @@ void pit_channel_gate(Device *pit, int n, int level)
             c->counting = 1;
         }
         break;
+    }
+}
+
+void pit_channel_gate(Device *pit, int n, int level)
+{
+    PitChannel c;
+
+    if (kernel_channel(pit, n, &c)) {
+        kvm_pit_set_gate(pit, n, level);
+    } else {
+        gate_set(&((Pit *)pit)->ch[n], level);
     }
 }
 

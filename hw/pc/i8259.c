@@ -12,6 +12,7 @@
  * 2. The slave's output is input 2 of the master.
  */
 #include <glib.h>
+#include "accel.h"
 #include "pc.h"
 
 typedef struct Pic {
@@ -73,9 +74,8 @@ static void pic_in(void *to, int n, int level)
     if (s->elcr & bit) {
         s->irr = level ? s->irr | bit : s->irr & ~bit;
     } else if (level && !(s->lines & bit)) {
-        s->irr |= bit;
-    } else if (!level) {
-        s->irr &= ~bit;
+        s->irr |= bit;                 /* stays when the line falls: a pulse
+                                          is an interrupt                     */
     }
     s->lines = level ? s->lines | bit : s->lines & ~bit;
     pic_update(s);
@@ -128,9 +128,16 @@ bool pic_pending(void)
     return pics[0] && pic_choice(pics[0]) >= 0;
 }
 
-static void pic_init_reset(Pic *s)
+/* For an accelerator with local APICs of its own. */
+static int pic_ack_pending(void)
 {
-    s->lines = s->irr = s->imr = s->isr = 0;
+    return pic_pending() ? pic_ack() : -1;
+}
+
+static void pic_init_reset(Pic *s, uint8_t asking)
+{
+    s->irr = asking;
+    s->lines = s->imr = s->isr = 0;
     s->priority_add = s->irq_base = s->read_isr = s->poll = 0;
     s->special_mask = s->init_state = s->auto_eoi = s->rotate_auto = 0;
     s->special_nested = s->init4 = s->single = 0;
@@ -139,19 +146,15 @@ static void pic_init_reset(Pic *s)
 
 static void pic_icw1(Pic *s, uint8_t v)
 {
-    uint8_t lines = s->lines;
-
-    pic_init_reset(s);
-    s->lines = lines;
-    /* Level inputs that are still high ask again after initialisation. */
-    s->irr = lines & s->elcr;
+    /* Edge detection starts afresh: a source that drives its line again is
+     * heard even if the line was high. Level inputs go on asking. */
+    pic_init_reset(s, s->irr & s->elcr);
     s->init_state = 1;
     s->init4 = v & 1;
     s->single = v >> 1 & 1;
     if (v & 8) {
         LOG(LOG_UNIMP, "i8259: level sensitive irq not supported\n");
     }
-    pic_update(s);
 }
 
 static void pic_ocw2(Pic *s, uint8_t v)
@@ -163,7 +166,7 @@ static void pic_ocw2(Pic *s, uint8_t v)
     case 0:
     case 4:                            /* rotate in automatic EOI mode        */
         s->rotate_auto = v >> 7;
-        break;
+        return;
     case 1:
     case 5:                            /* non-specific EOI, with rotation     */
         rank = pic_rank(s, s->special_mask ? s->isr & ~s->imr : s->isr);
@@ -209,8 +212,8 @@ static void pic_write(void *dev, uint64_t off, uint64_t val, unsigned size)
             }
             if (v & 0x40) {
                 s->special_mask = v >> 5 & 1;
+                pic_update(s);
             }
-            pic_update(s);
         } else {
             pic_ocw2(s, v);
         }
@@ -282,6 +285,9 @@ static bool pic_realize(Device *dev, Error **errp)
     device_gpio_in(dev, NULL, pic_in, 8);
     device_gpio_out(dev, NULL, &s->out, 1);
     pics[!s->master] = s;
+    if (s->master) {
+        accel_pic_ack = pic_ack_pending;
+    }
     return true;
 }
 
@@ -303,7 +309,7 @@ static void pic_reset(Device *dev, ResetKind kind)
     Pic *s = (Pic *)dev;
 
     s->elcr = 0;
-    pic_init_reset(s);
+    pic_init_reset(s, 0);
 }
 
 static bool pic_after_load(void *opaque, int version, Error **errp)

@@ -10,8 +10,11 @@
  *    its EOI.
  * 2. irr keeps an edge until it is delivered, and mirrors the level of a
  *    level-triggered input.
+ * 3. With local APICs in the kernel, each unmasked entry's message is the kernel's
+ *    route of that pin.
  */
 #include <glib.h>
+#include "accel.h"
 #include "pc.h"
 
 #define PINS PC_GSI_COUNT
@@ -27,7 +30,7 @@
 typedef struct Ioapic {
     Device dev;
     MemRegion io;
-    uint32_t version;
+    uint8_t version;
     uint8_t id, select;
     uint32_t irr;                      /* bit per pin                         */
     uint32_t level;                    /* input lines now                     */
@@ -36,6 +39,35 @@ typedef struct Ioapic {
 } Ioapic;
 
 static Ioapic *the_ioapic;
+
+/* The bus message of an entry, as a device would write it. */
+static MsiMessage ioapic_message(uint64_t e, uint8_t vector)
+{
+    return (MsiMessage){
+        .addr = PC_LAPIC_ADDR | (e >> 56) << 12 | (e & ENT_LOGICAL ? 4 : 0),
+        .data = vector | (e & 0x700) | 1 << 14 | (e & ENT_LEVEL),
+    };
+}
+
+static void ioapic_send(uint64_t e, uint8_t vector)
+{
+    if (accel_irq.apic_in_kernel) {
+        if (accel_irq.send_msi) {
+            accel_irq.send_msi(ioapic_message(e, vector));
+        }
+        return;
+    }
+    apic_deliver(e >> 56, e & ENT_LOGICAL ? 1 : 0, e >> ENT_MODE_SHIFT & 7,
+                 vector, e & ENT_LEVEL);
+}
+
+static void ioapic_route(int n, uint64_t e)
+{
+    if (accel_irq.apic_in_kernel && accel_irq.msi_route_update &&
+        !(e & ENT_MASKED)) {
+        accel_irq.msi_route_update(n, ioapic_message(e, e & ENT_VECTOR));
+    }
+}
 
 static void ioapic_deliver(Ioapic *s, int n)
 {
@@ -56,7 +88,7 @@ static void ioapic_deliver(Ioapic *s, int n)
     if (mode == 7) {
         vector = pic_ack();
     }
-    apic_deliver(e >> 56, e & ENT_LOGICAL ? 1 : 0, mode, vector, level);
+    ioapic_send(e, vector);
 }
 
 static void ioapic_service(Ioapic *s)
@@ -103,6 +135,13 @@ void ioapic_eoi(int vector)
     }
 }
 
+/* A level interrupt ended by a local APIC in the kernel. */
+static void kernel_eoi(uint8_t vector)
+{
+    machine_assert_locked();
+    ioapic_eoi(vector);
+}
+
 static uint64_t ioapic_read(void *dev, uint64_t off, unsigned size)
 {
     Ioapic *s = dev;
@@ -142,7 +181,7 @@ static void ioapic_write_entry(Ioapic *s, unsigned n, bool high, uint32_t v)
     } else {
         uint32_t keep = (uint32_t)e & ENT_RO;
 
-        e = (e & ~0xffffffffull) | (v & ~ENT_RO & 0x1ffff) | keep;
+        e = (e & ~0xffffffffull) | (v & ~ENT_RO) | keep;
     }
     if (!(e & ENT_LEVEL)) {
         /* Turning an entry to edge and back is how old guests clear its
@@ -150,6 +189,7 @@ static void ioapic_write_entry(Ioapic *s, unsigned n, bool high, uint32_t v)
         e &= ~(uint64_t)ENT_REMOTE_IRR;
     }
     s->entry[n] = e;
+    ioapic_route(n, e);
     if (e & ENT_LEVEL) {
         s->irr = (s->irr & ~(1u << n)) | (s->level & 1u << n);
     }
@@ -201,6 +241,7 @@ static bool ioapic_realize(Device *dev, Error **errp)
                          "(default: 0x20).");
     }
     mem_init_io(&s->io, "ioapic", 0x1000, &ioapic_ops, s);
+    device_region(dev, &s->io);
     /* Delivery may reach a device's acknowledge path and come back. */
     s->io.flags |= MRF_REENTRANT;
     device_region(dev, &s->io);
@@ -208,6 +249,7 @@ static bool ioapic_realize(Device *dev, Error **errp)
     s->mapped = true;
     device_gpio_in(dev, NULL, ioapic_in, PINS);
     the_ioapic = s;
+    accel_ioapic_eoi = kernel_eoi;
     return true;
 }
 
@@ -216,11 +258,12 @@ static void ioapic_unrealize(Device *dev)
     Ioapic *s = (Ioapic *)dev;
 
     if (s->mapped) {
-        mem_remove(mem_system.root, &s->io);
+        mem_fini(&s->io);
         s->mapped = false;
     }
     if (the_ioapic == s) {
         the_ioapic = NULL;
+        accel_ioapic_eoi = NULL;
     }
 }
 
@@ -235,8 +278,21 @@ static void ioapic_reset(Device *dev, ResetKind kind)
     }
 }
 
+static bool ioapic_after_load(void *opaque, int version, Error **errp)
+{
+    Ioapic *s = opaque;
+
+    s->irr &= (1u << PINS) - 1;
+    s->level &= (1u << PINS) - 1;
+    for (int i = 0; i < PINS; i++) {
+        ioapic_route(i, s->entry[i]);
+    }
+    return true;
+}
+
 static const VmState ioapic_state = {
     .name = "ioapic", .version = 1, .oldest = 1,
+    .after_load = ioapic_after_load,
     .fields = (const VmField[]){
         VM_U8(Ioapic, id), VM_U8(Ioapic, select), VM_U32(Ioapic, irr),
         VM_U32(Ioapic, level), VM_ARRAY(Ioapic, entry, VK_U64),
@@ -245,7 +301,7 @@ static const VmState ioapic_state = {
 };
 
 static const Prop ioapic_props[] = {
-    PROP_U32("version", Ioapic, version, 0x20,
+    PROP_U8("version", Ioapic, version, 0x20,
              .desc = "version register: 0x11 or 0x20",
              .compat = (const PropCompat[]){ { 207, "0x11" }, { 0 } }),
     PROP_END
