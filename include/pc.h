@@ -40,17 +40,17 @@ typedef struct Pc {
 } Pc;
 extern Pc *pc;                         /* NULL on other machines              */
 
-/* ---- 8259A pair (hw/pc/i8259.c) ------------------------------------------------ */
+/* ---- 8259A pair (hw/pc/i8259.c) ------------------------------------------ */
 /* Makes both on the bus; in[16] receives the inputs, intr is the output. */
 bool pic_create(IsaBus *isa, IrqLine intr, IrqLine in[16], Error **errp)
     MACHINE_CALL;
 int pic_ack(void) MACHINE_CALL;        /* vector; runs the INTA cycle         */
 bool pic_pending(void) ANY_THREAD;     /* output line                         */
-/* ---- IOAPIC (hw/pc/ioapic.c) ---------------------------------------------------- */
+/* ---- IOAPIC (hw/pc/ioapic.c) --------------------------------------------- */
 /* At PC_IOAPIC_ADDR; in[24]. */
 Device *ioapic_create(IrqLine in[PC_GSI_COUNT], Error **errp) MACHINE_CALL;
 void ioapic_eoi(int vector) MACHINE_CALL;          /* broadcast by local APICs */
-/* ---- local APIC (hw/pc/apic.c): see also x86.h ------------------------------------ */
+/* ---- local APIC (hw/pc/apic.c): see also x86.h --------------------------- */
 /* Makes one for the vCPU (software model). */
 bool apic_create(X86Cpu *c, Error **errp) MACHINE_CALL;
 /* A bus message to local APICs: IOAPIC, MSI. dest_mode 0 physical, 1 logical;
@@ -66,7 +66,7 @@ int x86_irq_ack(X86Cpu *c) MACHINE_CALL;
 bool x86_irq_pending(X86Cpu *c) MACHINE_CALL;
 /* The board's NMI: LINT1, or the processor's pin where it has no APIC. */
 void x86_nmi(X86Cpu *c) MACHINE_CALL;
-/* ---- other chips: each makes its device on the ISA bus or the board ----------------- */
+/* ---- other chips: each makes its device on the ISA bus or the board ------ */
 Device *pit_create(IsaBus *isa, IrqLine irq0, Error **errp) MACHINE_CALL;
 /* PIT channel facts for the speaker: output level and gate of channel n. */
 int pit_channel_out(Device *pit, int n) MACHINE_CALL;
@@ -108,7 +108,7 @@ PciDevice *piix3_create(Pc *p, int devfn, Error **errp) MACHINE_CALL;
 /* i440FX (hw/pc/i440fx.c): host bridge at 0:0.0; makes p->pci. */
 bool i440fx_create(Pc *p, Error **errp) MACHINE_CALL;
 
-/* ---- firmware side (hw/pc/ and hw/fw/) ---------------------------------------------- */
+/* ---- firmware side (hw/pc/ and hw/fw/) ----------------------------------- */
 bool fwcfg_create(Pc *p, bool dma, Error **errp) MACHINE_CALL;
 /* Sizes, boot wishes, memory map, user files; after all devices. */
 bool fwcfg_fill(Pc *p, Error **errp) MACHINE_CALL;

@@ -42,7 +42,7 @@ typedef struct Build {
 
 static bool made;                      /* since the last reset                */
 
-/* ---- script ---------------------------------------------------------------------------- */
+/* ---- script -------------------------------------------------------------- */
 
 static void script(Build *b, uint32_t command, const uint8_t *args, size_t n)
 {
@@ -88,7 +88,7 @@ static void script_checksum(Build *b, const char *in, uint32_t off,
     script(b, LOAD_CHECKSUM, a, sizeof(a));
 }
 
-/* ---- tables ------------------------------------------------------------------------------ */
+/* ---- tables -------------------------------------------------------------- */
 
 static void put8(Build *b, uint8_t v)
 {
@@ -303,7 +303,7 @@ static void rsdt_make(Build *b)
     table_end(b, at);
 }
 
-/* ---- -acpitable --------------------------------------------------------------------------- */
+/* ---- -acpitable ---------------------------------------------------------- */
 
 static bool user_table(Build *b, const char *arg, Error **errp)
 {
@@ -351,7 +351,7 @@ static bool user_table(Build *b, const char *arg, Error **errp)
     return ok && b->ntables < ARRAY_SIZE(b->table_at) - 8;
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------- */
+/* ---- all of it ----------------------------------------------------------- */
 
 static void facts_read(Build *b)
 {
@@ -484,7 +484,7 @@ bool acpi_build(Pc *p, Error **errp)
     return ok;
 }
 
-/* ---- without firmware ------------------------------------------------------------------------------ */
+/* ---- without firmware ---------------------------------------------------- */
 
 static uint8_t sum_of(const uint8_t *p, uint32_t n)
 {

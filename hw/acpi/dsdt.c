@@ -17,7 +17,7 @@ static void fixed_io(Aml *a, uint16_t port, uint8_t len)
     aml_res_io(a, port, port, 1, len);
 }
 
-/* ---- interrupt links ------------------------------------------------------------------ */
+/* ---- interrupt links ----------------------------------------------------- */
 
 /* One of the four links that PIIX3's route registers PRQ0..PRQ3 steer. */
 static void link_device(Aml *a, unsigned n)
@@ -154,7 +154,7 @@ static void routing_table(Aml *a)
     aml_end(a);
 }
 
-/* ---- PCI root ---------------------------------------------------------------------------- */
+/* ---- PCI root ------------------------------------------------------------ */
 
 static void root_windows(Aml *a, const Pc *p, const AcpiFacts *f)
 {
@@ -188,7 +188,7 @@ static void claim_device(Aml *a, const char *name, const char *hid,
     aml_end(a);
 }
 
-/* ---- ISA devices, below the bridge in slot 1 ------------------------------------------------- */
+/* ---- ISA devices, below the bridge in slot 1 ----------------------------- */
 
 static void isa_keyboard(Aml *a)
 {
@@ -311,7 +311,7 @@ static void isa_devices(Aml *a, const Pc *p)
     aml_end(a);
 }
 
-/* ---- hot-plug ---------------------------------------------------------------------------------- */
+/* ---- hot-plug ------------------------------------------------------------ */
 
 static void slot_name(char name[8], unsigned slot)
 {
@@ -419,7 +419,7 @@ static void slots(Aml *a, const Pc *p)
     aml_end(a);
 }
 
-/* ---- the rest ------------------------------------------------------------------------------------ */
+/* ---- the rest ------------------------------------------------------------ */
 
 static void hpet(Aml *a)
 {

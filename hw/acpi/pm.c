@@ -17,7 +17,7 @@
 #define PM_TIMER_HZ 3579545
 #define PM_TIMER_HALF 0x800000ll       /* bit 23 toggles                      */
 
-/* ---- timer --------------------------------------------------------------------------- */
+/* ---- timer --------------------------------------------------------------- */
 
 static int64_t pm_ticks(void)
 {
@@ -61,7 +61,7 @@ static void pm_timer_fire(void *arg)
     acpi_sci_update(arg);
 }
 
-/* ---- registers ------------------------------------------------------------------------- */
+/* ---- registers ----------------------------------------------------------- */
 
 static uint64_t evt_read(void *dev, uint64_t off, unsigned size)
 {
@@ -152,7 +152,7 @@ static const MemOps tmr_ops = { .read = tmr_read, .write = tmr_write, .min = 4,
 static const MemOps gpe_ops = { .read = gpe_read, .write = gpe_write, .max = 1,
                                 .valid_max = 4 };
 
-/* ---- life --------------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 static void pm_powerdown(Notify *n, void *data)
 {

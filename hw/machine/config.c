@@ -15,7 +15,7 @@
 #include "startup.h"
 #include "schema/schema.h"
 
-/* ---- -machine ------------------------------------------------------------------------ */
+/* ---- -machine ------------------------------------------------------------ */
 
 /* Later mentions win; objects (smp.cpus=, smp.cores=) gather their members. */
 void json_merge(Json *into, const char *key, Json *v)
@@ -93,7 +93,7 @@ void machine_props_help(const MachineType *t)
     }
 }
 
-/* ---- -boot ------------------------------------------------------------------------------ */
+/* ---- -boot --------------------------------------------------------------- */
 
 static bool boot_order_ok(const char *s, Error **errp)
 {
@@ -177,7 +177,7 @@ bool machine_boot_set(Machine *m, const char *arg, Error **errp)
     return ok;
 }
 
-/* ---- -m ------------------------------------------------------------------------------------ */
+/* ---- -m ------------------------------------------------------------------ */
 
 bool machine_memory_set(Machine *m, const char *arg, Error **errp)
 {
@@ -213,7 +213,7 @@ bool machine_memory_make(Machine *m, Error **errp)
     return m->ram != NULL;
 }
 
-/* ---- configuration files --------------------------------------------------------------------- */
+/* ---- configuration files ------------------------------------------------- */
 
 static const OptionRow *option_of_group(const char *group)
 {

@@ -16,7 +16,7 @@ char *guest_name, *guest_process_name;
 uint8_t guest_uuid[16];
 bool guest_uuid_set;
 
-/* ---- the catalogue --------------------------------------------------------------- */
+/* ---- the catalogue ------------------------------------------------------- */
 
 const MachineType *machine_type_find(const char *name)
 {
@@ -79,7 +79,7 @@ void machine_help(void)
     }
 }
 
-/* ---- properties all machines have --------------------------------------------------- */
+/* ---- properties all machines have ---------------------------------------- */
 
 static bool set_opt(Obj *o, const Prop *p, const Json *v, bool (*fn)(
                     Machine *, const char *, Error **), Error **errp)
@@ -194,7 +194,7 @@ static const Prop machine_props[] = {
     PROP_END
 };
 
-/* ---- the object ------------------------------------------------------------------------ */
+/* ---- the object ---------------------------------------------------------- */
 
 static const char *machine_type_name(const Obj *o)
 {
@@ -240,7 +240,7 @@ Machine *machine_new(const MachineType *t)
     return m;
 }
 
-/* ---- types for qom-list-types ------------------------------------------------------------- */
+/* ---- types for qom-list-types -------------------------------------------- */
 
 static void machine_types_each(void (*fn)(const char *, const char *, bool,
                                           void *), void *arg)
@@ -274,7 +274,7 @@ TYPE_NAME(machine_type_row, { "machine", "object", true });
 TYPE_NAME(pc_machine_type_row, { "generic-pc-machine", "x86-machine", true });
 TYPE_NAME(x86_machine_type_row, { "x86-machine", "machine", true });
 
-/* ---- none ------------------------------------------------------------------------------------ */
+/* ---- none ---------------------------------------------------------------- */
 
 static bool none_build(Machine *m, Error **errp)
 {

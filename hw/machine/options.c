@@ -305,8 +305,7 @@ bool cli_readconfig(const char *arg, Error **errp)
 static void version_line(void)
 {
     if (g_str_has_prefix(report_name(), "tern")) {
-        printf("tern version %s (speaks QEMU 7.2.22's interfaces)\n",
-               TERN_VERSION);
+        printf("tern version %s\n", TERN_VERSION);
     } else {
         printf("QEMU emulator version 7.2.22 (Tern %s)\n", TERN_VERSION);
     }
@@ -339,7 +338,7 @@ bool cli_help(const char *arg, Error **errp)
     _exit(0);
 }
 
-/* ---- argv ---------------------------------------------------------------------- */
+/* ---- argv ---------------------------------------------------------------- */
 
 static const char *option_nearest(const char *name)
 {

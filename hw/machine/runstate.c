@@ -39,7 +39,7 @@ static const char *const state_names[] = {
     [RS_GUEST_PANICKED] = "guest-panicked", [RS_COLO] = "colo",
 };
 
-/* ---- lists ------------------------------------------------------------------- */
+/* ---- lists --------------------------------------------------------------- */
 
 void notify_add(NotifyList *l, Notify *n)
 {
@@ -114,7 +114,7 @@ static void run_notify_call(bool running, RunStateNr s)
     g_free(all);
 }
 
-/* ---- state --------------------------------------------------------------------- */
+/* ---- state --------------------------------------------------------------- */
 
 RunStateNr run_state(void)
 {
@@ -198,7 +198,7 @@ bool vm_start(Error **errp)
     return true;
 }
 
-/* ---- requests -------------------------------------------------------------------- */
+/* ---- requests ------------------------------------------------------------ */
 
 enum {
     RQ_DEBUG = 1 << 0, RQ_SUSPEND = 1 << 1, RQ_SHUTDOWN = 1 << 2,
@@ -300,7 +300,7 @@ void guest_panicked(unsigned bits, const char *info)
     request(RQ_PANIC);
 }
 
-/* ---- carrying them out ------------------------------------------------------------- */
+/* ---- carrying them out --------------------------------------------------- */
 
 static bool why_is_guest(ShutdownWhy w)
 {

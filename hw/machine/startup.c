@@ -26,7 +26,7 @@
 #include "startup.h"
 #include "trace.h"
 
-/* ---- lists --------------------------------------------------------------------------- */
+/* ---- lists --------------------------------------------------------------- */
 
 bool given_each(const GivenList *l, bool (*fn)(const char *arg,
                 const char *kind, Error **errp), Error **errp)
@@ -53,7 +53,7 @@ static void print_line(void *arg, const char *line)
     fprintf(arg, "%s\n", line);
 }
 
-/* ---- objects, chardevs, devices ---------------------------------------------------------- */
+/* ---- objects, chardevs, devices ------------------------------------------ */
 
 static bool add_object(const char *arg, bool early, Error **errp)
 {
@@ -133,16 +133,33 @@ static bool do_device(const char *arg, const char *kind, Error **errp)
     if (!opts_parse(&o, arg, "driver", OPT_FLAT | OPT_BARE, errp)) {
         return false;
     }
+    ok = device_add(o.obj, o.text, errp) != NULL;
+    opts_free(&o);
+    return ok;
+}
+
+/* Help needs no machine, and must not wait for one that cannot be built. */
+static bool do_device_help(const char *arg, const char *kind, Error **errp)
+{
+    Opts o;
+    bool ok = true;
+
+    if (!opts_parse(&o, arg, "driver", OPT_FLAT | OPT_BARE, errp)) {
+        return false;
+    }
     if (o.help) {
-        ok = device_help(o.obj, print_line, stdout, errp);
-        if (ok) {
+        Error *err = NULL;
+
+        json_set_str(o.obj, json_get(o.obj, "driver") ? "help" : "driver",
+                     "help");
+        device_help(o.obj, print_line, stdout, &err);
+        if (!err) {
             fflush(stdout);
             _exit(0);
         }
-        opts_free(&o);
-        return false;
+        error_move(errp, err);
+        ok = false;
     }
-    ok = device_add(o.obj, o.text, errp) != NULL;
     opts_free(&o);
     return ok;
 }
@@ -232,7 +249,7 @@ static bool do_mon(const char *arg, const char *kind, Error **errp)
     return mon_option(kind, arg, errp);
 }
 
-/* ---- log, daemon, pid file ------------------------------------------------------------------ */
+/* ---- log, daemon, pid file ----------------------------------------------- */
 
 static int daemon_pipe = -1;
 static char *pidfile_made;
@@ -343,7 +360,7 @@ static bool pidfile_make(const char *path, Error **errp)
     return true;
 }
 
-/* ---- machine ----------------------------------------------------------------------------------- */
+/* ---- machine ------------------------------------------------------------- */
 
 static bool machine_choose(Json **opts, Error **errp)
 {
@@ -455,7 +472,7 @@ static bool machine_configure(Json *opts, Error **errp)
     return ok && machine_apply(m, opts, errp);
 }
 
-/* ---- the whole of it ----------------------------------------------------------------------------- */
+/* ---- the whole of it ----------------------------------------------------- */
 
 static void on_signal(void *arg, int signo, pid_t from)
 {
@@ -541,6 +558,7 @@ bool startup(Error **errp)
             settings.no_default_vga = true;
     }
     ok = given_each(&settings.cpu, do_cpu_help, errp) &&
+         given_each(&settings.device, do_device_help, errp) &&
          given_each(&settings.global, do_global, errp) &&
          given_each(&settings.object, do_object_early, errp) &&
          default_chardevs(errp) &&

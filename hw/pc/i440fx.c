@@ -40,7 +40,7 @@ typedef struct I440fx {
     bool pam_mapped;
 } I440fx;
 
-/* ---- PAM and SMRAM ------------------------------------------------------------- */
+/* ---- PAM and SMRAM ------------------------------------------------------- */
 
 /* Segment i: register 0x59 bits 4-5 is f0000-fffff; then two a register. */
 static uint8_t pam_mode(const I440fx *s, int i)
@@ -180,7 +180,7 @@ DEVICE(i440fx, {
     .reset = i440fx_reset,
 });
 
-/* ---- the sysbus side: mechanism 1 ------------------------------------------------- */
+/* ---- the sysbus side: mechanism 1 ---------------------------------------- */
 
 static bool host_realize(Device *dev, Error **errp)
 {

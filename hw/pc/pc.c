@@ -20,7 +20,7 @@ Pc *pc;
 
 static IrqLine pic_in[16], ioapic_in[PC_GSI_COUNT];
 
-/* ---- memory ------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------- */
 
 static bool pc_memory(Pc *p, Error **errp)
 {
@@ -58,7 +58,7 @@ static bool pc_memory(Pc *p, Error **errp)
     return true;
 }
 
-/* ---- interrupts ------------------------------------------------------------------ */
+/* ---- interrupts ---------------------------------------------------------- */
 
 static void gsi_set(void *to, int n, int level)
 {
@@ -110,7 +110,7 @@ static bool pc_irq_chips(Pc *p, Error **errp)
     return p->ioapic != NULL;
 }
 
-/* ---- devices ----------------------------------------------------------------------- */
+/* ---- devices ------------------------------------------------------------- */
 
 static bool pc_timers(Pc *p, Error **errp)
 {
@@ -211,7 +211,7 @@ static bool pc_ready(Machine *m, Error **errp)
            (!p->acpi || p->is_isapc || acpi_build(p, errp));
 }
 
-/* ---- machine types -------------------------------------------------------------------- */
+/* ---- machine types ------------------------------------------------------- */
 
 static const PropEnum smbios_ep_enum = {
     .type = "SmbiosEntryPointType",
