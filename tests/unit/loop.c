@@ -577,9 +577,10 @@ TEST(polling_off_uses_the_descriptor)
     Ring r;
 
     ring_rounds(0, 500, false, &r);
-    CHECK_EQ(r.spins, 0);
-    CHECK_EQ(r.by_poll, 0);
-    CHECK_GT(r.by_fd, 0);
+    /* The turn in which polling was turned off may still have begun with it. */
+    CHECK_GE(1, r.spins);
+    CHECK_GE(1, r.by_poll);
+    CHECK_GT(r.by_fd, 400);
 }
 
 TEST(polling_loses_nothing)
