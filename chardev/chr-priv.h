@@ -10,6 +10,11 @@ CharPort *chr_open_driver(const CharDriver *d, const char *label,
                           const Json *opts, bool text, Error **errp);
 void chr_close(CharPort *p);
 bool chr_busy(const CharPort *p);
+/* Tells f, if it has not heard that already (OPENED, CLOSED). */
+void chr_front_event(CharFront *f, ChrEvent e);
+void chr_unlink(CharFront *f);         /* its port is gone                    */
+/* Options of a short form ("tcp:…"), with backend and id; NULL: *errp. */
+Json *chr_short_opts(const char *label, const char *text, Error **errp);
 /* Writes as the port's owner, with log. Any thread. */
 ssize_t chr_port_write(CharPort *p, const void *buf, size_t n);
 
@@ -18,6 +23,9 @@ CharPort *chr_mux_over(CharPort *base, const char *label, Error **errp);
 /* "mon:X": a mux over X with an HMP monitor on it. */
 CharPort *chr_mon_mux(const char *label, const char *text, Error **errp);
 void chr_mux_focus(CharPort *p, CharFront *f);
+bool chr_mux_room(const CharPort *p);  /* for one more front end              */
+/* f is ready for events: takes the focus, and hears OPENED in the loop. */
+void chr_mux_listen(CharPort *p, CharFront *f);
 void chr_mux_close_all(void);
 
 /* fd.c: reading and writing descriptors, for drivers that have them. */

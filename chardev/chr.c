@@ -189,8 +189,8 @@ CharPort *chr_add(const Json *opts, bool text, Error **errp)
 
 void chr_close(CharPort *p)
 {
-    if (p->front) {
-        p->front->port = NULL;
+    if (p->front && !p->drv->attach) {
+        chr_unlink(p->front);
         p->front = NULL;
     }
     obj_remove(&p->obj);
@@ -254,12 +254,39 @@ void chr_help(void)
 
 /* ---- short forms: -serial X ------------------------------------------------------------ */
 
+Json *chr_short_opts(const char *label, const char *text, Error **errp)
+{
+    Json *opts = json_obj();
+
+    SET_EACH(char_drivers, CharDriver, d) {
+        Error *err = NULL;
+
+        if (!(*d)->short_form) {
+            continue;
+        }
+        if ((*d)->short_form(text, opts, &err)) {
+            json_set_str(opts, "id", label);
+            if (!json_get(opts, "backend")) {
+                json_set_str(opts, "backend", (*d)->name);
+            }
+            return opts;
+        }
+        if (err) {
+            error_move(errp, err);
+            json_free(opts);
+            return NULL;
+        }
+    }
+    json_free(opts);
+    error_set(errp, "'%s' is not a valid char driver", text);
+    return NULL;
+}
+
 CharPort *chr_new_short(const char *label, const char *text, bool with_mux,
                         Error **errp)
 {
     Json *opts;
     CharPort *p = NULL;
-    const char *id;
 
     if (!strncmp(text, "chardev:", 8)) {
         p = chr_find(text + 8);
@@ -271,30 +298,12 @@ CharPort *chr_new_short(const char *label, const char *text, bool with_mux,
     if (with_mux && !strncmp(text, "mon:", 4)) {
         return chr_mon_mux(label, text + 4, errp);
     }
-    opts = json_obj();
-    id = label;
-    SET_EACH(char_drivers, CharDriver, d) {
-        Error *err = NULL;
-
-        if (!(*d)->short_form) {
-            continue;
-        }
-        if ((*d)->short_form(text, opts, &err)) {
-            json_set_str(opts, "id", id);
-            json_set_str(opts, "backend", (*d)->name);
-            p = chr_add(opts, true, errp);
-            json_free(opts);
-            return p;
-        }
-        if (err) {
-            error_move(errp, err);
-            json_free(opts);
-            return NULL;
-        }
+    opts = chr_short_opts(label, text, errp);
+    if (opts) {
+        p = chr_add(opts, true, errp);
+        json_free(opts);
     }
-    json_free(opts);
-    error_set(errp, "'%s' is not a valid char driver", text);
-    return NULL;
+    return p;
 }
 
 /* ---- front end side ------------------------------------------------------------------------ */
@@ -311,7 +320,14 @@ bool chr_attach(CharFront *f, CharPort *p, Error **errp)
         p->front = f;
     }
     f->port = p;
+    f->attached = true;
     return true;
+}
+
+void chr_unlink(CharFront *f)
+{
+    f->port = NULL;
+    f->attached = f->listens = f->open_told = false;
 }
 
 void chr_detach(CharFront *f)
@@ -319,6 +335,11 @@ void chr_detach(CharFront *f)
     CharPort *p = f->port;
 
     if (!p) {
+        return;
+    }
+    if (!f->attached) {
+        p->claims--;
+        f->port = NULL;
         return;
     }
     chr_set_open(f, false);
@@ -338,7 +359,7 @@ void chr_detach(CharFront *f)
     } else if (p->front == f) {
         p->front = NULL;
     }
-    f->port = NULL;
+    chr_unlink(f);
 }
 
 void chr_listen(CharFront *f, Loop *l)
@@ -348,13 +369,22 @@ void chr_listen(CharFront *f, Loop *l)
     if (!p) {
         return;
     }
+    if (!f->attached) {
+        p->claims--;
+        if (!chr_attach(f, p, NULL)) { /* cannot be: the claim kept its place */
+            f->port = NULL;
+            return;
+        }
+    }
     if (l && l != p->loop && p->drv->set_loop) {
         p->drv->set_loop(p, l);
         p->loop = l;
     }
-    if (p->open && f->event && !f->open_told) {
-        f->open_told = true;
-        f->event(f->arg, CHR_OPENED);
+    f->listens = true;
+    if (p->drv->attach) {
+        chr_mux_listen(p, f);
+    } else if (p->open) {
+        chr_front_event(f, CHR_OPENED);
     }
     if (p->drv->accept_input) {
         p->drv->accept_input(p);
@@ -490,6 +520,20 @@ bool chr_is_open(const CharFront *f)
     return f->port && f->port->open;
 }
 
+void chr_front_event(CharFront *f, ChrEvent e)
+{
+    if (!f->event) {
+        return;
+    }
+    if (e == CHR_OPENED || e == CHR_CLOSED) {
+        if (f->open_told == (e == CHR_OPENED)) {
+            return;
+        }
+        f->open_told = e == CHR_OPENED;
+    }
+    f->event(f->arg, e);
+}
+
 /* ---- backend side ----------------------------------------------------------------------------- */
 
 int chr_can_receive(CharPort *p)
@@ -517,16 +561,9 @@ void chr_event(CharPort *p, ChrEvent e)
     } else if (e == CHR_CLOSED) {
         p->open = false;
     }
-    if (!f || !f->event) {
-        return;
+    if (f && f->listens) {
+        chr_front_event(f, e);
     }
-    if (e == CHR_OPENED || e == CHR_CLOSED) {
-        if (f->open_told == (e == CHR_OPENED)) {
-            return;
-        }
-        f->open_told = e == CHR_OPENED;
-    }
-    f->event(f->arg, e);
 }
 
 void chr_writable(CharPort *p)
@@ -555,16 +592,19 @@ static void *ref_claim(Obj *owner, const char *prop, const char *id,
                   obj_type(owner), prop, id);
         return NULL;
     }
-    if (chr_busy(p) && !p->drv->attach) {
+    if (p->drv->attach ? !chr_mux_room(p) : chr_busy(p)) {
         error_set(errp, "Property '%s.%s' can't take value '%s', it's in use",
                   obj_type(owner), prop, id);
         return NULL;
     }
+    p->claims++;
     return p;
 }
 
+/* Only of claims: a front end that is detached has no port any more. */
 static void ref_release(Obj *owner, void *target)
 {
+    ((CharPort *)target)->claims--;
 }
 
 static const char *ref_id(const void *target)
@@ -578,5 +618,5 @@ const PropRef prop_ref_chr = {
 
 bool chr_busy(const CharPort *p)
 {
-    return p->drv->busy ? p->drv->busy(p) : p->front != NULL;
+    return p->claims || (p->drv->busy ? p->drv->busy(p) : p->front != NULL);
 }

@@ -72,6 +72,7 @@ struct CharPort {
     int log_fd;
     bool open;                         /* the other end is there              */
     CharFront *front;                  /* NULL: none attached                 */
+    unsigned claims;                   /* by properties, not yet attached     */
     Loop *loop;
     pthread_mutex_t write_lock;        /* leaf                                */
     struct CharWatch *watches;         /* private                             */
@@ -88,7 +89,7 @@ struct CharFront {
     bool (*changed)(void *arg);
     void *arg;
     int mux_tag;                       /* private                             */
-    bool open, open_told;              /* private                             */
+    bool attached, open, open_told, listens;       /* private                 */
 };
 
 /* -chardev / chardev-add: opts has backend (or type), id and its members. */
@@ -107,7 +108,8 @@ void chr_close_all(void) MACHINE_CALL;
 /* Front end side. */
 bool chr_attach(CharFront *f, CharPort *p, Error **errp) MACHINE_CALL;
 void chr_detach(CharFront *f) MACHINE_CALL;
-/* Sets handlers (from f's members) active; sends CHR_OPENED when open. */
+/* Sets handlers (from f's members) active; sends CHR_OPENED when open. A port
+ * that came by a property (PROP_CHR) is attached by this. */
 void chr_listen(CharFront *f, Loop *l) MACHINE_CALL;
 void chr_set_open(CharFront *f, bool open);
 /* chr_write: as much as fits, -EAGAIN; chr_write_all: waits (bounded for a dead

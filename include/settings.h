@@ -25,7 +25,7 @@ typedef struct Settings {
               option_rom, global, set, numa, add_fd, trace, plugin, vnc, spice,
               display, qtest, incoming, loadvm, audiodev, tpmdev, fsdev, virtfs,
               usbdevice, sandbox, gdb, l_dirs, snapshot_files, cpu, m, smp, rtc,
-              boot, icount, watchdog, vga, iscsi, echr, writeconfig;
+              boot, icount, watchdog, vga, iscsi, writeconfig;
     char *bios, *kernel, *initrd, *append, *dtb, *mem_path;
     bool mem_prealloc, mem_lock, cpu_pm;
     char *pidfile, *chroot, *runas, *log_items, *log_file;

@@ -390,7 +390,9 @@ static void hmp_event(void *arg, ChrEvent e)
 
     switch (e) {
     case CHR_OPENED:
-        greet(m);
+        if (!h->away) {
+            greet(m);
+        }
         break;
     case CHR_CLOSED:
         readline_reset(&h->rl);
@@ -405,6 +407,9 @@ static void hmp_event(void *arg, ChrEvent e)
             readline_show(&h->rl);
         }
         h->away = false;
+        if (!h->greeted && chr_is_open(&m->front)) {
+            greet(m);
+        }
         break;
     case CHR_MUX_OUT:
         if (!h->away && h->greeted) {
