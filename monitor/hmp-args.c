@@ -323,6 +323,7 @@ static bool arg_opts(Args *a, const HmpArg *h)
     Opts o = { 0 };
     Error *err = NULL;
     HmpArg line = { .name = "\001", .optional = true };
+    char key1[sizeof(h->extra)];
     const char *text;
 
     arg_rest(a, &line);
@@ -330,7 +331,9 @@ static bool arg_opts(Args *a, const HmpArg *h)
     if (!text) {
         return true;
     }
-    if (!opts_parse(&o, text, h->extra[0] ? h->extra : NULL, OPT_FLAT, &err)) {
+    /* What follows '@' is for completion. */
+    g_strlcpy(key1, h->extra, MIN(sizeof(key1), strcspn(h->extra, "@") + 1));
+    if (!opts_parse(&o, text, key1[0] ? key1 : NULL, OPT_FLAT, &err)) {
         g_string_printf(a->why, "Error: %s", error_text(err));
         error_free(err);
         return false;
@@ -342,7 +345,9 @@ static bool arg_opts(Args *a, const HmpArg *h)
         json_set(a->obj, key, json_take(o.obj, key));
         g_free(key);
     }
-    if (o.help) {
+    if (o.help && key1[0] && !json_get(a->obj, key1)) {
+        json_set_str(a->obj, key1, "help");
+    } else if (o.help) {
         json_set_bool(a->obj, "help", true);
     }
     opts_free(&o);

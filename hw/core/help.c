@@ -167,7 +167,8 @@ bool device_help(const Json *opts, void (*out)(void *arg, const char *line),
     const DeviceType *t;
     bool asked = json_get(opts, "help") || json_get(opts, "?");
 
-    if (driver && (strcmp(driver, "help") == 0 || strcmp(driver, "?") == 0)) {
+    if ((!driver && asked) ||
+        (driver && (strcmp(driver, "help") == 0 || strcmp(driver, "?") == 0))) {
         help_all(out, arg);
         return true;
     }

@@ -568,6 +568,7 @@ bool startup(Error **errp)
     if (!ok) {
         return false;
     }
+    device_globals_check();
     machine->ready = true;
     devices_reset(RESET_COLD);
     loop_signal(SIGTERM, on_signal, NULL);
