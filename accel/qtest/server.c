@@ -39,7 +39,7 @@ typedef struct QtestServer {
 
 static QtestServer *server;
 
-/* ---- log and output --------------------------------------------------------- */
+/* ---- log and output ----------------------------------------------------- */
 
 static double since(const QtestServer *s)
 {
@@ -74,7 +74,7 @@ static void reply(QtestServer *s, const char *fmt, ...)
     g_string_free(text, true);
 }
 
-/* ---- arguments -------------------------------------------------------------- */
+/* ---- arguments ---------------------------------------------------------- */
 
 /* Number of words after the command; w[0] is the command. */
 static unsigned count(char **w)
@@ -114,7 +114,7 @@ static unsigned size_of(char letter)
     return letter == 'b' ? 1 : letter == 'w' ? 2 : letter == 'l' ? 4 : 8;
 }
 
-/* ---- ports and memory --------------------------------------------------------- */
+/* ---- ports and memory --------------------------------------------------- */
 
 static void run_in(QtestServer *s, char **w)
 {
@@ -294,7 +294,7 @@ static void run_endianness(QtestServer *s, char **w)
     reply(s, "OK little");
 }
 
-/* ---- clock ------------------------------------------------------------------- */
+/* ---- clock -------------------------------------------------------------- */
 
 static bool own_clock(QtestServer *s, char **w)
 {
@@ -346,7 +346,7 @@ static void run_clock_set(QtestServer *s, char **w)
     reply(s, "OK %" PRId64, now);
 }
 
-/* ---- lines ------------------------------------------------------------------- */
+/* ---- lines -------------------------------------------------------------- */
 
 static void line_changed(void *arg, unsigned n, int level)
 {
@@ -424,7 +424,7 @@ static void run_module_load(QtestServer *s, char **w)
     reply(s, "FAIL");
 }
 
-/* ---- dispatch ----------------------------------------------------------------- */
+/* ---- dispatch ----------------------------------------------------------- */
 
 static const struct QtestCommand {
     const char *name;

@@ -47,7 +47,7 @@ BUS_TYPE(bus_system, {
     .print = system_print,
 });
 
-/* ---- node ------------------------------------------------------------------------ */
+/* ---- node --------------------------------------------------------------- */
 
 static const char *node_type_name(const Obj *o)
 {
@@ -122,7 +122,7 @@ bool bus_is(const Bus *bus, const BusType *want)
     return t != NULL;
 }
 
-/* ---- creation --------------------------------------------------------------------- */
+/* ---- creation ----------------------------------------------------------- */
 
 /* The n-th bus of a type without a name of its own: "ide.0", "ide.1". */
 static unsigned next_number(const BusType *type)
@@ -259,7 +259,7 @@ Device **bus_newest_first(const Bus *bus)
     return (Device **)g_ptr_array_free(a, false);
 }
 
-/* ---- search ------------------------------------------------------------------------ */
+/* ---- search ------------------------------------------------------------- */
 
 static bool bus_is_full(const Bus *bus)
 {

@@ -17,7 +17,7 @@
 
 static GPtrArray *devices;
 
-/* ---- types ------------------------------------------------------------------ */
+/* ---- types -------------------------------------------------------------- */
 
 const DeviceType *device_type_find(const char *name)
 {
@@ -134,7 +134,7 @@ TYPE_SOURCE(device_type_source, {
     .props = source_props,
 });
 
-/* ---- the node in the object tree ---------------------------------------------- */
+/* ---- the node in the object tree ---------------------------------------- */
 
 static const char *node_type_name(const Obj *o)
 {
@@ -174,7 +174,7 @@ Device *device_of(const Obj *o)
     return o && o->kind == &obj_device ? (Device *)(uintptr_t)o : NULL;
 }
 
-/* ---- life cycle ----------------------------------------------------------------- */
+/* ---- life cycle --------------------------------------------------------- */
 
 static Device *new_of_type(const DeviceType *t, Error **errp) MACHINE_CALL;
 static Device *new_of_type(const DeviceType *t, Error **errp)

@@ -83,7 +83,7 @@ void pci_set_word(PciDevice *d, unsigned off, uint16_t v)
     st_le16(d->config + off, v);
 }
 
-/* ---- as a root bus sees it --------------------------------------------------------- */
+/* ---- as a root bus sees it ---------------------------------------------- */
 
 static PciDevice *addressed(PciBus *root, uint32_t addr) MACHINE_CALL;
 static PciDevice *addressed(PciBus *root, uint32_t addr)
@@ -117,7 +117,7 @@ uint32_t pci_data_read(PciBus *root, uint32_t addr, unsigned size)
     return v;
 }
 
-/* ---- saved state --------------------------------------------------------------------- */
+/* ---- saved state -------------------------------------------------------- */
 
 static bool check_config(const PciDevice *d, Error **errp)
 {

@@ -25,7 +25,7 @@ void msi_send(MsiMessage m, uint16_t requester)
     }
 }
 
-/* ---- the capability ------------------------------------------------------------- */
+/* ---- the capability ----------------------------------------------------- */
 
 typedef struct MsiRegs {
     unsigned flags, addr, addr_hi, data, mask, pending;

@@ -40,7 +40,7 @@ struct PciMsix {
     MsixFd *fds;                       /* nvec                                */
 };
 
-/* ---- the table -------------------------------------------------------------------- */
+/* ---- the table ---------------------------------------------------------- */
 
 static size_t table_len(const struct PciMsix *x)
 {
@@ -131,7 +131,7 @@ void msix_notify(PciDevice *d, unsigned vec)
     }
 }
 
-/* ---- eventfds ---------------------------------------------------------------------- */
+/* ---- eventfds ----------------------------------------------------------- */
 
 static bool drain(int fd)
 {
@@ -252,7 +252,7 @@ static void changed(PciDevice *d, unsigned vec, bool was_masked)
     }
 }
 
-/* ---- registers ---------------------------------------------------------------------- */
+/* ---- registers ---------------------------------------------------------- */
 
 static uint64_t table_read(void *dev, uint64_t off, unsigned size)
 {
@@ -380,7 +380,7 @@ void msix_reset(PciDevice *d)
     set_on(d);
 }
 
-/* ---- life ----------------------------------------------------------------------------- */
+/* ---- life --------------------------------------------------------------- */
 
 bool msix_init(PciDevice *d, unsigned nvec, MemRegion *table, int table_bar,
                uint32_t table_off, MemRegion *pba, int pba_bar,
@@ -477,7 +477,7 @@ void msix_fini(PciDevice *d)
     g_free(x);
 }
 
-/* ---- saved state ---------------------------------------------------------------------- */
+/* ---- saved state -------------------------------------------------------- */
 
 static bool has_msix(const void *s)
 {

@@ -48,7 +48,7 @@ static const Prop pci_props[] = {
     PROP_END
 };
 
-/* ---- plugging ------------------------------------------------------------------- */
+/* ---- plugging ----------------------------------------------------------- */
 
 static void free_config(PciDevice *d)
 {
@@ -261,7 +261,7 @@ static MACHINE_CALL void pci_reset_device(Device *dev, ResetKind kind)
     }
 }
 
-/* ---- names ------------------------------------------------------------------------- */
+/* ---- names -------------------------------------------------------------- */
 
 static void pci_print_device(const Device *dev,
                              void (*out)(void *arg, const char *line),
@@ -348,7 +348,7 @@ static char *pci_dev_path(const Device *dev)
 BUS_TYPE(bus_pci, { .name = "PCI", PCI_BUS_ROWS });
 BUS_TYPE(bus_pcie, { .name = "PCIE", .parent = "PCI", PCI_BUS_ROWS });
 
-/* ---- search ------------------------------------------------------------------------ */
+/* ---- search ------------------------------------------------------------- */
 
 bool pci_bus_each(PciBus *bus, bool (*fn)(PciBus *bus, void *arg), void *arg)
 {
@@ -408,7 +408,7 @@ PciDevice *pci_find(uint8_t bus_nr, uint8_t devfn)
     return pci_find_below(pci_root(), bus_nr, devfn);
 }
 
-/* ---- creation ----------------------------------------------------------------------- */
+/* ---- creation ----------------------------------------------------------- */
 
 PciBus *pci_root_new(Device *host, const char *name, bool express,
                      MemRegion *mem, MemRegion *io, uint8_t devfn_min)
@@ -443,7 +443,7 @@ PciDevice *pci_make(PciBus *bus, int devfn, const char *type, Error **errp)
     return d;
 }
 
-/* ---- DMA ------------------------------------------------------------------------------ */
+/* ---- DMA ---------------------------------------------------------------- */
 
 static MemAttrs dma_attrs(const PciDevice *d)
 {

@@ -140,7 +140,7 @@ Json *pci_query(void)
     return list;
 }
 
-/* ---- for people ------------------------------------------------------------------------ */
+/* ---- for people --------------------------------------------------------- */
 
 typedef struct Out {
     void (*out)(void *arg, const char *line);

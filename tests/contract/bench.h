@@ -125,7 +125,7 @@ static UNUSED NO_TSA void bench_start(void)
     loop_step(false);
 }
 
-/* ---- random numbers, the same each time ----------------------------------- */
+/* ---- random numbers, the same each time --------------------------------- */
 
 static uint64_t rng_state = 88172645463325252ull;
 
@@ -146,7 +146,7 @@ static UNUSED void rng_seed(const char *text)
     rng();
 }
 
-/* ---- what is there ---------------------------------------------------------- */
+/* ---- what is there ------------------------------------------------------ */
 
 static UNUSED NO_TSA void dump_node(const Obj *o, GString *s)
 {
@@ -221,7 +221,7 @@ static UNUSED bool same_text(const char *what, const char *type, const char *a,
     return false;
 }
 
-/* ---- state ------------------------------------------------------------------ */
+/* ---- state -------------------------------------------------------------- */
 
 static UNUSED NO_TSA void save_device(Device *dev, VmBuf *out)
 {
@@ -281,7 +281,7 @@ static UNUSED NO_TSA char *dump_device(Device *dev)
     return g_string_free(s, false);
 }
 
-/* ---- random register accesses -------------------------------------------------- */
+/* ---- random register accesses ------------------------------------------- */
 
 static UNUSED NO_TSA void poke_region(MemRegion *mr, unsigned times)
 {

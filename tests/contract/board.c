@@ -272,7 +272,7 @@ NO_TSA TEST(any_address_is_survived)
     calm(NULL);
 }
 
-/* ---- who answers ------------------------------------------------------------- */
+/* ---- who answers -------------------------------------------------------- */
 
 /* Register blocks that belong to no device, or that may be entered again. */
 static const char *const free_regions[] = {

@@ -76,7 +76,7 @@ static NO_TSA void each(Check what, void (*fn)(Device *dev))
     CHECK_GT(n, 0u);
 }
 
-/* ---- coming and going ------------------------------------------------------------ */
+/* ---- coming and going --------------------------------------------------- */
 
 static NO_TSA void just_remove(Device *dev)
 {
@@ -193,7 +193,7 @@ NO_TSA TEST(failed_realize_leaves_nothing)
     }
 }
 
-/* ---- reset ------------------------------------------------------------------------- */
+/* ---- reset -------------------------------------------------------------- */
 
 static NO_TSA void reset_twice(Device *dev)
 {
@@ -220,7 +220,7 @@ TEST(reset_is_power_on)
     each(RESET_SAME, reset_twice);
 }
 
-/* ---- state --------------------------------------------------------------------------- */
+/* ---- state -------------------------------------------------------------- */
 
 static NO_TSA void save_and_load(Device *dev)
 {
@@ -314,7 +314,7 @@ TEST(damaged_state_is_refused)
     each(ROUND_TRIP, damage);
 }
 
-/* ---- registers ------------------------------------------------------------------------- */
+/* ---- registers ---------------------------------------------------------- */
 
 static NO_TSA void poke_long(Device *dev)
 {

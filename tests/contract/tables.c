@@ -104,7 +104,7 @@ TEST(names_are_unique)
     }
 }
 
-/* ---- properties ---------------------------------------------------------------- */
+/* ---- properties --------------------------------------------------------- */
 
 static uint64_t kind_max(const Prop *p)
 {
@@ -342,7 +342,7 @@ NO_TSA TEST(defaults_are_what_introspection_says)
     }
 }
 
-/* ---- help ------------------------------------------------------------------------ */
+/* ---- help --------------------------------------------------------------- */
 
 static void collect(void *arg, const char *line)
 {
@@ -438,7 +438,7 @@ NO_TSA TEST(device_help_lists_each_once)
     g_ptr_array_free(all, true);
 }
 
-/* ---- saved state ------------------------------------------------------------------- */
+/* ---- saved state -------------------------------------------------------- */
 
 static void check_state(const char *type, const VmState *v, unsigned depth)
 {

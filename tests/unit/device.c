@@ -25,7 +25,7 @@ static NO_TSA void refused(const char *json, const char *text)
     error_free(err);
 }
 
-/* ---- device_add ------------------------------------------------------------- */
+/* ---- device_add --------------------------------------------------------- */
 
 TEST(refusals_read_as_the_peers)
 {
@@ -182,7 +182,7 @@ NO_TSA TEST(set_after_realize_is_refused)
     device_unplug(dev);
 }
 
-/* ---- removal ------------------------------------------------------------------ */
+/* ---- removal ------------------------------------------------------------ */
 
 static bool count_one(Device *dev, void *arg)
 {
@@ -224,7 +224,7 @@ NO_TSA TEST(unplug_rules)
     CHECK_EQ(before, after);
 }
 
-/* ---- lines -------------------------------------------------------------------- */
+/* ---- lines -------------------------------------------------------------- */
 
 static int sunk[4], probed_n, probed_level;
 
@@ -276,7 +276,7 @@ NO_TSA TEST(gpio_sets)
     device_free(dev);
 }
 
-/* ---- what people see ------------------------------------------------------------- */
+/* ---- what people see ---------------------------------------------------- */
 
 static void gather(void *arg, const char *line)
 {
@@ -417,7 +417,7 @@ NO_TSA TEST(firmware_and_stream_paths)
     device_unplug(ser);
 }
 
-/* ---- -global ------------------------------------------------------------------- */
+/* ---- -global ------------------------------------------------------------ */
 
 typedef struct Caught {
     ReportSink sink;

@@ -4,7 +4,7 @@
 #include "accel.h"
 #include "tests/contract/bench.h"
 
-/* ---- a function with everything, and a bridge ------------------------------- */
+/* ---- a function with everything, and a bridge --------------------------- */
 
 typedef struct Probe {
     PciDevice pci;
@@ -125,7 +125,7 @@ static NO_TSA void wr(void *d, unsigned off, uint32_t v)
     pci_config_write(d, off, v, 4);
 }
 
-/* ---- configuration space ------------------------------------------------------ */
+/* ---- configuration space ------------------------------------------------ */
 
 NO_TSA TEST(registers_of_a_plain_function)
 {
@@ -243,7 +243,7 @@ NO_TSA TEST(capabilities)
     device_unplug(&s->pci.dev);
 }
 
-/* ---- BARs ---------------------------------------------------------------------- */
+/* ---- BARs --------------------------------------------------------------- */
 
 static NO_TSA bool answers(uint64_t addr)
 {
@@ -324,7 +324,7 @@ NO_TSA TEST(dma_needs_bus_mastering)
     device_unplug(&s->pci.dev);
 }
 
-/* ---- INTx ------------------------------------------------------------------------ */
+/* ---- INTx --------------------------------------------------------------- */
 
 static int level_of[4], sets;
 
@@ -364,7 +364,7 @@ NO_TSA TEST(pins_are_counted)
     device_unplug(&b->pci.dev);
 }
 
-/* ---- MSI -------------------------------------------------------------------------- */
+/* ---- MSI ---------------------------------------------------------------- */
 
 static MsiMessage got[64];
 static unsigned n_got;
@@ -417,7 +417,7 @@ NO_TSA TEST(msi_vectors_and_masks)
     device_unplug(&s->pci.dev);
 }
 
-/* ---- MSI-X -------------------------------------------------------------------------- */
+/* ---- MSI-X -------------------------------------------------------------- */
 
 #define TABLE 0xe1000000ull
 #define PBA (TABLE + 2048)
@@ -632,7 +632,7 @@ NO_TSA TEST(msix_from_another_thread)
     listen();
 }
 
-/* ---- bridges -------------------------------------------------------------------------- */
+/* ---- bridges ------------------------------------------------------------ */
 
 NO_TSA TEST(bridge_forwards)
 {
@@ -702,7 +702,7 @@ NO_TSA TEST(bridge_numbers_from_a_hostile_guest)
     CHECK(!device_find("b"));
 }
 
-/* ---- what people and clients see ------------------------------------------------------- */
+/* ---- what people and clients see ---------------------------------------- */
 
 static void gather(void *arg, const char *line)
 {
@@ -763,7 +763,7 @@ NO_TSA TEST(query_pci)
     device_unplug(td);
 }
 
-/* ---- saved state ---------------------------------------------------------------------- */
+/* ---- saved state -------------------------------------------------------- */
 
 NO_TSA TEST(state_of_another_function_is_refused)
 {
