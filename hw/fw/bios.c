@@ -82,8 +82,11 @@ bool bios_load(Pc *p, Error **errp)
     if (p->is_isapc && !p->m.firmware) {
         name = "bios.bin";
     }
-    path = firmware_find(name, errp);
+    path = firmware_find(name, NULL);
     if (!path) {
+        error_set(errp, "could not load PC BIOS '%s'", name);
+        error_hint(errp, "Install Debian's package 'seabios' (or 'ovmf'), or "
+                   "name the folder with -L.");
         return false;
     }
     if (stat(path, &st) || !S_ISREG(st.st_mode) || st.st_size <= 0 ||

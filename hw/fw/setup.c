@@ -51,7 +51,8 @@ static bool user_file(const char *arg, Error **errp)
     if (!name || !*name) {
         error_set(errp, "Parameter 'name' is missing");
     } else if (given != 1 || json_get(o.obj, "gen_id")) {
-        error_set(errp, "name and exactly one of 'file', 'string' are needed");
+        error_set(errp, "name, plus exactly one of file, string and gen_id, "
+                  "are needed");
     } else if (strlen(name) > 55) {
         error_set(errp, "name too long (max. 55 char)");
     } else {

@@ -194,13 +194,13 @@ bool machine_memory_make(Machine *m, Error **errp)
     };
     Obj *backend = NULL;
 
-    if (!m->ram_size) {
+    if (!m->ram_size && !m->memory_backend) {
         m->ram_size = m->type->default_ram;
     }
-    if (!mem_check_sizes(m->ram_size, m->ram_slots, &m->maxram_size, errp)) {
+    if (m->ram_size && !mem_check_sizes(m->ram_size, m->ram_slots, &m->maxram_size, errp)) {
         return false;
     }
-    if (!m->ram_size) {
+    if (!m->ram_size && !m->memory_backend) {
         return true;
     }
     mem_merge_default = m->mem_merge;
@@ -289,8 +289,9 @@ bool settings_read_config(const char *file, Error **errp)
     bool ok = true;
 
     if (!g_file_get_contents(file, &data, NULL, &gerr)) {
-        error_set(errp, "Cannot read config file %s: %s", file,
-                  g_strerror(errno));
+        error_set(errp, "Could not open '%s': %s", file, gerr->code ==
+                  G_FILE_ERROR_NOENT ? "No such file or directory" :
+                  gerr->message);
         g_error_free(gerr);
         return false;
     }

@@ -15,14 +15,6 @@
 
 CharPort *serial_ports[4], *parallel_ports[3], *debugcon_port;
 
-static bool display_is(const char *name)
-{
-    const char *last = settings.display.n
-        ? settings.display.v[settings.display.n - 1].arg : NULL;
-
-    return last && !strncmp(last, name, strlen(name));
-}
-
 bool default_chardevs(Error **errp)
 {
     const char *console;
@@ -63,8 +55,7 @@ bool default_chardevs(Error **errp)
             parallel = false;
         }
     }
-    console = display_is("none") || display_is("egl") ? "vc:80Cx24C"
-                                                      : "vc:80Cx24C";
+    console = "vc:80Cx24C";
     if (serial) {
         given_add(&settings.serial, "serial", console);
     }
@@ -128,8 +119,8 @@ static bool open_ports(GivenList *l, const char *base, CharPort **slots,
         snprintf(label, sizeof(label), "%s%u", base, i);
         slots[i] = chr_new_short(label, l->v[i].arg, true, errp);
         if (!slots[i]) {
-            error_prepend(errp, "could not connect %s device to character "
-                          "backend '%s': ", base, l->v[i].arg);
+            error_hint(errp, "could not connect %s device to character "
+                       "backend '%s'", base, l->v[i].arg);
             return false;
         }
     }

@@ -20,6 +20,7 @@
 #include "cpu.h"
 #include "machine.h"
 #include "machine-opts.h"
+#include "hw/pc/mc146818.h"
 #include "monitor.h"
 #include "settings.h"
 #include "x86.h"
@@ -63,7 +64,8 @@ static bool add_object(const char *arg, bool early, Error **errp)
     char *tname = NULL, *oid = NULL;
     bool ok = false;
 
-    if (!opts_parse(&o, arg, "qom-type", 0, errp)) {
+    if (!opts_parse(&o, arg, "qom-type",
+                    OPT_FLAT | OPT_BARE | OPT_REPEAT, errp)) {
         return false;
     }
     if (o.help) {
@@ -341,8 +343,8 @@ static bool pidfile_make(const char *path, Error **errp)
 
     fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0) {
-        return error_set(errp, "cannot create PID file: Cannot open pid file: "
-                         "%s", strerror(errno));
+        return error_set(errp, "cannot create PID file: Could not create '%s': "
+                         "%s", path, strerror(errno));
     }
     if (fcntl(fd, F_SETLK, &lock) < 0) {
         close(fd);
@@ -445,9 +447,7 @@ static bool machine_configure(Json *opts, Error **errp)
         m->graphics = false;
     }
     for (unsigned i = 0; ok && i < settings.boot.n; i++) {
-        report_where(settings.boot.v[i].where);
         ok = machine_boot_set(m, settings.boot.v[i].arg, errp);
-        report_where(ok ? NULL : settings.boot.v[i].where);
     }
     if (ok && settings.smp.n) {
         report_where(settings.smp.v[settings.smp.n - 1].where);
@@ -506,6 +506,39 @@ static bool do_cpu_help(const char *arg, const char *kind, Error **errp)
     return true;
 }
 
+static bool do_rtc(const char *arg, const char *kind, Error **errp)
+{
+    return rtc_option(arg, errp);
+}
+
+static bool do_display(const char *arg, const char *kind, Error **errp)
+{
+    static const char *const known[] = {
+        "none", "vnc", "curses", "gtk", "sdl", "egl-headless", "spice-app",
+        "dbus", "default",
+    };
+    size_t n = strcspn(arg, ",=");
+
+    if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
+        printf("Available display backend types:\nnone\n");
+        fflush(stdout);
+        _exit(0);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+        if (strlen(known[i]) != n || strncmp(known[i], arg, n)) {
+            continue;
+        }
+        if (strcmp(known[i], "none") && strcmp(known[i], "default")) {
+            error_set(errp, "Display '%s' is not available, please recompile "
+                      "with it enabled", known[i]);
+            return false;
+        }
+        return true;
+    }
+    return error_set(errp, "Parameter 'type' does not accept value '%.*s'",
+                     (int)n, arg);
+}
+
 static bool start_boards(Json *mopts, Error **errp)
 {
     const char *accel_list = json_get_str(mopts, "accel");
@@ -561,6 +594,8 @@ bool startup(Error **errp)
          given_each(&settings.device, do_device_help, errp) &&
          given_each(&settings.global, do_global, errp) &&
          given_each(&settings.object, do_object_early, errp) &&
+         given_each(&settings.display, do_display, errp) &&
+         given_each(&settings.rtc, do_rtc, errp) &&
          default_chardevs(errp) &&
          given_each(&settings.chardev, do_chardev, errp) &&
          start_boards(mopts, errp);

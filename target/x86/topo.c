@@ -46,14 +46,16 @@ static bool smp_read(const char *text, Smp *s, Error **errp)
             f++;
         }
         if (f == ARRAY_SIZE(smp_names)) {
+            error_set(errp, "Parameter 'smp.%s' is unexpected", key);
             opts_free(&o);
-            return error_set(errp, "Parameter 'smp.%s' is unexpected", key);
+            return false;
         }
         if (json_kind(v) == JSON_STR
                 ? !opt_i64(key, json_str_of(v), &n, NULL)
                 : json_kind(v) != JSON_INT || ((n = json_int_of(v)), false)) {
+            error_set(errp, "Parameter 'smp.%s' expects integer", key);
             opts_free(&o);
-            return error_set(errp, "Parameter 'smp.%s' expects integer", key);
+            return false;
         }
         fields[f] = n;
         s->given |= 1u << f;
@@ -106,8 +108,7 @@ static void smp_fill(Smp *s, bool sockets_first)
     if (!s->threads) {
         s->threads = all / (s->sockets * s->dies * s->cores);
     }
-    s->maxcpus = s->maxcpus ? s->maxcpus
-                            : s->sockets * s->dies * s->cores * s->threads;
+    s->maxcpus = all ? all : s->sockets * s->dies * s->cores * s->threads;
     s->cpus = s->cpus ? s->cpus : s->maxcpus;
 }
 
