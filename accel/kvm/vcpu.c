@@ -70,6 +70,13 @@ static void kick_unblock(void)
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+/* With a local APIC in the kernel HLT and the wait for a start-up IPI are the
+ * kernel's: the vCPU is always inside. */
+static bool has_work_in_kernel(const Cpu *cpu)
+{
+    return true;
+}
+
 static void cpu_setup_optional(KvmCpu *k)
 {
     uint64_t mcg = kvm->mcg_cap & ~0xffull;
@@ -120,6 +127,9 @@ bool kvm_cpu_init(Cpu *cpu, Error **errp)
         return false;
     }
     k->valid = k->full = true;
+    if (accel_irq.apic_in_kernel) {
+        cpu->has_work = has_work_in_kernel;
+    }
     __atomic_store_n((KvmCpu **)&cpu->accel, k, __ATOMIC_RELEASE);
     kick_unblock();
     return true;

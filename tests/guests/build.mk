@@ -6,3 +6,6 @@ guests-y += boot-hello
 guest-boot-hello = bin
 guests-y += first-insn
 guest-first-insn = bin
+guests-y += machine
+guest-machine = mb64
+guest-machine-srcs = machine.S machine.c
