@@ -18,6 +18,11 @@ typedef enum KvmIrqchip {
     KVM_CHIP_ON, KVM_CHIP_OFF, KVM_CHIP_SPLIT,
 } KvmIrqchip;
 
+/* Offsets of state components in a standard XSAVE image; 0: not here. */
+typedef struct KvmXsaveLayout {
+    uint32_t avx, opmask, zmm_hi, hi16, pkru;
+} KvmXsaveLayout;
+
 typedef struct Kvm {
     Accel accel;
     int irqchip_wish;                  /* KvmIrqchip                          */
@@ -29,6 +34,7 @@ typedef struct Kvm {
     int fd, vm;
     int run_size;                      /* bytes of the mapped kvm_run         */
     int xsave_size;                    /* bytes of KVM_GET_XSAVE2; 0: no XSAVE */
+    KvmXsaveLayout xc;
     int coalesced_page;                /* in kvm_run, pages; 0: none          */
     uint32_t max_slots;
     bool sregs2, xcrs, debugregs, events_payload, triple_fault, sipi_events;
@@ -89,6 +95,7 @@ void kvm_internal_error(Cpu *cpu, const char *what) MACHINE_CALL;
 void kvm_cpu_get(Cpu *cpu);
 void kvm_cpu_put(Cpu *cpu, bool full);
 void kvm_cpu_reset(Cpu *cpu);
+void kvm_xsave_layout(void);
 void kvm_msrs_get(X86Cpu *c);
 void kvm_msrs_put(X86Cpu *c, bool full);
 bool kvm_has_msr(uint32_t msr);

@@ -166,21 +166,10 @@ static uint32_t xc_offset(unsigned bit)
     return b;
 }
 
-typedef struct XcOffsets {
-    uint32_t avx, opmask, zmm_hi, hi16, pkru;
-} XcOffsets;
-
-static const XcOffsets *xc_offsets(void)
+void kvm_xsave_layout(void)
 {
-    static XcOffsets o;
-    static gsize once;
-
-    if (g_once_init_enter(&once)) {
-        o = (XcOffsets){ xc_offset(2), xc_offset(5), xc_offset(6),
-                         xc_offset(7), xc_offset(9) };
-        g_once_init_leave(&once, 1);
-    }
-    return &o;
+    kvm->xc = (KvmXsaveLayout){ xc_offset(2), xc_offset(5), xc_offset(6),
+                                xc_offset(7), xc_offset(9) };
 }
 
 /* Full tag of physical register i from the abridged tag (SDM 1, 10.5.1.1). */
@@ -252,7 +241,7 @@ static void x87_init(X86Regs *r)
 
 static void xsave_from(X86Regs *r, const uint8_t *p)
 {
-    const XcOffsets *o = xc_offsets();
+    const KvmXsaveLayout *o = &kvm->xc;
     uint64_t bv = ld_le64(p + XSAVE_BV);
 
     memset(r->vec, 0, sizeof(r->vec));
@@ -307,7 +296,7 @@ static uint64_t xc_put(uint8_t *p, uint32_t offset, const uint8_t *from,
 
 static void xsave_to(const X86Regs *r, uint8_t *p)
 {
-    const XcOffsets *o = xc_offsets();
+    const KvmXsaveLayout *o = &kvm->xc;
     uint64_t bv = XC_X87 | XC_SSE;
     uint8_t pkru[8] = { 0 };
 

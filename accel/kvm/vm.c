@@ -227,6 +227,7 @@ static bool kvm_probe(Kvm *k, Error **errp)
     if (k->xsave_size <= 0 && kvm_cap(KVM_CAP_XSAVE)) {
         k->xsave_size = 4096;
     }
+    kvm_xsave_layout();
     k->coalesced_page = kvm_cap(KVM_CAP_COALESCED_MMIO);
     k->max_slots = kvm_cap(KVM_CAP_NR_MEMSLOTS);
     k->max_slots = k->max_slots ? k->max_slots : 32;

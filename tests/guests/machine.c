@@ -37,7 +37,7 @@ static volatile uint32_t ap_place[8], count[256], ipi_seen[9], faults, fault_vec
 static uint64_t skip_to;               /* where a fault goes on               */
 static unsigned tests, failed, have_host;
 
-/* ---- access ------------------------------------------------------------------ */
+/* ---- access -------------------------------------------------------------- */
 
 static void out8(uint16_t port, uint8_t v)
 {
@@ -125,7 +125,7 @@ static uint32_t ask(uint32_t what, uint32_t arg)
     return in32(HOST + 4);
 }
 
-/* ---- telling -------------------------------------------------------------------- */
+/* ---- telling ------------------------------------------------------------- */
 
 static void put(const char *s)
 {
@@ -166,7 +166,7 @@ static void result(const char *name, int ok, uint32_t seen)
     put("\n");
 }
 
-/* ---- interrupts ------------------------------------------------------------------- */
+/* ---- interrupts ---------------------------------------------------------- */
 
 static struct {
     uint16_t low, sel, attr, mid;
@@ -269,7 +269,7 @@ static void pit_off(void)
     out8(0x43, 0x30);                  /* one-shot without a count            */
 }
 
-/* ---- the tests ---------------------------------------------------------------------- */
+/* ---- the tests ----------------------------------------------------------- */
 
 static void test_pic(void)
 {
@@ -484,7 +484,7 @@ static void test_processors(void)
     result("interrupts between processors", came == n - 1, came);
 }
 
-/* ---- start and end --------------------------------------------------------------------- */
+/* ---- start and end ------------------------------------------------------- */
 
 static int has_word(const char *line, const char *word)
 {
