@@ -59,11 +59,11 @@ static void blobs_register(void)
 bool blob_add(const char *name, uint64_t addr, void *data, uint64_t len,
               uint64_t zero, Error **errp)
 {
-    uint64_t last = addr + len + zero - 1;
+    uint64_t last = addr + len + zero - 1, all = len + zero;
     Blob *b, **p;
 
-    for (b = blobs; b && len; b = b->next) {
-        if (addr < b->addr + b->len + b->zero && b->addr <= last) {
+    for (b = blobs; b && all; b = b->next) {
+        if (b->len + b->zero && addr < b->addr + b->len + b->zero && b->addr <= last) {
             error_set(errp, "%s at 0x%" PRIx64 " overlaps %s at 0x%" PRIx64,
                       name, addr, b->name, b->addr);
             g_free(data);
@@ -142,6 +142,21 @@ bool blob_read_file(const char *what, const char *path, uint64_t most,
     return true;
 }
 
+/* ---- memory map ------------------------------------------------------------ */
+
+static uint64_t taken;                 /* bytes at the top of low RAM         */
+
+uint64_t e820_take_top(const Pc *p, uint64_t len)
+{
+    taken = ALIGN_UP(len, 4096);
+    return p->below_4g - taken;
+}
+
+uint64_t blob_ram_top(const Pc *p)
+{
+    return p->below_4g - taken;
+}
+
 unsigned e820_fill(const Pc *p, E820 out[16], bool low_holes)
 {
     unsigned n = 0;
@@ -150,7 +165,10 @@ unsigned e820_fill(const Pc *p, E820 out[16], bool low_holes)
         out[n++] = (E820){ 0, 0x9fc00, 1 };
         out[n++] = (E820){ 0x9fc00, 0x400, 2 };
         out[n++] = (E820){ 0xf0000, 0x10000, 2 };
-        out[n++] = (E820){ 0x100000, p->below_4g - 0x100000, 1 };
+        out[n++] = (E820){ 0x100000, blob_ram_top(p) - 0x100000, 1 };
+        if (taken) {
+            out[n++] = (E820){ blob_ram_top(p), taken, 3 };
+        }
     } else {
         out[n++] = (E820){ 0, p->below_4g, 1 };
     }

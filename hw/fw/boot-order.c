@@ -6,17 +6,34 @@
  * Thread class: machine lock.
  */
 #include <glib.h>
-#include "machine.h"
+#include "hw/fw/roms.h"
 
 typedef struct Entry {
     int32_t index;
     const Device *dev;
+    char *path;                        /* of what is no device                */
 } Entry;
+
+static Entry others[8];
+static unsigned nothers;
+
+void boot_order_add(const char *path, int32_t bootindex)
+{
+    size_t len;
+    char *list;
+
+    if (nothers < ARRAY_SIZE(others)) {
+        others[nothers++] = (Entry){ bootindex, NULL, g_strdup(path) };
+    }
+    list = boot_order_list(&len);
+    fwcfg_replace_file("bootorder", list, len);
+    g_free(list);
+}
 
 static bool collect(Device *dev, void *arg)
 {
     GArray *list = arg;
-    Entry e = { dev->bootindex, dev };
+    Entry e = { dev->bootindex, dev, NULL };
 
     if (dev->bootindex >= 0 && obj_prop(&dev->obj, "bootindex")) {
         g_array_append_val(list, e);
@@ -37,9 +54,11 @@ char *boot_order_list(size_t *len)
     GString *s = g_string_new(NULL);
 
     device_each(collect, list);
+    g_array_append_vals(list, others, nothers);
     g_array_sort(list, by_index);
     for (guint i = 0; i < list->len; i++) {
-        char *path = device_fw_path(g_array_index(list, Entry, i).dev);
+        const Entry *e = &g_array_index(list, Entry, i);
+        char *path = e->dev ? device_fw_path(e->dev) : g_strdup(e->path);
 
         if (path) {
             g_string_append_printf(s, "%s%s", s->len ? "\n" : "", path);

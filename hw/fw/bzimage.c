@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * bzimage.c - starts a Linux bzImage at its 64-bit entry point, without firmware
- * (the Linux/x86 boot protocol, version 2.12 and later, "64-bit boot protocol").
+ * bzimage.c - starts a Linux bzImage without firmware at its 64-bit entry point,
+ * or its 32-bit one where it has no other (the Linux/x86 boot protocol, version
+ * 2.04 and later, "64-bit boot protocol" and "32-bit boot protocol").
  *
  * Low memory, all rebuilt at every reset:
  *   0x0500 GDT, 0x9000 page tables (first 4 GiB, 2-MiB pages), 0x10000
@@ -24,7 +25,7 @@
 enum {
     H_SETUP_SECTS = 0x1f1, H_BOOT_FLAG = 0x1fe, H_JUMP = 0x200, H_MAGIC = 0x202,
     H_VERSION = 0x206, H_LOADER = 0x210, H_LOADFLAGS = 0x211,
-    H_INITRD = 0x218, H_INITRD_LEN = 0x21c, H_HEAP_END = 0x224,
+    H_CODE32 = 0x214, H_INITRD = 0x218, H_INITRD_LEN = 0x21c, H_HEAP_END = 0x224,
     H_CMDLINE = 0x228, H_INITRD_MAX = 0x22c, H_ALIGN = 0x230,
     H_RELOCATABLE = 0x234, H_XLOADFLAGS = 0x236, H_CMDLINE_SIZE = 0x238,
     H_PREF = 0x258, H_INIT_SIZE = 0x260,
@@ -39,32 +40,30 @@ bool bzimage_is(const KernelFile *k)
            !memcmp(k->data + H_MAGIC, "HdrS", 4);
 }
 
-static void bzimage_state(X86Regs *r)
+/* The older entry: flat, 32 bits, no paging. */
+static void state32(X86Regs *r)
 {
-    X86Seg data = { .sel = 0x18, .attr = 0xc93, .limit = UINT32_MAX };
-
-    for (int i = 0; i < X86_SEG_COUNT; i++) {
-        r->seg[i] = data;
-    }
-    r->seg[X86_CS] = (X86Seg){ .sel = 0x10, .attr = 0xa9b,
-                               .limit = UINT32_MAX };
-    r->tr = (X86Seg){ .sel = 0x20, .attr = 0x8b, .limit = 0x67 };
+    memset(r->gpr, 0, sizeof(r->gpr));
+    boot_regs_flat32(r, entry_point);
     r->gdt = (X86Table){ .base = GDT_ADDR, .limit = 5 * 8 - 1 };
-    r->idt = (X86Table){ 0 };
+    r->gpr[X86_RSI] = PARAMS_ADDR;
+}
+
+static void state64(X86Regs *r)
+{
+    state32(r);
+    r->seg[X86_CS].attr = 0xa9b;
     r->cr3 = PT_ADDR;
     r->cr4 = 1 << 5;                   /* PAE                                 */
     r->efer = 1 << 8 | 1 << 10;        /* LME, LMA                            */
     r->cr0 = 0x80000011u;              /* PG, ET, PE                          */
-    memset(r->gpr, 0, sizeof(r->gpr));
-    r->gpr[X86_RSI] = PARAMS_ADDR;
-    r->rip = entry_point;
-    r->rflags = 2;
 }
 
-static bool low_tables(Error **errp)
+static bool low_tables(bool wide, Error **errp)
 {
-    static const uint64_t gdt[5] = {
-        0, 0, 0x00af9b000000ffffull, 0x00cf93000000ffffull,
+    /* Flat code is described for the mode that the kernel starts in. */
+    uint64_t gdt[5] = {
+        0, 0, wide ? 0x00af9b000000ffffull : 0x00cf9b000000ffffull, 0x00cf93000000ffffull,
         0x00008b0000000067ull,
     };
     uint8_t *g = g_malloc0(sizeof(gdt)), *pt = g_malloc0(6 * 4096);
@@ -100,8 +99,8 @@ static bool load_initrd(Pc *p, uint8_t *params, uint64_t kernel_end,
     if (ld_le16(params + H_XLOADFLAGS) & 2) {
         top = UINT32_MAX;              /* may lie anywhere below 4 GiB        */
     }
-    top = MIN2(top, p->below_4g - 1);
-    if (!blob_read_file("initrd", p->m.initrd, p->below_4g, &data, &len,
+    top = MIN2(top, blob_ram_top(p) - 1);
+    if (!blob_read_file("initrd", p->m.initrd, blob_ram_top(p), &data, &len,
                         errp)) {
         return false;
     }
@@ -149,19 +148,22 @@ static void fill_params(Pc *p, uint8_t *params)
         st_le64(e + 8, map[i].len);
         st_le32(e + 16, map[i].type);
     }
-    st_le64(params + P_RSDP, acpi_direct_rsdp());
+    st_le64(params + P_RSDP, direct_rsdp);
 }
 
 bool bzimage_load(Pc *p, const KernelFile *k, Error **errp)
 {
     unsigned sects = k->data[H_SETUP_SECTS] ? k->data[H_SETUP_SECTS] : 4;
     uint64_t setup = (sects + 1) * 512ull, at, init_size, body;
-    uint64_t align = ld_le32(k->data + H_ALIGN), hdr_end;
+    uint64_t align = ld_le32(k->data + H_ALIGN), hdr_end, top = blob_ram_top(p);
+    unsigned version = ld_le16(k->data + H_VERSION);
+    bool wide = version >= 0x20c && (k->data[H_XLOADFLAGS] & 1);
     uint8_t *params;
 
-    if (ld_le16(k->data + H_VERSION) < 0x20c ||
-        !(ld_le16(k->data + H_XLOADFLAGS) & 1)) {
-        error_set(errp, "kernel '%s' has no 64-bit entry point", k->path);
+    if (version < 0x204 ||
+        !(k->data[H_LOADFLAGS] & 1)) {
+        error_set(errp, "kernel '%s' is too old for a start without firmware",
+                  k->path);
         error_hint(errp, "Start it through firmware: add -bios bios-256k.bin");
         return false;
     }
@@ -169,13 +171,15 @@ bool bzimage_load(Pc *p, const KernelFile *k, Error **errp)
         return error_set(errp, "kernel '%s' is truncated", k->path);
     }
     body = k->len - setup;
-    at = ld_le64(k->data + H_PREF);
-    init_size = MAX2((uint64_t)ld_le32(k->data + H_INIT_SIZE), body);
-    if (at < MiB || at >= p->below_4g || init_size > p->below_4g - at) {
+    at = version >= 0x20a ? ld_le64(k->data + H_PREF) : MiB;
+    init_size = MAX2(version >= 0x20a ? ld_le32(k->data + H_INIT_SIZE) : 0,
+                     body);
+    if (at < MiB || at >= top || init_size > top - at) {
         /* The preferred place is not RAM: the lowest aligned one is. */
-        at = k->data[H_RELOCATABLE] && align ? ALIGN_UP(MiB, align) : at;
+        at = version >= 0x205 && k->data[H_RELOCATABLE] && align
+           ? ALIGN_UP(MiB, align) : at;
     }
-    if (at < MiB || at >= p->below_4g || init_size > p->below_4g - at) {
+    if (at < MiB || at >= top || init_size > top - at) {
         error_set(errp, "kernel '%s' needs %" PRIu64 " MiB of memory at 0x%"
                   PRIx64, k->path, (uint64_t)(init_size / MiB + 1), at);
         error_hint(errp, "Give the guest more memory with -m.");
@@ -188,12 +192,13 @@ bool bzimage_load(Pc *p, const KernelFile *k, Error **errp)
     fill_params(p, params);
     if (!load_cmdline(p, params, errp) ||
         (p->m.initrd && !load_initrd(p, params, at + init_size, errp)) ||
-        !low_tables(errp)) {
+        !low_tables(wide, errp)) {
         g_free(params);
         return false;
     }
-    entry_point = at + 0x200;
-    boot_state_set(bzimage_state);
+    st_le32(params + H_CODE32, at);
+    entry_point = wide ? at + 0x200 : at;
+    boot_state_set(wide ? state64 : state32);
     return blob_add("boot parameters", PARAMS_ADDR, params, 4096, 0, errp) &&
            blob_add("kernel", at, g_memdup2(k->data + setup, body), body, 0,
                     errp);

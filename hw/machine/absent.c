@@ -41,14 +41,6 @@ WEAK bool acpi_build(Pc *p, Error **errp)
 {
     return true;
 }
-WEAK bool option_roms_load(Pc *p, Error **errp)
-{
-    return true;
-}
-WEAK bool linux_load(Pc *p, Error **errp)
-{
-    return true;
-}
 WEAK bool sandbox_option(const char *arg, Error **errp)
 {
     return error_set(errp, "no sandbox");

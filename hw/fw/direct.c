@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * direct.c - what firmware would do with the board before it starts a kernel,
+ * for kernels that are started without it: shadow RAM (82441FX data sheet, PAM
+ * registers), interrupt routes (82371SB, PIRQRC and ELCR), the power-management
+ * block (82371AB, PMBA and PMREGMISC), ACPI tables.
+ *
+ * Thread class: machine lock.
+ *
+ * Invariants:
+ * 1. Set-up follows the reset of all devices and precedes the blobs: both are
+ *    reset functions, this one registered first.
+ */
+#include <glib.h>
+#include "hw/fw/blob.h"
+
+#define PM_BASE 0x600
+
+bool direct_boot;
+uint64_t direct_rsdp;
+
+static void set_up(void)
+{
+    static const uint8_t routes[4] = { 10, 10, 11, 11 };
+    PciDevice *host = pci_find(0, PCI_DEVFN(0, 0));
+    PciDevice *isa = pci_find(0, PCI_DEVFN(1, 0));
+    PciDevice *pm = (PciDevice *)pc->pm;
+
+    if (host) {
+        for (unsigned reg = 0x59; reg <= 0x5f; reg++) {
+            pci_config_write(host, reg, 0x33, 1);
+        }
+    }
+    for (int i = 0; isa && i < 4; i++) {
+        pci_config_write(isa, 0x60 + i, routes[i], 1);
+    }
+    mem_store(&mem_io, 0x4d0, 1, 0, MEM_ATTRS_NONE);
+    mem_store(&mem_io, 0x4d1, 1, 0x0c, MEM_ATTRS_NONE);
+    if (pm) {
+        pci_config_write(pm, 0x40, PM_BASE | 1, 4);
+        pci_config_write(pm, 0x80, 1, 1);
+        pci_config_write(pm, 0x3c, 9, 1);
+    }
+}
+
+static void set_up_reset(void *arg, ResetKind kind)
+{
+    if (kind == RESET_COLD && pc->pci) {
+        set_up();
+    }
+}
+
+static bool place_tables(Pc *p, Error **errp)
+{
+    uint64_t len, base, rsdp;
+    uint8_t *data;
+
+    /* Once for the size, then where they end with low RAM. */
+    if (!acpi_place(p, 0, PM_BASE, &data, &len, &rsdp, errp)) {
+        return false;
+    }
+    g_free(data);
+    if (len > p->below_4g / 2) {
+        return error_set(errp, "no room for %" PRIu64 " bytes of ACPI tables",
+                         len);
+    }
+    base = e820_take_top(p, len);
+    if (!acpi_place(p, base, PM_BASE, &data, &len, &rsdp, errp)) {
+        return false;
+    }
+    direct_rsdp = rsdp;
+    return blob_add("ACPI tables", base, data, len, 0, errp);
+}
+
+bool direct_setup(Pc *p, Error **errp)
+{
+    if (p->below_4g < 2 * MiB) {
+        error_set(errp, "a kernel needs at least 2 MiB of memory");
+        error_hint(errp, "Give the guest more memory with -m.");
+        return false;
+    }
+    direct_boot = true;
+    reset_register(set_up_reset, NULL);
+    if (p->is_isapc || !p->acpi) {
+        return true;
+    }
+    set_up();                          /* the tables tell where things are    */
+    return place_tables(p, errp);
+}

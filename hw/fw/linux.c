@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * linux.c - -kernel: finds out what kind of file it is and has it loaded,
+ * without firmware unless the user has named one.
+ *
+ * Thread class: machine lock.
+ */
+#include <glib.h>
+#include "blk.h"
+#include "hw/fw/blob.h"
+#include "hw/fw/elf.h"
+
+static bool without_kernel(const Machine *m, Error **errp)
+{
+    if (m->append && *m->append) {
+        return error_set(errp, "-append only allowed with -kernel option");
+    }
+    if (m->initrd) {
+        return error_set(errp, "-initrd only allowed with -kernel option");
+    }
+    return true;
+}
+
+static bool load_direct(Pc *p, const KernelFile *k, Error **errp)
+{
+    uint32_t header;
+    uint64_t entry;
+
+    if (!direct_setup(p, errp)) {
+        return false;
+    }
+    if (bzimage_is(k)) {
+        return bzimage_load(p, k, errp);
+    }
+    if (multiboot_is(k, &header)) {
+        return multiboot_load(p, k, header, errp);
+    }
+    if (pvh_is(k, &entry)) {
+        return pvh_load(p, k, entry, errp);
+    }
+    if (elf_is(k)) {
+        return error_set(errp, "Error loading uncompressed kernel without PVH "
+                         "ELF Note");
+    }
+    error_set(errp, "invalid kernel header");
+    error_hint(errp, "-kernel takes a Linux bzImage, an ELF file with a PVH "
+               "note, or a Multiboot 1 kernel.");
+    return false;
+}
+
+static bool load_by_firmware(Pc *p, const KernelFile *k, Error **errp)
+{
+    if (bzimage_is(k)) {
+        return linuxboot_load(p, k, errp);
+    }
+    error_set(errp, "kernel '%s' cannot be started through firmware: it is not "
+              "a Linux bzImage", k->path);
+    error_hint(errp, "Without -bios it is started directly.");
+    return false;
+}
+
+static bool wants_firmware(const Pc *p)
+{
+    return p->m.firmware || p->pflash0 || drive_find(IF_PFLASH, 0, 0);
+}
+
+bool linux_load(Pc *p, Error **errp)
+{
+    KernelFile k = { .path = p->m.kernel };
+    bool ok;
+
+    if (!k.path) {
+        return without_kernel(&p->m, errp);
+    }
+    if (!blob_read_file("kernel file", k.path, p->below_4g, &k.data, &k.len,
+                        errp)) {
+        return false;
+    }
+    ok = wants_firmware(p) ? load_by_firmware(p, &k, errp)
+                           : load_direct(p, &k, errp);
+    g_free(k.data);
+    return ok;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* roms.h - option ROMs that firmware finds in fw_cfg. MACHINE_CALL. */
+#ifndef TERN_HW_FW_ROMS_H
+#define TERN_HW_FW_ROMS_H
+
+#include "pc.h"
+
+/* Adds genroms/NAME; takes over data. bootindex -1: not in the boot order. */
+bool rom_add(const char *name, void *data, uint32_t len, int32_t bootindex,
+             Error **errp) MACHINE_CALL;
+/* An entry of the boot order that is no device; rebuilds the fw_cfg file. */
+void boot_order_add(const char *path, int32_t bootindex) MACHINE_CALL;
+
+#endif
