@@ -8,7 +8,6 @@
 #include "chr.h"
 #include "machine.h"
 #include "pc.h"
-#include "security.h"
 #include "hw/machine/startup.h"
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 #define WEAK __attribute__((weak))
@@ -38,14 +37,6 @@ WEAK bool smbios_build(Pc *p, Error **errp)
     return true;
 }
 WEAK bool acpi_build(Pc *p, Error **errp)
-{
-    return true;
-}
-WEAK bool sandbox_option(const char *arg, Error **errp)
-{
-    return error_set(errp, "no sandbox");
-}
-WEAK bool confine(const char *root, const char *user, Error **errp)
 {
     return true;
 }

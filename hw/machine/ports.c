@@ -90,8 +90,21 @@ bool start_qtest(Error **errp)
                               settings.qtest_log, errp);
 }
 
+/* The user changes first: the filter may forbid just that. */
 bool start_confined(Error **errp)
 {
+    if (settings.chroot || settings.runas) {
+        char *where = settings.runas ? g_strdup_printf("-runas %s",
+                                                       settings.runas)
+                                     : NULL;
+
+        report_where(where);
+        if (!confine(settings.chroot, settings.runas, errp)) {
+            return false;
+        }
+        report_where(NULL);
+        g_free(where);
+    }
     for (unsigned i = 0; i < settings.sandbox.n; i++) {
         report_where(settings.sandbox.v[i].where);
         if (!sandbox_option(settings.sandbox.v[i].arg, errp)) {
@@ -99,8 +112,7 @@ bool start_confined(Error **errp)
         }
         report_where(NULL);
     }
-    return (!settings.runas && !settings.chroot) ||
-           confine(settings.chroot, settings.runas, errp);
+    return true;
 }
 
 static bool by_name(const UserType *t, const char *name)

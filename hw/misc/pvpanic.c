@@ -47,14 +47,12 @@ static uint64_t pvpanic_read(void *dev, uint64_t off, unsigned size)
 
 static void pvpanic_write(void *dev, uint64_t off, uint64_t v, unsigned size)
 {
-    const Pvpanic *p = dev;
-
+    /* The property limits what is announced, not what is heard. */
     if (v & ~(uint64_t)EVENTS) {
         guest_fault("pvpanic", "unknown event 0x%" PRIx64, v);
     }
-    v &= p->events & EVENTS;
-    if (v) {
-        guest_panicked(v, NULL);
+    if (v & EVENTS) {
+        guest_panicked(v & EVENTS, NULL);
     }
 }
 
@@ -100,7 +98,7 @@ static MACHINE_CALL void isa_unrealize(Device *dev)
 static const Prop isa_props[] = {
     PROP_U16("ioport", PvpanicIsa, port, 0x505, .desc = "the port"),
     PROP_U8("events", PvpanicIsa, p.events, EVENTS,
-            .desc = "events the guest may tell: 1 panicked, 2 crash loaded"),
+            .desc = "events announced to the guest: 1 panicked, 2 crash loaded"),
     PROP_END
 };
 
@@ -133,7 +131,7 @@ static MACHINE_CALL void pci_unrealize(Device *dev)
 
 static const Prop pci_props[] = {
     PROP_U8("events", PvpanicPci, p.events, EVENTS,
-            .desc = "events the guest may tell: 1 panicked, 2 crash loaded"),
+            .desc = "events announced to the guest: 1 panicked, 2 crash loaded"),
     PROP_END
 };
 
