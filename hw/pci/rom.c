@@ -42,16 +42,26 @@ static void patch_ids(const PciDevice *d, uint8_t *rom, size_t size)
     rom[6] += sum;                     /* keeps the image's sum of bytes      */
 }
 
+static bool is_default(const PciDevice *d)
+{
+    return g_strcmp0(d->romfile, pci_info(d)->romfile) == 0;
+}
+
 static char *find_file(PciDevice *d, Error **errp)
 {
+    Error *why = NULL;
     char *path;
 
     if (g_access(d->romfile, R_OK) == 0) {
         return g_strdup(d->romfile);
     }
-    path = firmware_find(d->romfile, NULL);
+    path = firmware_find(d->romfile, &why);
     if (!path) {
         error_set(errp, "failed to find romfile \"%s\"", d->romfile);
+        if (*error_hint_text(why)) {
+            error_hint(errp, "%s", error_hint_text(why));
+        }
+        error_free(why);
     }
     return path;
 }
@@ -100,7 +110,7 @@ static bool into_bar(PciDevice *d, uint8_t *data, size_t len, Error **errp)
         d->rom_made = true;
         d->rom.name = g_intern_string(name);
         memcpy(d->rom.ram->host, data, len);
-        if (g_strcmp0(d->romfile, pci_info(d)->romfile) == 0) {
+        if (is_default(d)) {
             patch_ids(d, d->rom.ram->host, len);
         }
         pci_bar(d, 6, PCI_BAR_MEM32, &d->rom);
@@ -133,6 +143,7 @@ bool pci_rom_add(PciDevice *d, Error **errp)
 {
     gchar *data = NULL;
     GError *gerr = NULL;
+    Error *err = NULL;
     char *path;
     gsize len = 0;
     bool ok;
@@ -140,7 +151,14 @@ bool pci_rom_add(PciDevice *d, Error **errp)
     if (!d->romfile || !*d->romfile) {
         return true;
     }
-    path = find_file(d, errp);
+    path = find_file(d, &err);
+    if (!path && is_default(d)) {
+        /* Nobody asked for it: the function works, but cannot boot a guest. */
+        error_prepend(&err, "%s: ", d->dev.type->name);
+        warn_report_err(err);
+        return true;
+    }
+    error_move(errp, err);
     if (!path || !check_size(d, path, errp)) {
         g_free(path);
         return false;

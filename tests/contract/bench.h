@@ -11,12 +11,16 @@
 
 #include <dirent.h>
 #include <glib.h>
+#include "blk.h"
+#include "chr.h"
 #include "isa.h"
 #include "machine-opts.h"
 #include "pci.h"
 #include "tests/tern-test.h"
 
 #define UNUSED __attribute__((unused))
+/* A program without a block layer has none. */
+#pragma weak prop_ref_drive
 
 typedef struct BenchHost {
     Device dev;
@@ -99,6 +103,69 @@ DEVICE(bench_host_type, {
     .realize = host_realize, .unrealize = host_unrealize, .reset = host_reset,
 });
 
+/* ---- what devices refer to ---------------------------------------------- */
+
+static const struct {
+    const PropRef *ref;
+    const char *id;
+} things[] = {
+    { &prop_ref_chr, "bench-chr" },
+    { &prop_ref_memdev, "bench-mem" },
+    { &prop_ref_drive, "bench-drive" },
+};
+
+/* A character device, memory and a drive, for whoever needs one. */
+static UNUSED NO_TSA void things_start(void)
+{
+    static const char chr[] = "{'backend': 'null', 'id': 'bench-chr'}";
+    static const char mem[] = "{'size': '1M'}";
+    static const char drive[] = "{'driver': 'null-co', 'node-name': "
+                                "'bench-drive', 'size': '1M'}";
+    Json *o = json_parse(chr, strlen(chr), NULL);
+
+    if (!chr_add(o, true, NULL)) {
+        printf("# no character devices\n");
+    }
+    json_free(o);
+    o = json_parse(mem, strlen(mem), NULL);
+    if (!user_obj_add("memory-backend-ram", "bench-mem", o, true, NULL)) {
+        printf("# no memory backends\n");
+    }
+    json_free(o);
+    o = json_parse(drive, strlen(drive), NULL);
+    if (!blk_blockdev_add(o, true, NULL)) {
+        printf("# no drives\n");
+    }
+    json_free(o);
+}
+
+static const char *thing_for(const Prop *p)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(things); i++) {
+        if (p->kind == PK_REF && p->aux && p->aux == things[i].ref) {
+            return things[i].id;
+        }
+    }
+    return NULL;
+}
+
+/* What -device would be given: the type, and one of each thing it can use. */
+static UNUSED NO_TSA Json *options_for(const DeviceType *t)
+{
+    Json *o = json_obj();
+    const Prop *table;
+
+    json_set_str(o, "driver", t->name);
+    for (unsigned i = 0; (table = device_type_props(t, i)); i++) {
+        for (const Prop *p = table; p->name; p++) {
+            if (thing_for(p)) {
+                json_set_str(o, p->name, thing_for(p));
+            }
+        }
+    }
+    return o;
+}
+
 /* The machine lock stays held: one thread, one test after the other. */
 static UNUSED NO_TSA void bench_start(void)
 {
@@ -119,6 +186,7 @@ static UNUSED NO_TSA void bench_start(void)
     }
     obj_dir("machine/peripheral");
     obj_dir("machine/peripheral-anon");
+    things_start();
     devices_reset(RESET_COLD);
     /* The loop opens what it needs when it first runs. */
     clock_vm_step(0);

@@ -3,7 +3,6 @@
  * What every device that can be plugged into the bench does: comes, resets,
  * saves, loads, takes any register access, and goes without a trace.
  */
-#include "chr.h"
 #include "tests/contract/bench.h"
 
 typedef enum Check {
@@ -31,15 +30,6 @@ static bool is_exempt(const DeviceType *t, Check c)
         }
     }
     return false;
-}
-
-/* Members beside the driver that a type cannot do without. */
-static NO_TSA Json *options_for(const DeviceType *t)
-{
-    Json *o = json_obj();
-
-    json_set_str(o, "driver", t->name);
-    return o;
 }
 
 /* A device of each type that users can make and whose bus is here. */

@@ -324,6 +324,44 @@ NO_TSA TEST(dma_needs_bus_mastering)
     device_unplug(&s->pci.dev);
 }
 
+/* ---- option ROMs -------------------------------------------------------- */
+
+NO_TSA TEST(option_rom)
+{
+    char path[] = "/tmp/tern-rom-XXXXXX", *json;
+    int fd = mkstemp(path);
+    uint8_t image[5000], in[5000];
+    Device *d;
+
+    for (size_t i = 0; i < sizeof(image); i++) {
+        image[i] = i * 3;
+    }
+    REQUIRE(fd >= 0);
+    CHECK_EQ(write(fd, image, sizeof(image)), (ssize_t)sizeof(image));
+    close(fd);
+    json = g_strdup_printf("{'driver': 'pci-testdev', 'addr': '9', 'romfile': "
+                           "'%s'}", path);
+    d = add(json);
+    REQUIRE(d);
+    CHECK_EQ(((PciDevice *)d)->romsize, 8192u);
+    wr(d, 0x30, 0xffffffff);
+    CHECK_EQ(rd(d, 0x30), 0xffffe001u);
+    wr(d, 0x04, 2);
+    wr(d, 0x30, 0xe4000000);
+    mem_read(&mem_system, 0xe4000000, in, sizeof(in), MEM_ATTRS_NONE);
+    CHECK_EQ(in[1], 0);
+    wr(d, 0x30, 0xe4000001);
+    mem_read(&mem_system, 0xe4000000, in, sizeof(in), MEM_ATTRS_NONE);
+    CHECK_MEM(in, image, sizeof(image));
+    /* It is a ROM. */
+    mem_write(&mem_system, 0xe4000000, "x", 1, MEM_ATTRS_NONE);
+    mem_read(&mem_system, 0xe4000000, in, 1, MEM_ATTRS_NONE);
+    CHECK_EQ(in[0], 0);
+    device_unplug(d);
+    g_free(json);
+    unlink(path);
+}
+
 /* ---- INTx --------------------------------------------------------------- */
 
 static int level_of[4], sets;
