@@ -53,7 +53,7 @@ void soft_code_written(SoftCpu *c, uint32_t *gen, const uint8_t *host,
     }
 }
 
-static void page_mark(SoftCpu *c, uint32_t *gen)
+static void page_mark(SoftCpu *c, uint32_t *gen, const uint8_t *host)
 {
     uint32_t g = __atomic_load_n(gen, __ATOMIC_RELAXED);
 
@@ -64,7 +64,7 @@ static void page_mark(SoftCpu *c, uint32_t *gen)
                                 __ATOMIC_SEQ_CST);
     soft_tlb_drop_writes(c);
     if (c->hooks->invalidated) {
-        c->hooks->invalidated(c);
+        c->hooks->invalidated(c, (const uint8_t *)((uintptr_t)host & ~0xfffull));
     }
 }
 
@@ -309,7 +309,7 @@ Block *soft_block(SoftCpu *c)
         }
         at = &b->hash_next;
     }
-    page_mark(c, gen);
+    page_mark(c, gen, host);
     n = decode_run(c, host, avail, slots, &bytes);
     if (!n) {
         return block_odd(c, la, host, MIN2(room, INSN_MAX));

@@ -3,6 +3,7 @@ soft-engine-objs := $(patsubst %,accel/soft/%.o,bind block event exec gate \
     ops-alu ops-flow ops-int ops-msr ops-str ops-sys seg smm task thunk tlb \
     vec vec-misc x87 xsave)
 accel-y += $(soft-engine-objs)
+accel-y += accel/soft/accel.o accel/soft/glue.o
 
 # The handlers' tail calls are jumps only when optimised, and never under a
 # sanitizer; elsewhere a loop calls them.

@@ -117,7 +117,9 @@ typedef struct SoftHooks {
     int (*irq_ack)(SoftCpu *c);
     void (*exclusive)(SoftCpu *c, bool on);     /* stop the other vCPUs      */
     void (*ferr)(SoftCpu *c);                   /* x87 error line            */
-    void (*invalidated)(SoftCpu *c);   /* others drop write tags; NULL: alone */
+    /* Blocks are about to be decoded from this page: the others must drop
+     * their write tags before this returns. NULL: alone. */
+    void (*invalidated)(SoftCpu *c, const uint8_t *page);
     void (*smm)(SoftCpu *c, bool enter);
     /* An exception is about to be delivered; true: soft_run returns
      * SOFT_DEBUG instead, rip at the instruction. May be NULL. */

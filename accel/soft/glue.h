@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* glue.h - between the engine and the house. */
+#ifndef ACCEL_SOFT_GLUE_H
+#define ACCEL_SOFT_GLUE_H
+
+#include "accel.h"
+#include "soft.h"
+
+extern const SoftHooks soft_machine_hooks;
+/* The memory listener and the hook for host-side writes. */
+void soft_memory_start(void) MACHINE_CALL;
+void soft_memory_stop(void) MACHINE_CALL;
+/* Enter and leave the part in which guest memory is used without a lock. */
+void soft_guest_in(SoftCpu *c);
+void soft_guest_out(SoftCpu *c);
+static inline SoftCpu *soft_of(const Cpu *cpu)
+{
+    return __atomic_load_n((SoftCpu *const *)&cpu->accel, __ATOMIC_ACQUIRE);
+}
+uint64_t soft_features(unsigned word, bool migratable);
+
+#endif
