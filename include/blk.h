@@ -40,6 +40,7 @@ struct BlkReq {                        /* lives inside the caller's request   */
     BlkReq *next;
     int64_t start_ns;
     uint8_t depth, acct;
+    bool sync;                         /* passes a drained backend            */
     BlkSlot slot[BLK_SLOTS];
     Work work;
     uint64_t drv[12];                  /* of the protocol driver at the bottom */
@@ -106,8 +107,12 @@ typedef struct BlkDevOps {
 typedef struct BlkGeometry {
     uint32_t cyls, heads, secs;        /* 0: none known                       */
 } BlkGeometry;
+/* Logical to physical CHS for firmware, as CMOS and its tables number them. */
+typedef enum BlkTrans { TRANS_AUTO, TRANS_NONE, TRANS_LBA, TRANS_LARGE,
+                        TRANS_RECHS } BlkTrans;
 
-BlkBackend *blk_new(uint64_t perm, uint64_t shared) MACHINE_CALL;
+/* Holds no node yet. name: of -drive, copied; NULL: anonymous. */
+BlkBackend *blk_new(const char *name) MACHINE_CALL;
 void blk_ref(BlkBackend *b) MACHINE_CALL;
 void blk_unref(BlkBackend *b) MACHINE_CALL;
 bool blk_insert(BlkBackend *b, BlkNode *n, Error **errp) MACHINE_CALL;
@@ -125,7 +130,7 @@ Loop *blk_loop(const BlkBackend *b);
 void blk_on_error(BlkBackend *b, BlkAction rerror, BlkAction werror);
 /* What to do about a failed request; BLKA_STOP has asked for vm_stop and sent
  * BLOCK_IO_ERROR. */
-BlkAction blk_error_action(BlkBackend *b, bool read, int err);
+BlkAction blk_error_action(BlkBackend *b, bool read, int err) MACHINE_CALL;
 
 bool blk_has_medium(const BlkBackend *b);
 bool blk_writable(const BlkBackend *b);
@@ -133,7 +138,11 @@ bool blk_write_cache(const BlkBackend *b);
 void blk_set_write_cache(BlkBackend *b, bool on);
 int64_t blk_length(BlkBackend *b);     /* bytes, -errno                       */
 const BlkLimits *blk_limits(BlkBackend *b);
-bool blk_geometry(BlkBackend *b, BlkGeometry *g);  /* from the image          */
+/* Geometry as the first partition table of the image says, else a guess by size
+ * (at most 16383/16/63); *trans: what firmware should do. Reads sector 0. */
+void blk_guess_geometry(BlkBackend *b, BlkGeometry *g, BlkTrans *trans)
+    MACHINE_CALL;
+void blk_limits_default(BlkLimits *l);
 
 /* ---- requests: LOOP_CALL(blk_loop(b)) --- */
 void blk_submit(BlkBackend *b, BlkReq *req);
@@ -169,7 +178,6 @@ typedef struct Drive {
     bool cdrom, claimed, is_default;
     char *serial, *addr;
     BlkGeometry geometry;
-    char *trans;
     BlkBackend *blk;
     struct Drive *next;
 } Drive;

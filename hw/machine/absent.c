@@ -4,7 +4,6 @@
  * linked in replaces its own.
  */
 #include <glib.h>
-#include "blk.h"
 #include "chr.h"
 #include "machine.h"
 #include "pc.h"
@@ -12,26 +11,6 @@
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 #define WEAK __attribute__((weak))
 
-WEAK Drive *drive_add(const char *text, DriveIf type, const char *extra,
-                      Error **errp)
-{
-    return g_new0(Drive, 1);
-}
-WEAK Drive *drive_find(DriveIf type, int bus, int unit)
-{
-    return NULL;
-}
-WEAK int blk_flush_all(void)
-{
-    return 0;
-}
-WEAK void blk_drain_all(void)
-{
-}
-WEAK bool blk_blockdev_add(const Json *o, bool text, Error **errp)
-{
-    return error_set(errp, "no block layer");
-}
 WEAK bool smbios_build(Pc *p, Error **errp)
 {
     return true;

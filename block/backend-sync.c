@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * backend-sync.c - requests that wait, and drained sections.
+ *
+ * Thread class: MACHINE_CALL; the main loop runs while they wait.
+ *
+ * Invariants
+ * 1. Between drain_begin and drain_end nothing is in flight but what the caller
+ *    itself waits for.
+ */
+#include "block/backend.h"
+
+typedef struct Wait {
+    BlkReq req;
+    struct iovec iov;
+    bool over;                         /* atomic                              */
+} Wait;
+
+static void nudge(void *arg)
+{
+}
+
+static void wait_done(BlkReq *req)
+{
+    Wait *w = container_of(req, Wait, req);
+    bool foreign = req->blk->loop != loop_main;
+
+    __atomic_store_n(&w->over, true, __ATOMIC_RELEASE);
+    if (foreign) {
+        loop_post_fn(loop_main, nudge, NULL);
+    }
+}
+
+static void submit(void *arg)
+{
+    Wait *w = arg;
+
+    blk_submit(w->req.blk, &w->req);
+}
+
+static MACHINE_CALL int run(BlkBackend *b, Wait *w)
+{
+    w->req.blk = b;
+    w->req.sync = true;
+    w->req.done = wait_done;
+    w->req.iov = &w->iov;
+    w->req.niov = 1;
+    if (b->loop == loop_main) {
+        blk_submit(b, &w->req);
+    } else {
+        loop_run_sync(b->loop, submit, w);
+    }
+    while (!__atomic_load_n(&w->over, __ATOMIC_ACQUIRE)) {
+        loop_step(true);
+    }
+    return w->req.ret;
+}
+
+int blk_pread(BlkBackend *b, uint64_t off, void *buf, size_t n)
+{
+    Wait w = { .req = { .op = BLK_READ, .off = off, .len = n },
+               .iov = { buf, n } };
+
+    return run(b, &w);
+}
+
+int blk_pwrite(BlkBackend *b, uint64_t off, const void *buf, size_t n,
+               unsigned flags)
+{
+    Wait w = { .req = { .op = BLK_WRITE, .off = off, .len = n, .flags = flags },
+               .iov = { (void *)(uintptr_t)buf, n } };
+
+    return run(b, &w);
+}
+
+int blk_flush(BlkBackend *b)
+{
+    Wait w = { .req = { .op = BLK_FLUSH } };
+
+    return run(b, &w);
+}
+
+void blk_drain_begin(BlkBackend *b)
+{
+    if (__atomic_add_fetch(&b->quiesce, 1, __ATOMIC_ACQ_REL) == 1 && b->ops &&
+        b->ops->drained_begin) {
+        b->ops->drained_begin(b->dev);
+    }
+    while (__atomic_load_n(&b->in_flight, __ATOMIC_ACQUIRE)) {
+        loop_step(true);
+    }
+}
+
+void blk_drain_end(BlkBackend *b)
+{
+    if (__atomic_sub_fetch(&b->quiesce, 1, __ATOMIC_ACQ_REL)) {
+        return;
+    }
+    if (b->ops && b->ops->drained_end) {
+        b->ops->drained_end(b->dev);
+    }
+    if (b->loop != loop_main) {
+        loop_post(b->loop, &b->resume);
+    } else {
+        blk_resume(b);
+    }
+}
+
+void blk_drain(BlkBackend *b)
+{
+    while (__atomic_load_n(&b->in_flight, __ATOMIC_ACQUIRE) || b->waiting) {
+        if (__atomic_load_n(&b->quiesce, __ATOMIC_ACQUIRE) &&
+            !__atomic_load_n(&b->in_flight, __ATOMIC_ACQUIRE)) {
+            return;
+        }
+        loop_step(true);
+    }
+}
+
+void blk_drain_all(void)
+{
+    for (BlkBackend *b = blk_next(NULL); b; b = b->next) {
+        blk_drain(b);
+    }
+}
+
+int blk_flush_all(void)
+{
+    int ret = 0;
+
+    for (BlkBackend *b = blk_next(NULL); b; b = b->next) {
+        if (b->node && !b->node->read_only) {
+            int r = blk_flush(b);
+
+            ret = ret ? ret : r;
+        }
+    }
+    return ret;
+}

@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * backend.c - what a device holds: the root node, its permissions, the straight
+ * path of requests, what to do about errors.
+ *
+ * Thread class: requests LOOP_CALL(backend's loop), the rest MACHINE_CALL.
+ *
+ * Invariants
+ * 1. in_flight counts requests handed to the node and not yet given back.
+ * 2. done is never called in the stack of blk_submit.
+ * 3. While quiesce is not 0 no request but a synchronous one is handed down.
+ * 4. A request that leaves the medium's range never reaches a node.
+ */
+#include <glib.h>
+#include "block/backend.h"
+#include "monitor.h"
+#include "runstate.h"
+
+#pragma weak request_stop              /* the image tools have no machine     */
+
+static BlkBackend *backends;           /* in order of creation                */
+
+static const char *backend_who(void *arg)
+{
+    const BlkBackend *b = arg;
+
+    return b->name[0] ? b->name : b->dev_obj && b->dev_obj->name
+        ? b->dev_obj->name : "block device";
+}
+
+BlkBackend *blk_new(const char *name)
+{
+    BlkBackend *b = g_new0(BlkBackend, 1), **at = &backends;
+
+    b->name = g_strdup(name ? name : "");
+    b->refs = 1;
+    b->shared = BLKP_ALL;
+    b->loop = loop_main;
+    b->write_cache = true;
+    b->werror = BLKA_ENOSPC;
+    b->rerror = BLKA_REPORT;
+    b->parent = (BlkParent){ .who = backend_who, .arg = b, .role = "root" };
+    b->resume = (Work){ .fn = blk_resume, .arg = b };
+    while (*at) {
+        at = &(*at)->next;
+    }
+    *at = b;
+    return b;
+}
+
+void blk_ref(BlkBackend *b)
+{
+    b->refs++;
+}
+
+void blk_unref(BlkBackend *b)
+{
+    BlkBackend **at = &backends;
+
+    if (!b || --b->refs) {
+        return;
+    }
+    blk_eject(b);
+    while (*at != b) {
+        at = &(*at)->next;
+    }
+    *at = b->next;
+    g_free(b->name);
+    g_free(b);
+}
+
+BlkBackend *blk_next(BlkBackend *b)
+{
+    return b ? b->next : backends;
+}
+
+BlkBackend *blk_find(const char *name)
+{
+    for (BlkBackend *b = backends; b; b = b->next) {
+        if (b->name[0] && !strcmp(b->name, name)) {
+            return b;
+        }
+    }
+    return NULL;
+}
+
+const char *blk_name(const BlkBackend *b)
+{
+    return b->name;
+}
+
+Obj *blk_dev(const BlkBackend *b)
+{
+    return b->dev_obj;
+}
+
+void blk_dev_claim(BlkBackend *b, Obj *owner)
+{
+    b->dev_obj = owner;
+}
+
+/* ---- the node --------------------------------------------------------------- */
+
+bool blk_insert(BlkBackend *b, BlkNode *n, Error **errp)
+{
+    b->parent.perm = b->perm;
+    b->parent.shared = b->shared;
+    if (!blk_parent_add(n, &b->parent, errp)) {
+        return false;
+    }
+    b->node = n;
+    if (n->loop != b->loop) {
+        blk_node_set_loop(n, b->loop);
+    }
+    if (b->ops && b->ops->change_media) {
+        b->ops->change_media(b->dev, true);
+    }
+    return true;
+}
+
+void blk_eject(BlkBackend *b)
+{
+    BlkNode *n = b->node;
+
+    if (!n) {
+        return;
+    }
+    blk_drain_begin(b);
+    b->node = NULL;
+    if (b->ops && b->ops->change_media) {
+        b->ops->change_media(b->dev, false);
+    }
+    blk_parent_del(n, &b->parent);
+    blk_drain_end(b);
+}
+
+BlkNode *blk_root(BlkBackend *b)
+{
+    return b->node;
+}
+
+bool blk_set_perm(BlkBackend *b, uint64_t perm, uint64_t shared, Error **errp)
+{
+    if (b->node &&
+        !blk_parent_change(b->node, &b->parent, perm, shared, errp)) {
+        return false;
+    }
+    b->perm = perm;
+    b->shared = shared;
+    return true;
+}
+
+bool blk_set_loop(BlkBackend *b, Loop *l, Error **errp)
+{
+    if (l == b->loop) {
+        return true;
+    }
+    if (b->node && (b->node->parents != &b->parent || b->parent.next)) {
+        return error_set(errp, "Cannot change iothread of active block backend");
+    }
+    blk_drain_begin(b);
+    if (b->node) {
+        blk_node_set_loop(b->node, l);
+    }
+    b->loop = l;
+    blk_drain_end(b);
+    return true;
+}
+
+Loop *blk_loop(const BlkBackend *b)
+{
+    return b->loop;
+}
+
+/* ---- the device ---------------------------------------------------------------- */
+
+bool blk_attach_dev(BlkBackend *b, void *dev, Obj *obj, const BlkDevOps *ops,
+                    Error **errp)
+{
+    if (b->dev || (b->dev_obj && b->dev_obj != obj)) {
+        return error_set(errp, "Drive '%s' is already in use by another device",
+                         b->name);
+    }
+    b->dev = dev;
+    b->dev_obj = obj;
+    b->ops = ops;
+    return true;
+}
+
+void blk_detach_dev(BlkBackend *b)
+{
+    blk_drain(b);
+    b->dev = NULL;
+    b->dev_obj = NULL;
+    b->ops = NULL;
+    blk_set_perm(b, 0, BLKP_ALL, NULL);
+}
+
+void blk_on_error(BlkBackend *b, BlkAction rerror, BlkAction werror)
+{
+    b->rerror = rerror;
+    b->werror = werror;
+}
+
+BlkAction blk_error_action(BlkBackend *b, bool read, int err)
+{
+    BlkAction a = read ? b->rerror : b->werror;
+
+    if (a == BLKA_ENOSPC) {
+        a = err == ENOSPC ? BLKA_STOP : BLKA_REPORT;
+    }
+    if (a == BLKA_STOP) {
+        b->io_error = true;
+        b->io_nospace = err == ENOSPC;
+    }
+    if (a == BLKA_STOP && request_stop) {
+        request_stop(RS_IO_ERROR);
+    }
+    return a;
+}
+
+bool blk_has_medium(const BlkBackend *b)
+{
+    return b->node != NULL;
+}
+
+bool blk_writable(const BlkBackend *b)
+{
+    return b->node && !b->node->read_only;
+}
+
+bool blk_write_cache(const BlkBackend *b)
+{
+    return b->write_cache;
+}
+
+void blk_set_write_cache(BlkBackend *b, bool on)
+{
+    b->write_cache = on;
+}
+
+int64_t blk_length(BlkBackend *b)
+{
+    return b->node ? (int64_t)b->node->length : -ENOMEDIUM;
+}
+
+const BlkLimits *blk_limits(BlkBackend *b)
+{
+    static const BlkLimits none = { .align = 1, .mem_align = 1,
+                                    .max_iov = 1024 };
+
+    return b->node ? &b->node->limits : &none;
+}
+
+/* ---- the straight path ------------------------------------------------------------ */
+
+enum { ACCT_ZEROED = 1 };              /* BlkReq.acct: was a write            */
+
+static void nudge(void *arg)
+{
+    /* The main loop wakes, and with it who waits for a drain. */
+}
+
+static void backend_done(BlkReq *req)
+{
+    BlkBackend *b = req->blk;
+    BlkStats *s;
+
+    if (req->acct & ACCT_ZEROED) {
+        req->op = BLK_WRITE;
+    }
+    s = &b->stats[req->op];
+    s->ns += (uint64_t)(clock_ns(CLOCK_RT) - req->start_ns);
+    if (req->ret < 0) {
+        s->failed++;
+    } else {
+        s->ops++;
+        s->bytes += req->len;
+    }
+    if (__atomic_sub_fetch(&b->in_flight, 1, __ATOMIC_ACQ_REL) == 0 &&
+        __atomic_load_n(&b->quiesce, __ATOMIC_ACQUIRE) && b->loop != loop_main) {
+        loop_post_fn(loop_main, nudge, NULL);
+    }
+    req->done(req);
+}
+
+static void answer_late(void *arg)
+{
+    BlkReq *req = arg;
+
+    blk_complete(req, req->ret);
+}
+
+static void answer(BlkBackend *b, BlkReq *req, int ret)
+{
+    req->ret = ret;
+    req->work = (Work){ .fn = answer_late, .arg = req };
+    loop_post(b->loop, &req->work);
+}
+
+static bool all_zero(const BlkReq *req)
+{
+    for (unsigned i = 0; i < req->niov; i++) {
+        const uint8_t *p = req->iov[i].iov_base;
+        size_t n = req->iov[i].iov_len;
+
+        if (n && (p[0] || memcmp(p, p + 1, n - 1))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int check(const BlkBackend *b, const BlkReq *req)
+{
+    if (!b->node) {
+        return -ENOMEDIUM;
+    }
+    if (req->op == BLK_FLUSH || req->op == BLK_IOCTL) {
+        return 0;
+    }
+    if (req->off > b->node->length || req->len > b->node->length - req->off) {
+        return -EIO;
+    }
+    if (req->op != BLK_READ && b->node->read_only) {
+        return -EPERM;
+    }
+    return 0;
+}
+
+static void hand_down(BlkBackend *b, BlkReq *req)
+{
+    BlkNode *n = b->node;
+    int ret = check(b, req);
+
+    __atomic_add_fetch(&b->in_flight, 1, __ATOMIC_ACQ_REL);
+    req->start_ns = clock_ns(CLOCK_RT);
+    if (UNLIKELY(ret < 0)) {
+        answer(b, req, ret);
+        return;
+    }
+    switch (req->op) {
+    case BLK_WRITE:
+        if (!b->write_cache) {
+            req->flags |= BLKF_FUA;
+        }
+        if (n->flags & BLKO_NO_FLUSH) {
+            req->flags &= ~BLKF_FUA;
+        }
+        if (UNLIKELY(n->detect_zeroes) && all_zero(req)) {
+            req->op = BLK_ZERO;
+            req->acct |= ACCT_ZEROED;
+            if (n->detect_zeroes == ZEROES_UNMAP) {
+                req->flags |= BLKF_MAY_UNMAP;
+            }
+        }
+        break;
+    case BLK_FLUSH:
+        if (n->flags & BLKO_NO_FLUSH || n->read_only) {
+            answer(b, req, 0);
+            return;
+        }
+        break;
+    case BLK_DISCARD:
+        if (!n->discard) {
+            answer(b, req, 0);
+            return;
+        }
+        break;
+    case BLK_ZERO:
+        if (!n->discard) {
+            req->flags &= ~BLKF_MAY_UNMAP;
+        }
+        break;
+    default:
+        break;
+    }
+    if (!req->len && req->op != BLK_FLUSH && req->op != BLK_IOCTL) {
+        answer(b, req, 0);
+        return;
+    }
+    blk_node_submit(n, req);
+}
+
+void blk_submit(BlkBackend *b, BlkReq *req)
+{
+    req->blk = b;
+    req->acct = 0;
+    req->depth = 1;
+    req->slot[0].done = backend_done;
+    if (UNLIKELY(__atomic_load_n(&b->quiesce, __ATOMIC_ACQUIRE)) && !req->sync) {
+        if (!b->waiting) {
+            b->waiting_last = &b->waiting;
+        }
+        req->next = NULL;
+        *b->waiting_last = req;
+        b->waiting_last = &req->next;
+        return;
+    }
+    hand_down(b, req);
+}
+
+void blk_resume(void *arg)
+{
+    BlkBackend *b = arg;
+
+    while (b->waiting && !__atomic_load_n(&b->quiesce, __ATOMIC_ACQUIRE)) {
+        BlkReq *req = b->waiting;
+
+        b->waiting = req->next;
+        hand_down(b, req);
+    }
+}
+
+void blk_cancel(BlkReq *req)
+{
+    BlkBackend *b = req->blk;
+
+    for (BlkReq **at = &b->waiting; b->waiting && *at; at = &(*at)->next) {
+        if (*at == req) {
+            *at = req->next;
+            if (!*at) {
+                b->waiting_last = at;
+            }
+            __atomic_add_fetch(&b->in_flight, 1, __ATOMIC_ACQ_REL);
+            req->start_ns = clock_ns(CLOCK_RT);
+            answer(b, req, -ECANCELED);
+            return;
+        }
+    }
+}
+
+static void plug(BlkNode *n, bool on)
+{
+    for (; n; n = n->file) {
+        if (on && n->drv->plug) {
+            n->drv->plug(n);
+        } else if (!on && n->drv->unplug) {
+            n->drv->unplug(n);
+        }
+    }
+}
+
+void blk_plug(BlkBackend *b)
+{
+    plug(b->node, true);
+}
+
+void blk_unplug(BlkBackend *b)
+{
+    plug(b->node, false);
+}

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+block-y += block/node.o
+block-y += block/open.o
+block-y += block/request.o
+block-y += block/backend.o
+block-y += block/backend-sync.o
+block-y += block/geometry.o
+block-y += block/drive.o
+block-y += block/drive-ref.o
+block-y += block/file.o
+block-y += block/file-io.o
+block-y += block/file-lock.o
+block-y += block/raw.o
+block-y += block/null.o

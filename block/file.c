@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * file.c - images in host files and host block devices: opening, size, alignment.
+ *
+ * Thread class: MACHINE_CALL; requests: file-io.c.
+ *
+ * Invariants
+ * 1. fd is open for writing exactly when the node is not read-only.
+ * 2. limits.align is what the host accepts with O_DIRECT, 1 without.
+ */
+#include <fcntl.h>
+#include <glib.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "block/file.h"
+#include "monitor.h"
+
+static const PropEnum aio_enum = {
+    .type = "BlockdevAioOptions",
+    .names = (const char *const[]){ "threads", "native", "io_uring", NULL },
+};
+
+static const Prop file_props[] = {
+    PROP_STR("filename", FileNode, path, .flags = PF_REQUIRED,
+             .desc = "path of the file"),
+    PROP_AUTO("locking", FileNode, locking, OOA_AUTO,
+              .desc = "lock the image against other programs"),
+    PROP_ENUM("aio", FileNode, aio, &aio_enum, AIO_THREADS,
+              .desc = "how requests reach the host"),
+    PROP_I64("aio-max-batch", FileNode, aio_max_batch, 0,
+             .desc = "most requests of one submission; 0: the loop's"),
+    PROP_STR("pr-manager", FileNode, pr_manager,
+             .desc = "helper for persistent reservations"),
+    PROP_BOOL("drop-cache", FileNode, drop_cache, true,
+              .desc = "give cached pages up when a migration has ended"),
+    PROP_BOOL("x-check-cache-dropped", FileNode, check_cache, false,
+              .desc = "check that they are gone"),
+    PROP_END
+};
+
+static int open_path(const FileNode *f, int flags, Error **errp)
+{
+    const char *set;
+    uint64_t nr;
+    char *end;
+    int fd;
+
+    if (g_str_has_prefix(f->path, "/dev/fdset/")) {
+        set = f->path + strlen("/dev/fdset/");
+        nr = g_ascii_strtoull(set, &end, 10);
+        if (end == set || *end || nr > INT64_MAX) {
+            errno = EINVAL;
+            return -1;
+        }
+        fd = fdset_open((int64_t)nr, flags & ~O_CLOEXEC, NULL);
+        if (fd < 0) {
+            errno = ENOENT;
+        }
+        return fd;
+    }
+    return open(f->path, flags);
+}
+
+static bool file_open_fd(FileNode *f, Error **errp)
+{
+    BlkNode *n = &f->node;
+    int base = O_CLOEXEC | (n->flags & BLKO_DIRECT ? O_DIRECT : 0), err;
+
+    f->fd = open_path(f, base | (n->read_only ? O_RDONLY : O_RDWR), errp);
+    if (f->fd < 0 && !n->read_only && n->auto_read_only &&
+        (errno == EACCES || errno == EPERM || errno == EROFS)) {
+        f->fd = open_path(f, base | O_RDONLY, errp);
+        n->read_only = f->fd >= 0;
+    }
+    if (f->fd >= 0) {
+        return true;
+    }
+    err = errno;
+    if (err == EISDIR) {
+        return error_set(errp, "'%s' driver requires '%s' to be a regular file",
+                         n->drv->name, f->path);
+    }
+    error_set_errno(errp, err, "Could not open '%s'", f->path);
+    if (err == EINVAL && n->flags & BLKO_DIRECT) {
+        error_hint(errp, "The file system may not support O_DIRECT: use "
+                   "cache=writeback or cache.direct=off.");
+    }
+    return false;
+}
+
+/* Smallest read that O_DIRECT accepts; a file may refuse even 4096. */
+static bool direct_align(FileNode *f, Error **errp)
+{
+    static const uint32_t sizes[] = { 512, 1024, 2048, 4096, 16384, 65536 };
+    void *p = NULL;
+    int sector = 0;
+
+    if (!f->regular && !ioctl(f->fd, BLKSSZGET, &sector) && sector >= 512 &&
+        IS_POW2(sector)) {
+        f->node.limits.align = sector;
+        f->node.limits.mem_align = MAX2(sector, 4096);
+        return true;
+    }
+    if (posix_memalign(&p, 65536, 65536)) {
+        return error_set(errp, "%s: no memory", f->path);
+    }
+    f->node.limits.align = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        /* At 0 an empty file answers 0 to any length that is allowed. */
+        if (pread(f->fd, p, sizes[i], 0) >= 0 || errno != EINVAL) {
+            f->node.limits.align = sizes[i];
+            break;
+        }
+    }
+    free(p);
+    f->node.limits.mem_align = 4096;
+    if (!f->node.limits.align) {
+        return error_set(errp, "Could not find working O_DIRECT alignment for "
+                         "'%s'", f->path);
+    }
+    return true;
+}
+
+static bool file_measure(FileNode *f, Error **errp)
+{
+    struct stat st;
+    int64_t len;
+
+    if (fstat(f->fd, &st)) {
+        return error_set_errno(errp, errno, "Could not stat '%s'", f->path);
+    }
+    f->regular = S_ISREG(st.st_mode);
+    if (!strcmp(f->node.drv->name, "file") && !f->regular) {
+        return error_set(errp, "'file' driver requires '%s' to be a regular "
+                         "file", f->path);
+    }
+    if (strcmp(f->node.drv->name, "file") && !S_ISBLK(st.st_mode) &&
+        !S_ISCHR(st.st_mode)) {
+        return error_set(errp, "'%s' driver requires '%s' to be either a "
+                         "character or block device", f->node.drv->name,
+                         f->path);
+    }
+    len = f->regular ? st.st_size : lseek(f->fd, 0, SEEK_END);
+    f->node.length = len > 0 ? ALIGN_UP((uint64_t)len, 512) : 0;
+    f->can_punch = f->can_zero = true;
+    return true;
+}
+
+static MACHINE_CALL void file_close(BlkNode *n)
+{
+    FileNode *f = (FileNode *)n;
+
+    file_io_fini(f);
+    if (f->fd >= 0) {
+        if (g_str_has_prefix(f->path, "/dev/fdset/")) {
+            fdset_close(f->fd);
+        }
+        close(f->fd);
+        f->fd = -1;
+    }
+}
+
+static MACHINE_CALL bool file_open(BlkNode *n, Error **errp)
+{
+    FileNode *f = (FileNode *)n;
+
+    f->fd = -1;
+    n->filename = g_strdup(f->path);
+    if (f->pr_manager) {
+        return error_set(errp, "No persistent reservation manager with id '%s'",
+                         f->pr_manager);
+    }
+    if (f->aio_max_batch < 0) {
+        return error_set(errp, "aio-max-batch must be 0 or more");
+    }
+    if (f->aio == AIO_NATIVE && !(n->flags & BLKO_DIRECT)) {
+        return error_set(errp, "aio=native was specified, but it requires "
+                         "cache.direct=on, which was not specified.");
+    }
+    if (!file_open_fd(f, errp)) {
+        return false;
+    }
+    f->lock_used = f->locking != OOA_OFF && !(n->flags & BLKO_FORCE_SHARE);
+    if (file_measure(f, errp) &&
+        (!(n->flags & BLKO_DIRECT) || direct_align(f, errp)) &&
+        file_io_init(f, errp)) {
+        return true;
+    }
+    file_close(n);
+    return false;
+}
+
+static MACHINE_CALL bool file_set_perm(BlkNode *n, uint64_t perm,
+                                       uint64_t shared, Error **errp)
+{
+    return file_locks_set((FileNode *)n, perm, shared, errp);
+}
+
+static MACHINE_CALL bool file_truncate(BlkNode *n, uint64_t len, Error **errp)
+{
+    FileNode *f = (FileNode *)n;
+
+    if (!f->regular) {
+        return error_set(errp, "Cannot resize the device '%s'", f->path);
+    }
+    if (len > INT64_MAX - 512 || ftruncate(f->fd, (off_t)len)) {
+        return error_set_errno(errp, len > INT64_MAX - 512 ? EFBIG : errno,
+                               "Failed to resize '%s'", f->path);
+    }
+    n->length = ALIGN_UP(len, 512);
+    return true;
+}
+
+static int64_t file_allocated(BlkNode *n)
+{
+    struct stat st;
+
+    return fstat(((FileNode *)n)->fd, &st) ? -errno : (int64_t)st.st_blocks * 512;
+}
+
+#define FILE_DRIVER(sym, nm, pre, ...) \
+BLK_DRIVER(sym, { \
+    .name = nm, .size = sizeof(FileNode), .props = file_props, \
+    .protocol = true, .prefix = pre, .open = file_open, .close = file_close, \
+    .submit = file_submit, .plug = file_plug, .unplug = file_unplug, \
+    .set_perm = file_set_perm, .set_loop = file_set_loop, \
+    .truncate = file_truncate, .allocated = file_allocated, __VA_ARGS__ \
+})
+
+FILE_DRIVER(file_driver, "file", "file:", .desc = "a regular file",
+            .doc = "Data in a file of the host. aio=threads works everywhere; "
+                   "aio=native needs cache.direct=on.");
+FILE_DRIVER(host_device_driver, "host_device", "host_device:",
+            .desc = "a block or character device of the host",
+            .doc = "Data on a device of the host.");
+FILE_DRIVER(host_cdrom_driver, "host_cdrom", "host_cdrom:",
+            .desc = "a CD-ROM drive of the host",
+            .doc = "Data on a disc in a drive of the host.");

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* file.h - the driver of host files, private to its files. */
+#ifndef TERN_BLOCK_FILE_H
+#define TERN_BLOCK_FILE_H
+
+#include "block/driver.h"
+
+typedef enum FileAio { AIO_THREADS, AIO_NATIVE, AIO_URING } FileAio;
+
+typedef struct FileNode {
+    BlkNode node;
+    char *path;                        /* properties                          */
+    OnOffAuto locking;
+    int aio;                           /* FileAio                             */
+    int64_t aio_max_batch;
+    char *pr_manager;
+    bool drop_cache, check_cache;
+    int fd;
+    bool regular, can_punch, can_zero, lock_used;
+    uint64_t locks;                    /* bytes held: perm, unshared << 8     */
+    struct FileAioContext *native;     /* NULL: threads                       */
+} FileNode;
+
+/* file-lock.c */
+bool file_locks_set(FileNode *f, uint64_t perm, uint64_t shared, Error **errp)
+    MACHINE_CALL;
+/* file-io.c: ends requests. */
+bool file_io_init(FileNode *f, Error **errp) MACHINE_CALL;
+void file_io_fini(FileNode *f) MACHINE_CALL;
+void file_submit(BlkNode *n, BlkReq *req);
+void file_plug(BlkNode *n);
+void file_unplug(BlkNode *n);
+void file_set_loop(BlkNode *n, Loop *to) MACHINE_CALL;
+
+#endif

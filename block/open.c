@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * open.c - from options to nodes: -blockdev objects, file names with protocol
+ * prefixes and json:{…}, and the guess of a format from an image's first bytes.
+ *
+ * Thread class: MACHINE_CALL.
+ *
+ * Invariants
+ * 1. An option that no node took is an error that names it.
+ * 2. A node whose opening failed leaves nothing behind.
+ */
+#include <glib.h>
+#include <sys/stat.h>
+#include "block/driver.h"
+#include "opt.h"
+
+#define DEPTH_MAX 64
+
+static const PropEnum discard_enum = {
+    .type = "BlockdevDiscardOptions",
+    .names = (const char *const[]){ "ignore", "unmap", NULL },
+};
+static const PropEnum zeroes_enum = {
+    .type = "BlockdevDetectZeroesOptions",
+    .names = (const char *const[]){ "off", "on", "unmap", NULL },
+};
+
+const Prop blk_node_props[] = {
+    PROP_STR("node-name", BlkNode, name, .desc = "name of the node"),
+    PROP_ENUM("discard", BlkNode, discard, &discard_enum, 0,
+              .desc = "whether discards reach the file"),
+    PROP_BOOL("read-only", BlkNode, read_only, false,
+              .desc = "refuse writes"),
+    PROP_BOOL("auto-read-only", BlkNode, auto_read_only, false,
+              .desc = "read-only where the file cannot be written"),
+    PROP_BOOL("force-share", BlkNode, force_share, false,
+              .desc = "read although others write"),
+    PROP_ENUM("detect-zeroes", BlkNode, detect_zeroes, &zeroes_enum, 0,
+              .desc = "turn writes of zeroes into holes"),
+    PROP_END
+};
+
+static unsigned depth;
+
+/* ---- file names ------------------------------------------------------------- */
+
+/* The driver of a name by its prefix; *rest: the name without it. */
+char *blk_filename_driver(const char *filename, const char **rest,
+                          Error **errp)
+{
+    size_t n = strspn(filename, "abcdefghijklmnopqrstuvwxyz"
+                      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
+    struct stat st;
+    const char *p;
+
+    *rest = filename;
+    if (filename[n] == ':' && n) {
+        SET_EACH(blk_drivers, BlkDriver, d) {
+            p = (*d)->prefix;
+            if (p && !strncmp(filename, p, strlen(p))) {
+                *rest = filename + strlen(p);
+                return g_strdup((*d)->name);
+            }
+        }
+        error_set(errp, "Unknown protocol '%.*s'", (int)n, filename);
+        return NULL;
+    }
+    if (!stat(filename, &st) && (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode)) &&
+        blk_driver_find("host_device")) {
+        return g_strdup("host_device");
+    }
+    return g_strdup("file");
+}
+
+/* ---- probing ------------------------------------------------------------------ */
+
+static MACHINE_CALL const BlkDriver *probe(BlkNode *file, Error **errp)
+{
+    g_autofree uint8_t *buf = g_malloc0(2048);
+    const BlkDriver *best = NULL;
+    BlkBackend *b;
+    uint64_t len = MIN2(file->length, 2048);
+    int top = 0, ret;
+
+    b = blk_new(NULL);
+    if (!blk_set_perm(b, BLKP_CONSISTENT_READ, BLKP_ALL, errp) ||
+        !blk_insert(b, file, errp)) {
+        blk_unref(b);
+        return NULL;
+    }
+    ret = len ? blk_pread(b, 0, buf, len) : 0;
+    blk_unref(b);
+    if (ret < 0) {
+        error_set_errno(errp, -ret,
+                        "Could not read image for determining its format");
+        return NULL;
+    }
+    SET_EACH(blk_drivers, BlkDriver, d) {
+        int score = (*d)->probe ? (*d)->probe(buf, len, file->filename) : 0;
+
+        if (score > top) {
+            top = score;
+            best = *d;
+        }
+    }
+    if (!best) {
+        error_set(errp, "Could not determine image format: No compatible "
+                  "driver found");
+    }
+    return best;
+}
+
+/* ---- options to node ------------------------------------------------------------ */
+
+static bool take_bool(Json *obj, const char *key, bool text, bool *out,
+                      bool *given, Error **errp)
+{
+    g_autofree char *s = NULL;
+    Json *v = obj ? json_take(obj, key) : NULL;
+    bool ok = true;
+
+    *given = v != NULL;
+    if (!v) {
+        return true;
+    }
+    if (json_kind(v) == JSON_BOOL) {
+        *out = json_bool_of(v);
+    } else if (text && json_kind(v) == JSON_STR) {
+        ok = opt_bool(key, json_str_of(v), out, errp);
+    } else {
+        ok = error_set(errp, "Invalid parameter type for '%s', expected: "
+                       "boolean", key);
+    }
+    json_free(v);
+    return ok;
+}
+
+/* cache.direct, cache.no-flush: an object, or two keys with a dot. */
+static bool take_cache(Json *opts, bool text, unsigned *flags, Error **errp)
+{
+    static const struct {
+        const char *name, *dotted;
+        unsigned flag;
+    } rows[] = {
+        { "direct", "cache.direct", BLKO_DIRECT },
+        { "no-flush", "cache.no-flush", BLKO_NO_FLUSH },
+    };
+    Json *cache = json_take(opts, "cache");
+    bool ok = true;
+
+    if (cache && json_kind(cache) != JSON_OBJ) {
+        json_free(cache);
+        return error_set(errp, "Invalid parameter type for 'cache', expected: "
+                         "object");
+    }
+    for (size_t i = 0; ok && i < ARRAY_SIZE(rows); i++) {
+        bool on = false, given;
+
+        ok = take_bool(cache, rows[i].name, text, &on, &given, errp);
+        if (ok && !given) {
+            ok = take_bool(opts, rows[i].dotted, text, &on, &given, errp);
+        }
+        if (ok && given) {
+            *flags = on ? *flags | rows[i].flag : *flags & ~rows[i].flag;
+        }
+    }
+    if (ok && cache && json_count(cache)) {
+        ok = error_set(errp, "Parameter 'cache.%s' is unexpected",
+                       json_key_at(cache, 0));
+    }
+    json_free(cache);
+    return ok;
+}
+
+static MACHINE_CALL bool take_props(BlkNode *n, const Prop *table, Json *opts,
+                                    bool text, Error **errp)
+{
+    for (const Prop *p = table; p && p->name; p++) {
+        Json *v = json_take(opts, p->name);
+        bool ok = !v || prop_set((Obj *)n, p, v, text, n->drv->name, errp);
+
+        json_free(v);
+        if (!ok) {
+            return false;
+        }
+        if (!v && p->flags & PF_REQUIRED) {
+            return error_set(errp, "Parameter '%s' is missing", p->name);
+        }
+    }
+    return true;
+}
+
+/* The child under `key`: a reference by name, an object, or dotted keys. */
+static MACHINE_CALL BlkNode *open_child(const char *key, Json *opts, bool text,
+                                        unsigned inherit, Error **errp)
+{
+    g_autofree char *prefix = g_strdup_printf("%s.", key);
+    Json *v = json_take(opts, key), *obj;
+    BlkNode *n;
+
+    if (v && json_kind(v) == JSON_STR) {
+        const char *name = json_str_of(v);
+
+        n = blk_node_find(name);
+        if (n) {
+            blk_node_ref(n);
+        } else {
+            error_set(errp, "Cannot find device='%s' nor node-name='%s'", name,
+                      name);
+        }
+        json_free(v);
+        return n;
+    }
+    obj = v ? v : json_obj();
+    for (size_t i = 0; i < json_count(opts);) {
+        const char *k = json_key_at(opts, i);
+
+        if (!strncmp(k, prefix, strlen(prefix))) {
+            g_autofree char *full = g_strdup(k);
+
+            json_set(obj, full + strlen(prefix), json_take(opts, full));
+        } else {
+            i++;
+        }
+    }
+    if (json_kind(obj) != JSON_OBJ || !json_count(obj)) {
+        json_free(obj);
+        error_set(errp, "Parameter '%s' is missing", key);
+        return NULL;
+    }
+    return blk_node_open(obj, text, inherit, errp);
+}
+
+static bool name_ok(const BlkNode *n, Error **errp)
+{
+    machine_assert_locked();
+    if (!n->name) {
+        return true;
+    }
+    if (!opt_id_ok(n->name) || strlen(n->name) > 31) {
+        return error_set(errp, strlen(n->name) > 31
+                         ? "Node name too long" : "Invalid node-name: '%s'",
+                         n->name);
+    }
+    if (blk_find(n->name)) {
+        return error_set(errp, "node-name=%s is conflicting with a device id",
+                         n->name);
+    }
+    if (blk_node_find(n->name)) {
+        return error_set(errp, "Duplicate nodes with node-name='%s'", n->name);
+    }
+    return true;
+}
+
+static bool unknown_option(const BlkDriver *d, const char *key, unsigned flags,
+                           Error **errp)
+{
+    if (!(flags & BLKO_DRIVE_TEXT)) {
+        return error_set(errp, "Parameter '%s' is unexpected", key);
+    }
+    return error_set(errp, d->protocol
+                     ? "Block protocol '%s' doesn't support the option '%s'"
+                     : "Block format '%s' does not support the option '%s'",
+                     d->name, key);
+}
+
+static MACHINE_CALL BlkNode *node_build(const BlkDriver *d, Json *opts,
+                                        bool text, unsigned inherit,
+                                        Error **errp)
+{
+    BlkNode *n = g_malloc0(d->size), *file = NULL;
+    unsigned flags = inherit;
+    bool ok;
+
+    n->drv = d;
+    n->opts = json_copy(opts);
+    prop_defaults((Obj *)n, blk_node_props, 0);
+    if (d->props) {
+        prop_defaults((Obj *)n, d->props, 0);
+    }
+    n->read_only = !(inherit & BLKO_RDWR);
+    n->auto_read_only = inherit & BLKO_AUTO_RDONLY;
+    n->force_share = inherit & BLKO_FORCE_SHARE;
+    n->discard = !!(inherit & BLKO_UNMAP);
+    ok = take_props(n, blk_node_props, opts, text, errp) &&
+         take_cache(opts, text, &flags, errp) && name_ok(n, errp);
+    flags &= ~(BLKO_RDWR | BLKO_AUTO_RDONLY | BLKO_FORCE_SHARE | BLKO_UNMAP);
+    flags |= (n->read_only ? 0 : BLKO_RDWR) |
+             (n->auto_read_only ? BLKO_AUTO_RDONLY : 0) |
+             (n->force_share ? BLKO_FORCE_SHARE : 0) |
+             (n->discard ? BLKO_UNMAP : 0);
+    n->flags = flags;
+    if (ok && n->force_share && !n->read_only) {
+        ok = error_set(errp, "force-share=on can only be used with read-only "
+                       "images");
+    }
+    if (ok && n->detect_zeroes == ZEROES_UNMAP && !n->discard) {
+        ok = error_set(errp, "setting detect-zeroes to unmap is not allowed "
+                       "without setting discard operation to unmap");
+    }
+    ok = ok && take_props(n, d->props, opts, text, errp);
+    if (ok && d->children) {
+        /* What the format does not use reaches the file as it was asked. */
+        file = open_child("file", opts, text, flags | BLKO_UNMAP, errp);
+        ok = file != NULL;
+    }
+    if (ok && json_count(opts)) {
+        ok = unknown_option(d, json_key_at(opts, 0), inherit, errp);
+    }
+    if (ok && file && !n->read_only && file->read_only) {
+        if (n->auto_read_only) {
+            n->read_only = true;
+        } else {
+            ok = error_set(errp, "Block node '%s' is read-only", file->name);
+        }
+    }
+    if (ok) {
+        return blk_node_start(n, file, errp);
+    }
+    blk_node_unref(file);
+    if (d->props) {
+        prop_release((Obj *)n, d->props);
+    }
+    g_free(n->name);
+    json_free(n->opts);
+    g_free(n);
+    return NULL;
+}
+
+BlkNode *blk_node_open(Json *opts, bool text, unsigned inherit, Error **errp)
+{
+    Json *v = json_take(opts, "driver");
+    const BlkDriver *d = NULL;
+    BlkNode *n = NULL;
+
+    if (depth >= DEPTH_MAX) {
+        error_set(errp, "Nodes are nested more than %d deep", DEPTH_MAX);
+    } else if (!v) {
+        error_set(errp, "Parameter 'driver' is missing");
+    } else if (json_kind(v) != JSON_STR) {
+        error_set(errp, "Invalid parameter type for 'driver', expected: "
+                  "string");
+    } else if (!(d = blk_driver_find(json_str_of(v)))) {
+        error_set(errp, "Parameter 'driver' does not accept value '%s'",
+                  json_str_of(v));
+    } else {
+        depth++;
+        n = node_build(d, opts, text, inherit, errp);
+        depth--;
+    }
+    json_free(v);
+    json_free(opts);
+    return n;
+}
+
+BlkNode *blk_open_json(const Json *opts, bool text, Error **errp)
+{
+    return blk_node_open(json_copy(opts), text, BLKO_RDWR, errp);
+}
+
+bool blk_blockdev_add(const Json *opts, bool text, Error **errp)
+{
+    BlkNode *n;
+
+    if (!json_get(opts, "node-name")) {
+        if (!json_get(opts, "driver")) {
+            return error_set(errp, "Parameter 'driver' is missing");
+        }
+        return error_set(errp, "'node-name' must be specified for the root "
+                         "node");
+    }
+    n = blk_open_json(opts, text, errp);
+    if (n) {
+        n->owned = true;
+    }
+    return n != NULL;
+}
+
+/* ---- by file name ---------------------------------------------------------------- */
+
+static MACHINE_CALL BlkNode *open_named_json(const char *text, unsigned flags,
+                                             Error **errp)
+{
+    Json *v = json_parse(text, strlen(text), errp);
+
+    if (!v) {
+        error_prepend(errp, "Could not parse the JSON options: ");
+        return NULL;
+    }
+    if (json_kind(v) != JSON_OBJ) {
+        json_free(v);
+        error_set(errp, "Invalid JSON object given");
+        return NULL;
+    }
+    return blk_node_open(v, false, flags, errp);
+}
+
+/* The protocol node of a file name, with the options "file.…" of opts. */
+static MACHINE_CALL BlkNode *open_protocol(const char *filename, Json *opts,
+                                           unsigned flags, Error **errp)
+{
+    const char *rest = filename;
+    Json *obj = json_obj();
+    char *driver;
+
+    for (size_t i = 0; i < json_count(opts);) {
+        g_autofree char *k = g_strdup(json_key_at(opts, i));
+
+        if (!strncmp(k, "file.", 5)) {
+            json_set(obj, k + 5, json_take(opts, k));
+        } else {
+            i++;
+        }
+    }
+    if (filename) {
+        if (!json_get(obj, "driver")) {
+            driver = blk_filename_driver(filename, &rest, errp);
+            if (!driver) {
+                json_free(obj);
+                return NULL;
+            }
+            json_set_str(obj, "driver", driver);
+            g_free(driver);
+        }
+        if (blk_driver_find(json_get_str(obj, "driver") ?
+                            json_get_str(obj, "driver") : "") &&
+            !g_str_has_prefix(json_get_str(obj, "driver"), "null-")) {
+            json_set_str(obj, "filename", rest);
+        }
+    } else if (!json_get(obj, "driver")) {
+        json_set_str(obj, "driver", "file");
+    }
+    return blk_node_open(obj, true, flags, errp);
+}
+
+static void probe_warning(const char *filename)
+{
+    fprintf(stderr, "WARNING: Image format was not specified for '%s' and "
+            "probing guessed raw.\n"
+            "         Automatically detecting the format is dangerous for raw "
+            "images, write operations on block 0 will be restricted.\n"
+            "         Specify the 'raw' format explicitly to remove the "
+            "restrictions.\n", filename);
+}
+
+/* Format over protocol: the node of the format takes the rest of opts. */
+static MACHINE_CALL BlkNode *open_format(BlkNode *file, const BlkDriver *d,
+                                         Json *opts, unsigned flags,
+                                         Error **errp)
+{
+    BlkNode *n;
+
+    json_set_str(opts, "driver", d->name);
+    json_set_str(opts, "file", file->name);
+    n = blk_node_open(opts, true, flags, errp);
+    blk_node_unref(file);
+    return n;
+}
+
+BlkNode *blk_open(const char *filename, const Json *given, unsigned flags,
+                  Error **errp)
+{
+    Json *opts = given ? json_copy(given) : json_obj();
+    g_autofree char *name = g_strdup(json_get_str(opts, "driver"));
+    const BlkDriver *d = NULL;
+    const char *ref = json_get_str(opts, "file");
+    BlkNode *file, *n;
+    bool guessed = false;
+
+    if (filename && g_str_has_prefix(filename, "json:")) {
+        json_free(opts);
+        return open_named_json(filename + 5, flags, errp);
+    }
+    if (name) {
+        d = blk_driver_find(name);
+        if (!d) {
+            json_free(opts);
+            error_set(errp, "Unknown driver '%s'", name);
+            return NULL;
+        }
+        if (d->protocol) {
+            if (filename && !g_str_has_prefix(name, "null-")) {
+                json_set_str(opts, "filename", filename);
+            }
+            return blk_node_open(opts, true, flags, errp);
+        }
+    }
+    if (ref) {
+        file = blk_node_find(ref);
+        if (file) {
+            blk_node_ref(file);
+        } else {
+            error_set(errp, "Cannot find device='%s' nor node-name='%s'", ref,
+                      ref);
+        }
+    } else {
+        file = open_protocol(filename, opts, flags | BLKO_UNMAP, errp);
+    }
+    if (!file) {
+        json_free(opts);
+        return NULL;
+    }
+    if (!d) {
+        d = probe(file, errp);
+        if (!d) {
+            blk_node_unref(file);
+            json_free(opts);
+            return NULL;
+        }
+        guessed = !strcmp(d->name, "raw");
+    }
+    n = open_format(file, d, opts, flags, errp);
+    if (n && guessed && !n->read_only) {
+        n->probed = true;
+        probe_warning(filename ? filename : n->filename);
+    }
+    return n;
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * request.c - the way of a request through nodes: slots of layers, the checks of
+ * a node's alignment, and the slow path of requests that do not fit it.
+ *
+ * Thread class: LOOP_CALL(node's loop).
+ *
+ * Invariants
+ * 1. A request that fits is passed on without memory of its own.
+ * 2. On a node with an alignment, a read-modify-write has no other write beside
+ *    it: plain writes are let in together, a read-modify-write alone, in order of
+ *    arrival.
+ * 3. A slot that was pushed is popped exactly once, before its done is called.
+ */
+#include <glib.h>
+#include "block/driver.h"
+
+BlkSlot *blk_push(BlkReq *req, void (*done)(BlkReq *req))
+{
+    BlkSlot *s;
+
+    if (req->depth >= BLK_SLOTS) {
+        blk_complete(req, -ELOOP);
+        return NULL;
+    }
+    s = &req->slot[req->depth++];
+    s->done = done;
+    return s;
+}
+
+void blk_complete(BlkReq *req, int ret)
+{
+    req->ret = ret;
+    req->depth--;
+    req->slot[req->depth].done(req);
+}
+
+/* ---- the gate (invariant 2) ------------------------------------------------- */
+
+static void start(BlkNode *n, BlkReq *req);
+
+static bool is_write(const BlkReq *req)
+{
+    return req->op == BLK_WRITE || req->op == BLK_ZERO ||
+           req->op == BLK_DISCARD;
+}
+
+static bool fits(const BlkNode *n, const BlkReq *req)
+{
+    return (req->off | req->len) % n->limits.align == 0;
+}
+
+static bool gate_free(const BlkNode *n, const BlkReq *req)
+{
+    return !n->gate.exclusive && (fits(n, req) || !n->gate.plain);
+}
+
+static void gate_enter(BlkNode *n, BlkReq *req)
+{
+    if (fits(n, req)) {
+        n->gate.plain++;
+    } else {
+        n->gate.exclusive = true;
+    }
+}
+
+/* ret is kept; fit: how it had entered. */
+static void gate_leave(BlkNode *n, bool fit)
+{
+    BlkGate *g = &n->gate;
+
+    if (fit) {
+        g->plain--;
+    } else {
+        g->exclusive = false;
+    }
+    while (g->first && gate_free(n, g->first)) {
+        BlkReq *req = g->first;
+
+        g->first = req->next;
+        gate_enter(n, req);
+        start(n, req);
+    }
+}
+
+/* ---- bounced requests --------------------------------------------------------- */
+
+typedef struct Bounce {
+    BlkReq req;                        /* what the node is asked              */
+    BlkReq *user;
+    BlkNode *node;
+    struct iovec iov;
+    uint64_t first, end;               /* aligned                             */
+    bool patched;                      /* the write half has begun            */
+} Bounce;
+
+static size_t iov_copy(const struct iovec *iov, unsigned n, uint8_t *buf,
+                       size_t len, bool to_iov)
+{
+    size_t done = 0;
+
+    for (unsigned i = 0; i < n && done < len; i++) {
+        size_t part = MIN2(iov[i].iov_len, len - done);
+
+        if (to_iov) {
+            memcpy(iov[i].iov_base, buf + done, part);
+        } else {
+            memcpy(buf + done, iov[i].iov_base, part);
+        }
+        done += part;
+    }
+    return done;
+}
+
+static void bounce_end(Bounce *b, int ret)
+{
+    BlkReq *user = b->user;
+
+    free(b->iov.iov_base);
+    g_free(b);
+    blk_complete(user, ret);
+}
+
+static void bounce_done(BlkReq *req)
+{
+    Bounce *b = container_of(req, Bounce, req);
+    BlkReq *user = b->user;
+    uint8_t *at = (uint8_t *)b->iov.iov_base + (user->off - b->first);
+
+    if (req->ret < 0 || b->patched) {
+        bounce_end(b, req->ret);
+        return;
+    }
+    if (user->op == BLK_READ) {
+        iov_copy(user->iov, user->niov, at, user->len, true);
+        bounce_end(b, 0);
+        return;
+    }
+    if (user->op == BLK_ZERO) {
+        memset(at, 0, user->len);
+    } else {
+        iov_copy(user->iov, user->niov, at, user->len, false);
+    }
+    b->patched = true;
+    req->op = BLK_WRITE;
+    req->flags = user->flags & BLKF_FUA;
+    req->depth = 1;
+    b->node->drv->submit(b->node, req);
+}
+
+/* A buffer of our own, aligned: read, patched, written. */
+static void bounce(BlkNode *n, BlkReq *user)
+{
+    uint64_t a = n->limits.align;
+    Bounce *b = g_new0(Bounce, 1);
+    void *p = NULL;
+
+    b->user = user;
+    b->node = n;
+    b->first = ALIGN_DOWN(user->off, a);
+    b->end = ALIGN_UP(user->off + user->len, a);
+    if (posix_memalign(&p, MAX2(n->limits.mem_align, sizeof(void *)),
+                       b->end - b->first)) {
+        g_free(b);
+        blk_complete(user, -ENOMEM);
+        return;
+    }
+    b->iov = (struct iovec){ p, b->end - b->first };
+    b->req.off = b->first;
+    b->req.len = b->iov.iov_len;
+    b->req.iov = &b->iov;
+    b->req.niov = 1;
+    b->req.depth = 1;
+    b->req.slot[0].done = bounce_done;
+    if (user->op == BLK_WRITE && fits(n, user)) {
+        iov_copy(user->iov, user->niov, p, user->len, false);
+        b->patched = true;
+        b->req.op = BLK_WRITE;
+        b->req.flags = user->flags & BLKF_FUA;
+    } else {
+        b->req.op = BLK_READ;
+    }
+    n->drv->submit(n, &b->req);
+}
+
+static bool memory_fits(const BlkNode *n, const BlkReq *req)
+{
+    if (req->niov > n->limits.max_iov) {
+        return false;
+    }
+    for (unsigned i = 0; i < req->niov; i++) {
+        if (((uintptr_t)req->iov[i].iov_base | req->iov[i].iov_len) %
+            n->limits.mem_align) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void start(BlkNode *n, BlkReq *req)
+{
+    bool data = req->op == BLK_READ || req->op == BLK_WRITE;
+
+    if (req->op == BLK_DISCARD && !fits(n, req)) {
+        /* A hint: the sectors that it covers whole. */
+        uint64_t end = ALIGN_DOWN(req->off + req->len, n->limits.align);
+
+        req->off = ALIGN_UP(req->off, n->limits.align);
+        req->len = end > req->off ? end - req->off : 0;
+        if (!req->len) {
+            blk_complete(req, 0);
+            return;
+        }
+        n->drv->submit(n, req);
+    } else if (!fits(n, req) || (data && !memory_fits(n, req))) {
+        if (req->len > 64 * MiB) {
+            blk_complete(req, -EINVAL);
+            return;
+        }
+        bounce(n, req);
+    } else {
+        n->drv->submit(n, req);
+    }
+}
+
+static void gated_done(BlkReq *req)
+{
+    BlkSlot *s = blk_slot(req);
+    BlkNode *n = (BlkNode *)(uintptr_t)s->w[0];
+    bool fit = s->w[1];
+
+    req->off = s->w[2];
+    req->len = s->w[3];
+    gate_leave(n, fit);
+    blk_complete(req, req->ret);
+}
+
+static void submit_aligned(BlkNode *n, BlkReq *req)
+{
+    BlkGate *g = &n->gate;
+    BlkSlot *s;
+
+    if (!is_write(req)) {
+        start(n, req);
+        return;
+    }
+    s = blk_push(req, gated_done);
+    if (!s) {
+        return;
+    }
+    s->w[0] = (uintptr_t)n;
+    s->w[1] = fits(n, req);
+    s->w[2] = req->off;
+    s->w[3] = req->len;
+    if (g->first || !gate_free(n, req)) {
+        if (!g->first) {
+            g->last = &g->first;
+        }
+        req->next = NULL;
+        *g->last = req;
+        g->last = &req->next;
+        return;
+    }
+    gate_enter(n, req);
+    start(n, req);
+}
+
+void blk_node_submit(BlkNode *n, BlkReq *req)
+{
+    if (LIKELY(n->limits.align <= 1) || req->op == BLK_FLUSH ||
+        req->op == BLK_IOCTL) {
+        n->drv->submit(n, req);
+    } else {
+        submit_aligned(n, req);
+    }
+}
