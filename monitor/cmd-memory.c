@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <unistd.h>
+#include "loop.h"
 #include "mem.h"
 #include "monitor.h"
 #include "schema/schema.h"
@@ -233,16 +234,38 @@ static bool write_all(int fd, const uint8_t *p, size_t n)
     return true;
 }
 
+/* Is anything at the address, and how far does the address space reach. */
+static bool mapped(uint64_t at, uint64_t *last)
+{
+    const FlatMap *map;
+    bool there;
+
+    epoch_enter();
+    map = mem_map(&mem_system);
+    there = mem_find(map, at) != NULL;
+    *last = map->n ? map->r[map->n - 1].last : 0;
+    epoch_exit();
+    return there;
+}
+
 static bool save(X86Cpu *cpu, uint64_t addr, int64_t size, const char *path,
                  Error **errp) MACHINE_CALL;
 static bool save(X86Cpu *cpu, uint64_t addr, int64_t size, const char *path,
                  Error **errp)
 {
-    uint64_t at = addr;
+    uint64_t at = addr, last;
     int64_t left = size;
     bool ok = true;
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int fd;
 
+    /* Beyond everything there is only more nothing, to the end of a disk. */
+    mapped(addr, &last);
+    if (!cpu && (size < 0 || (size && (addr > last ||
+                                       (uint64_t)size - 1 > last - addr)))) {
+        return error_set(errp, "Invalid addr 0x%016" PRIx64 "/size %" PRId64
+                         " specified", addr, size);
+    }
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0) {
         return error_set_errno(errp, errno, "Could not open '%s'", path);
     }
@@ -253,7 +276,13 @@ static bool save(X86Cpu *cpu, uint64_t addr, int64_t size, const char *path,
         if (cpu && !fetch(cpu, at, buf, n)) {
             ok = error_set(errp, "Invalid addr 0x%016" PRIx64 "/size %" PRId64
                            " specified", addr, size);
-        } else if (!cpu) {             /* holes read as the bus has them      */
+        } else if (!cpu && !mapped(at, &last)) {
+            at += n;                   /* a hole of the bus: one of the file  */
+            left -= n;
+            ok = lseek(fd, n, SEEK_CUR) >= 0 ||
+                 error_set_errno(errp, errno, "Could not write '%s'", path);
+            continue;
+        } else if (!cpu) {
             mem_read(&mem_system, at, buf, n, MEM_ATTRS_NONE);
         }
         if (ok && !write_all(fd, buf, n)) {
@@ -261,6 +290,9 @@ static bool save(X86Cpu *cpu, uint64_t addr, int64_t size, const char *path,
         }
         at += n;
         left -= n;
+    }
+    if (ok && ftruncate(fd, size) < 0 && errno != EINVAL) {
+        ok = error_set_errno(errp, errno, "Could not write '%s'", path);
     }
     close(fd);
     return ok;
