@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "kvm.h"
+#include "opt.h"
 
 /* The three pages KVM keeps for real mode on Intel hosts, and one page for the
  * identity map before them; below the firmware, as the peer places them. */
@@ -346,10 +347,11 @@ static bool ring_size_set(Obj *o, const Prop *p, const Json *v, Error **errp)
     Kvm *k = container_of(o, Kvm, accel.obj);
     uint64_t n = 0;
 
-    if (json_kind(v) == JSON_STR) {
-        n = g_ascii_strtoull(json_str_of(v), NULL, 0);
-    } else if (json_kind(v) == JSON_INT && json_int_of(v) >= 0) {
+    if (json_kind(v) == JSON_INT && json_int_of(v) >= 0) {
         n = json_int_of(v);
+    } else if (json_kind(v) != JSON_STR ||
+               !opt_u64(p->name, json_str_of(v), &n, NULL)) {
+        return error_set(errp, "Parameter '%s' expects uint64", p->name);
     }
     if (n & (n - 1)) {
         return error_set(errp, "dirty-ring-size must be a power of two.");

@@ -392,27 +392,6 @@ static bool realize_caches(X86CpuDev *d, Error **errp)
     return true;
 }
 
-static bool realize_id(X86CpuDev *d, Error **errp) MACHINE_CALL;
-static bool realize_id(X86CpuDev *d, Error **errp)
-{
-    X86Cpu *c = &d->x;
-    uint32_t n = 0;
-
-    if (c->apic_id == UINT32_MAX) {
-        return error_set(errp, "apic-id property was not initialized "
-                         "properly");
-    }
-    if (x86_cpu_by_apic_id(c->apic_id)) {
-        return error_set(errp, "CPU with APIC ID %u exists already",
-                         c->apic_id);
-    }
-    while (cpu_by_index(n)) {
-        n++;
-    }
-    c->cpu.index = n;
-    return true;
-}
-
 static bool kernel_lapic(X86Cpu *c, Error **errp) MACHINE_CALL;
 static bool kernel_lapic(X86Cpu *c, Error **errp)
 {
@@ -464,6 +443,19 @@ static void cpu_reset_fn(void *arg, ResetKind kind)
     device_reset(arg, kind);
 }
 
+/* A CPU plugged into a running machine begins once its command is done; it then
+ * waits for the guest's start-up IPI. */
+static void start_plugged(void *arg)
+{
+    machine_assert_locked();
+    for (unsigned i = 0; i < cpu_count; i++) {
+        if (cpus[i] == arg && run_state_is_running()) {
+            cpus[i]->stopped = false;
+            cpu_kick(cpus[i]);
+        }
+    }
+}
+
 bool x86_cpu_realize(Device *dev, Error **errp)
 {
     X86CpuDev *d = container_of(dev, X86CpuDev, x.cpu.dev);
@@ -474,7 +466,7 @@ bool x86_cpu_realize(Device *dev, Error **errp)
         error_hint(errp, "-cpu max gives all that this accelerator has");
         return false;
     }
-    if (!realize_id(d, errp) || !x86_expand(d, true, errp) ||
+    if (!x86_cpu_locate(d, errp) || !x86_expand(d, true, errp) ||
         !realize_phys_bits(d, errp) || !realize_caches(d, errp) ||
         !x86_hyperv_check(d, errp)) {
         return false;
@@ -489,6 +481,9 @@ bool x86_cpu_realize(Device *dev, Error **errp)
         return false;
     }
     reset_register(cpu_reset_fn, dev);
+    if (dev->hotplugged) {
+        loop_post_fn(loop_main, start_plugged, &d->x.cpu);
+    }
     return true;
 }
 

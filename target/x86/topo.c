@@ -236,9 +236,87 @@ X86Cpu *x86_cpu_by_apic_id(uint32_t id)
     return NULL;
 }
 
-/* ---- -cpu ---------------------------------------------------------------- */
-
 static const DeviceType *chosen;       /* by -cpu                             */
+
+/* ---- a CPU's place --------------------------------------------------------- */
+
+static bool id_ok(const char *name, int32_t id, unsigned n, Error **errp)
+{
+    if (id < 0) {
+        return error_set(errp, "CPU %s-id is not set", name);
+    }
+    if ((unsigned)id >= n) {
+        return error_set(errp, "Invalid CPU %s-id: %d must be in range 0:%u",
+                         name, id, n - 1);
+    }
+    return true;
+}
+
+static bool id_same(const X86Cpu *c, const char *name, int32_t *id,
+                    uint32_t is, Error **errp)
+{
+    if (*id >= 0 && (uint32_t)*id != is) {
+        return error_set(errp, "property %s-id: %d doesn't match set apic-id: "
+                         "0x%x (%s-id: %u)", name, *id, c->apic_id, name, is);
+    }
+    *id = is;
+    return true;
+}
+
+static bool locate_by_ids(X86Cpu *c, const Machine *m, Error **errp)
+{
+    if (!id_ok("socket", c->socket_id, m->sockets, errp)) {
+        return false;
+    }
+    if (c->die_id < 0 && m->dies == 1) {
+        c->die_id = 0;
+    }
+    if (!id_ok("die", c->die_id, m->dies, errp) ||
+        !id_ok("core", c->core_id, m->cores, errp) ||
+        !id_ok("thread", c->thread_id, m->threads, errp)) {
+        return false;
+    }
+    c->apic_id = x86_apic_id(m, (X86Place){ c->socket_id, c->die_id,
+                                            c->core_id, c->thread_id });
+    return true;
+}
+
+bool x86_cpu_locate(X86CpuDev *d, Error **errp)
+{
+    const Machine *m = machine;
+    X86Cpu *c = &d->x;
+    X86Place at;
+    unsigned i = 0;
+
+    if (chosen && d->x.cpu.dev.type != chosen) {
+        return error_set(errp, "Invalid CPU type, expected cpu type: '%s'",
+                         chosen->name);
+    }
+    if (c->apic_id == UINT32_MAX && !locate_by_ids(c, m, errp)) {
+        return false;
+    }
+    at = x86_place(m, c->apic_id);
+    while (i < m->max_cpus && machine_apic_id(m, i) != c->apic_id) {
+        i++;
+    }
+    if (i == m->max_cpus) {
+        return error_set(errp, "Invalid CPU [socket: %u, die: %u, core: %u, "
+                         "thread: %u] with APIC ID %u, valid index range 0:%u",
+                         at.socket, at.die, at.core, at.thread, c->apic_id,
+                         m->max_cpus - 1);
+    }
+    if (cpu_by_index(i)) {
+        return error_set(errp, "CPU[%u] with APIC ID %u exists", i,
+                         c->apic_id);
+    }
+    c->cpu.index = i;
+    return id_same(c, "socket", &c->socket_id, at.socket, errp) &&
+           id_same(c, "die", &c->die_id, at.die, errp) &&
+           id_same(c, "core", &c->core_id, at.core, errp) &&
+           id_same(c, "thread", &c->thread_id, at.thread, errp);
+}
+
+/* ---- -cpu ---------------------------------------------------------------- */
 
 typedef struct HelpRow {
     const X86CpuType *ct;
@@ -369,18 +447,6 @@ bool x86_cpu_option(const char *text, bool *help, Error **errp)
 
 /* ---- the board's CPUs ---------------------------------------------------- */
 
-static void set_place(Device *dev, const Machine *m, uint32_t id) MACHINE_CALL;
-static void set_place(Device *dev, const Machine *m, uint32_t id)
-{
-    X86Place at = x86_place(m, id);
-
-    device_set_int(dev, "apic-id", id);
-    device_set_int(dev, "socket-id", at.socket);
-    device_set_int(dev, "die-id", at.die);
-    device_set_int(dev, "core-id", at.core);
-    device_set_int(dev, "thread-id", at.thread);
-}
-
 static bool cpu_exists(int64_t index)
 {
     machine_assert_locked();
@@ -403,7 +469,7 @@ bool x86_cpus_new(Machine *m, Error **errp)
         if (!dev) {
             return false;
         }
-        set_place(dev, m, machine_apic_id(m, i));
+        device_set_int(dev, "apic-id", machine_apic_id(m, i));
         if (!device_realize(dev, NULL, errp)) {
             device_free(dev);
             return false;

@@ -139,6 +139,9 @@ typedef struct X86Shifts {
     unsigned core, die, socket;        /* bits below core, die, socket id     */
 } X86Shifts;
 X86Shifts x86_shifts(const Machine *m);
+/* APIC id, place and index of a CPU that is about to be realized: from whichever
+ * of them the user gave. */
+bool x86_cpu_locate(X86CpuDev *d, Error **errp) MACHINE_CALL;
 /* Device type of the board's CPUs; NULL: it has none. */
 const char *x86_cpu_type_chosen(void);
 
