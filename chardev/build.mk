@@ -2,3 +2,8 @@
 chardev-y += chardev/chr.o
 chardev-y += chardev/fd.o
 chardev-y += chardev/mux.o
+chardev-y += chardev/addr.o
+chardev-y += chardev/telnet.o
+chardev-y += chardev/websock.o
+chardev-y += chardev/socket.o
+chardev-y += chardev/socket-open.o

@@ -39,26 +39,49 @@ static const char *chr_type_name(const Obj *o)
     return ((const CharPort *)o)->drv->type;
 }
 
+/* Options are for making it; the tree shows what the peer's shows. */
 static const Prop *chr_props(const Obj *o, unsigned i)
 {
-    const CharPort *p = (const CharPort *)o;
-
-    if (!p->drv->props) {
-        i++;
-    }
-    return i == 0 ? p->drv->props : i == 1 ? chr_base_props : NULL;
-}
-
-static bool chr_may_set(const Obj *o, const Prop *p, Error **errp)
-{
-    return !o->parent || p->flags & PF_LIVE ||
-           error_set(errp, "cannot change property '%s' of a character device "
-                     "that is open", p->name);
+    return i == 0 ? ((const CharPort *)o)->drv->shown : NULL;
 }
 
 static const ObjKind chr_kind = {
-    .type_name = chr_type_name, .props = chr_props, .may_set = chr_may_set,
+    .type_name = chr_type_name, .props = chr_props,
 };
+
+static void types_each(void (*fn)(const char *, const char *, bool, void *),
+                       void *arg)
+{
+    fn("chardev-fd", "chardev", true, arg);
+    SET_EACH(char_drivers, CharDriver, d) {
+        fn((*d)->type, (*d)->parent ? (*d)->parent : "chardev", false, arg);
+    }
+}
+
+static const Prop *types_props(const char *type, unsigned i)
+{
+    SET_EACH(char_drivers, CharDriver, d) {
+        if (!strcmp((*d)->type, type)) {
+            return i == 0 ? (*d)->shown : NULL;
+        }
+    }
+    return NULL;
+}
+
+TYPE_SOURCE(chr_types, { .each = types_each, .props = types_props });
+
+/* -chardev knows all these for each kind, and lets those pass that are another
+ * kind's. */
+static bool elsewhere(const char *key)
+{
+    SET_EACH(char_drivers, CharDriver, d) {
+        if ((*d)->props && prop_find((*d)->props, key) &&
+            !(prop_find((*d)->props, key)->flags & PF_HIDDEN)) {
+            return true;
+        }
+    }
+    return false;
+}
 
 const CharDriver *chr_driver_find(const char *name)
 {
@@ -92,12 +115,14 @@ static bool log_open(CharPort *p, Error **errp)
     p->log_fd = open(p->logfile, O_WRONLY | O_CREAT | O_CLOEXEC |
                      (p->logappend ? O_APPEND : O_TRUNC), 0666);
     return p->log_fd >= 0 ||
-           error_set_errno(errp, errno, "Unable to open logfile %s",
+           error_set_errno(errp, errno, "Could not create '%s'",
                            p->logfile);
 }
 
-static void chr_free(CharPort *p)
+static void chr_free(void *arg)
 {
+    CharPort *p = arg;
+
     while (p->watches) {
         struct CharWatch *w = p->watches;
 
@@ -108,9 +133,44 @@ static void chr_free(CharPort *p)
         close(p->log_fd);
     }
     pthread_mutex_destroy(&p->write_lock);
-    obj_release(&p->obj);
+    if (p->drv->props) {
+        prop_release(&p->obj, p->drv->props);
+    }
+    prop_release(&p->obj, chr_base_props);
     g_free(p->label);
     g_free(p);
+}
+
+static bool set_option(CharPort *p, const char *key, const Json *v, bool text,
+                       Error **errp)
+{
+    const Prop *row = p->drv->props ? prop_find(p->drv->props, key) : NULL;
+    bool on;
+    uint64_t num;
+
+    if (!strcmp(key, "id") || !strcmp(key, "backend")) {
+        return true;
+    }
+    if (!row) {
+        row = prop_find(chr_base_props, key);
+    }
+    if (!row) {
+        return (text && elsewhere(key)) ||
+               error_set(errp, "Invalid parameter '%s'", key);
+    }
+    /* The option's own wording, not a property's. */
+    if (text && json_kind(v) == JSON_STR) {
+        const char *s = json_str_of(v);
+
+        if (row->kind == PK_BOOL && !opt_bool(key, s, &on, errp)) {
+            return false;
+        }
+        if ((row->kind == PK_U16 || row->kind == PK_I64) &&
+            !opt_u64(key, s, &num, errp)) {
+            return false;
+        }
+    }
+    return prop_set(&p->obj, row, v, text, p->drv->type, errp);
 }
 
 CharPort *chr_open_driver(const CharDriver *d, const char *label,
@@ -124,19 +184,13 @@ CharPort *chr_open_driver(const CharDriver *d, const char *label,
     p->log_fd = -1;
     p->loop = loop_main;
     pthread_mutex_init(&p->write_lock, NULL);
-    obj_defaults(&p->obj, 0);
+    if (d->props) {
+        prop_defaults(&p->obj, d->props, 0);
+    }
+    prop_defaults(&p->obj, chr_base_props, 0);
     for (size_t i = 0; opts && i < json_count(opts); i++) {
-        const char *k = json_key_at(opts, i);
-
-        if (!strcmp(k, "id") || !strcmp(k, "backend")) {
-            continue;
-        }
-        if (!obj_prop(&p->obj, k)) {
-            error_set(errp, "Invalid parameter '%s'", k);
-            chr_free(p);
-            return NULL;
-        }
-        if (!obj_set(&p->obj, k, json_value_at(opts, i), text, errp)) {
+        if (!set_option(p, json_key_at(opts, i), json_value_at(opts, i), text,
+                        errp)) {
             chr_free(p);
             return NULL;
         }
@@ -180,6 +234,11 @@ CharPort *chr_add(const Json *opts, bool text, Error **errp)
     if (!p) {
         return NULL;
     }
+    if (chr_find(id)) {                /* made while this one waited          */
+        error_set(errp, "Chardev with id '%s' already exists", id);
+        chr_close(p);
+        return NULL;
+    }
     if (p->mux_wanted) {
         return chr_mux_over(p, id, errp);
     }
@@ -197,7 +256,8 @@ void chr_close(CharPort *p)
     if (p->drv->close) {
         p->drv->close(p);
     }
-    chr_free(p);
+    /* Its own callback may be what closes it. */
+    loop_post_fn(loop_main, chr_free, p);
 }
 
 bool chr_remove(const char *label, Error **errp)

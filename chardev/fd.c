@@ -247,6 +247,7 @@ static const Prop file_props[] = {
 };
 
 CHAR_DRIVER(chr_file, {
+    .parent = "chardev-fd",
     .name = "file", .type = "chardev-file", .size = sizeof(FileChr),
     .desc = "writes a file", .doc = "Writes what is sent to a file.",
     .props = file_props, .short_form = file_short, .open = file_open,
@@ -341,6 +342,7 @@ static const Prop stdio_props[] = {
 };
 
 CHAR_DRIVER(chr_stdio, {
+    .parent = "chardev-fd",
     .name = "stdio", .type = "chardev-stdio", .size = sizeof(StdioChr),
     .desc = "standard input and output",
     .doc = "The terminal, or wherever the program's standard input and output "

@@ -35,7 +35,9 @@ typedef struct CharDriver {
     const char *type;                  /* QOM type: "chardev-socket"          */
     const char *desc, *doc;
     size_t size;                       /* of the struct; CharPort first       */
-    const Prop *props;                 /* its branch of chardev-add           */
+    const char *parent;                /* QOM parent; NULL: "chardev"         */
+    const Prop *props;                 /* options of -chardev                 */
+    const Prop *shown;                 /* what the object tree shows, or NULL */
     /* `-serial tcp:…` short forms: fills the option object; false: not ours or
      * bad (then *errp). */
     bool (*short_form)(const char *text, Json *opts, Error **errp);
@@ -57,6 +59,9 @@ typedef struct CharDriver {
     bool (*attach)(CharPort *p, CharFront *f, Error **errp) MACHINE_PTR;
     void (*detach)(CharPort *p, CharFront *f) MACHINE_PTR;
     bool (*busy)(const CharPort *p);
+    /* chardev-add's members that are called otherwise: pairs name, option;
+     * ends with NULL. */
+    const char *const *renamed;
     bool internal;                     /* not for chardev-add                 */
 } CharDriver;
 #define CHAR_DRIVER(sym, ...) \
