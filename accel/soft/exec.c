@@ -46,6 +46,17 @@ const Slot *soft_h_end(SoftCpu *c, const Slot *s)
     BRANCH(1, ip_mask(c, c->r[R_IP] + s->off));
 }
 
+__attribute__((noinline))
+const Slot *soft_branch_far(SoftCpu *c, Block *b, unsigned k, uint64_t old)
+{
+    if (b->cross || (old + c->segbase[SEG_CS]) >> 12 !=
+        (c->r[R_IP] + c->segbase[SEG_CS]) >> 12) {
+        return soft_jump(c);
+    }
+    c->link_from = &b->link[k];
+    return NULL;
+}
+
 void soft_fpu_pick(SoftCpu *c)
 {
     X86Regs *x = c->x;

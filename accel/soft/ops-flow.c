@@ -40,17 +40,40 @@ H(jcc_##n) { \
     BRANCH(1, ip_mask(c, ip)); }
 JCC(0) JCC(1) JCC(2) JCC(3) JCC(4) JCC(5) JCC(6) JCC(7)
 JCC(8) JCC(9) JCC(10) JCC(11) JCC(12) JCC(13) JCC(14) JCC(15)
+/* 64-bit code: imm and disp are the way from the block's start. */
+#define JCC64(n) \
+H(jcc64_##n) { \
+    if (fl_cond(c, n)) { \
+        BRANCH(0, c->r[R_IP] + s->imm); \
+    } \
+    BRANCH(1, c->r[R_IP] + s->disp); }
+JCC64(0) JCC64(1) JCC64(2) JCC64(3) JCC64(4) JCC64(5) JCC64(6) JCC64(7)
+JCC64(8) JCC64(9) JCC64(10) JCC64(11) JCC64(12) JCC64(13) JCC64(14) JCC64(15)
 static bool bind_jcc(Xlate *x)
 {
+    static Handler *const wide[16] = {
+        jcc64_0, jcc64_1, jcc64_2, jcc64_3, jcc64_4, jcc64_5, jcc64_6,
+        jcc64_7, jcc64_8, jcc64_9, jcc64_10, jcc64_11, jcc64_12, jcc64_13,
+        jcc64_14, jcc64_15
+    };
     static Handler *const t[16] = {
         jcc_0, jcc_1, jcc_2, jcc_3, jcc_4, jcc_5, jcc_6, jcc_7, jcc_8, jcc_9,
         jcc_10, jcc_11, jcc_12, jcc_13, jcc_14, jcc_15
     };
 
     x->s->fn = t[x->in->opcode & 15];
+    if (x->in->mode == MODE_64) {
+        x->s->fn = wide[x->in->opcode & 15];
+        x->s->disp = x->s->off + x->s->len;
+        x->s->imm += x->s->disp;
+    }
     return true;
 }
 
+H(jmp_rel64)
+{
+    BRANCH(0, c->r[R_IP] + s->imm);
+}
 H(jmp_rel)
 {
     uint64_t ip = ip_cut(c->r[R_IP] + s->off + s->len + s->imm, s->osz);
@@ -69,6 +92,10 @@ H(jmp_ind)
 static bool bind_jmp(Xlate *x)
 {
     x->s->fn = x->in->o[0].kind == OK_J ? jmp_rel : jmp_ind;
+    if (x->in->mode == MODE_64 && x->in->o[0].kind == OK_J) {
+        x->s->fn = jmp_rel64;
+        x->s->imm += x->s->off + x->s->len;
+    }
     return true;
 }
 H(call_rel)

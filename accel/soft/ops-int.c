@@ -271,9 +271,19 @@ H(imul_3)
     reg_set(c, s->ra, imul(c, b, s->imm, s->osz), s->osz);
     NEXT;
 }
+#define IMUL_R(n, T) \
+H(imul_##n##_r) { \
+    T a = *(una_##n *)RP(c, s->ra), b = *(una_##n *)RP(c, s->rb), r; \
+    bool over = __builtin_mul_overflow(a, b, &r); \
+    c->fres = (int64_t)r; \
+    c->faux = (uint64_t)over << 63; \
+    reg_set(c, s->ra, (uint64_t)r, n / 8); NEXT; }
+IMUL_R(32, int32_t)
+IMUL_R(64, int64_t)
 static bool bind_imul(Xlate *x)
 {
-    x->s->fn = x->in->nop == 3 ? imul_3 : imul_2;
+    x->s->fn = x->in->nop == 3 ? imul_3 : x->s->mem || x->s->osz == 2 ?
+        imul_2 : x->s->osz == 4 ? imul_32_r : imul_64_r;
     return true;
 }
 

@@ -81,7 +81,7 @@ typedef struct TlbEntry {
     uintptr_t add;                     /* host = add + linear                 */
 } TlbEntry;
 #define TLB_NONE 0xfffull              /* never a page address                */
-#define TLB_BITS 9
+#define TLB_BITS 10
 #define TLB_SIZE (1u << TLB_BITS)
 enum { MMU_KERNEL, MMU_USER, MMU_SMAP, MMU_COUNT };
 enum { ACC_READ, ACC_WRITE, ACC_EXEC };
@@ -171,6 +171,7 @@ struct SoftCpu {
     size_t pool_size, pool_used;
     jmp_buf jb;
     TlbEntry tlbs[MMU_COUNT][TLB_SIZE];
+    uint8_t tlb_global[MMU_COUNT][TLB_SIZE];
     X86Vec vtmp[4];
     FxImage fx;
     uint16_t fcs, fds;
@@ -294,6 +295,7 @@ uint64_t soft_ld_sys(SoftCpu *c, const Slot *s, uint64_t la, unsigned size);
 void soft_st_sys(SoftCpu *c, const Slot *s, uint64_t la, uint64_t v,
                  unsigned size);
 const uint8_t *soft_fetch_host(SoftCpu *c, uint64_t la, uint32_t **gen);
+/* global: also the entries of global pages. */
 void soft_tlb_flush(SoftCpu *c, bool global);
 void soft_tlb_flush_page(SoftCpu *c, uint64_t la);
 void soft_tlb_drop_writes(SoftCpu *c);
@@ -566,6 +568,9 @@ static inline const Slot *soft_jump(SoftCpu *c)
     c->link_from = NULL;
     return NULL;
 }
+/* The link is not there or not good: the block that began at IP old goes to
+ * c->r[R_IP]. */
+const Slot *soft_branch_far(SoftCpu *c, Block *b, unsigned k, uint64_t old);
 /* Direct branch to ip along link k of the running block. */
 static inline const Slot *soft_branch(SoftCpu *c, const Slot *s, unsigned k,
                                       uint64_t ip)
@@ -579,12 +584,7 @@ static inline const Slot *soft_branch(SoftCpu *c, const Slot *s, unsigned k,
         c->cur = n;
         return n->slots;
     }
-    if (b->cross || (old + c->segbase[SEG_CS]) >> 12 !=
-        (ip + c->segbase[SEG_CS]) >> 12) {
-        return soft_jump(c);
-    }
-    c->link_from = &b->link[k];
-    return NULL;
+    return soft_branch_far(c, b, k, old);
 }
 #define BRANCH(k, ip) do { const Slot *n_ = soft_branch(c, s, k, ip); \
     if (n_) { GOTO_SLOT(n_); } LEAVE; } while (0)

@@ -35,6 +35,7 @@ enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_I = 16, PF_PK = 32 };
 typedef struct Walk {
     uint64_t pa;
     bool user, write, exec, dirty;     /* rights as the tables say           */
+    bool global;
     uint32_t err;
     uint8_t pkey;
 } Walk;
@@ -161,6 +162,7 @@ again:
             continue;
         }
         w->dirty = e & PTE_D;
+        w->global = e & PTE_G && x->cr4 >> 7 & 1;
         w->pkey = e >> 59 & 15;
         w->pa = (e & c->phys_mask & ~((1ull << sh) - 1)) |
             (la & ((1ull << sh) - 1));
@@ -216,6 +218,7 @@ again_dir:
         w->pa = (e & 0xfffff000) | (la & 0xfff);
     }
     w->dirty = e & PTE_D;
+    w->global = e & PTE_G && x->cr4 >> 7 & 1;
     if (!rd_only) {
         ok = !write || w->write || (!(x->cr0 & CR0_WP) &&
                                     c->tlb != c->tlbs[MMU_USER]);
@@ -378,6 +381,7 @@ static uint64_t fill(SoftCpu *c, const Slot *s, uint64_t la, int acc,
     if (c->x->dr[7] & 0xff && watched(c, la)) {
         return w.pa;
     }
+    c->tlb_global[mmu][la >> 12 & (TLB_SIZE - 1)] = w.global;
     e->add = (uintptr_t)page->host - tag;
     e->r = denied(c, &w, ACC_READ, mmu) ? TLB_NONE : tag;
     e->x = denied(c, &w, ACC_EXEC, mmu) ? TLB_NONE : tag;
@@ -573,6 +577,9 @@ void soft_tlb_flush(SoftCpu *c, bool global)
         for (unsigned i = 0; i < TLB_SIZE; i++) {
             TlbEntry *e = &c->tlbs[m][i];
 
+            if (!global && c->tlb_global[m][i]) {
+                continue;
+            }
             e->r = e->w = e->x = TLB_NONE;
         }
     }
