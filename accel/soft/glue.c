@@ -92,7 +92,7 @@ static void in(SoftCpu *c)
     }
 }
 
-/* ---- memory ----------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------- */
 static MemSpace *space_of(SoftCpu *c)
 {
     return c->x->smm && pc ? &pc->smm_space : &mem_system;
@@ -254,7 +254,7 @@ static void glue_exclusive(SoftCpu *c, bool on)
     }
 }
 
-/* ---- interrupts, time, CPUID ------------------------------------------------- */
+/* ---- interrupts, time, CPUID ----------------------------------------- */
 static int glue_irq_ack(SoftCpu *c)
 {
     X86Cpu *x = c->owner;
@@ -314,7 +314,7 @@ static uint64_t glue_tsc(SoftCpu *c)
     return x86_tsc(c->owner);
 }
 
-/* ---- model-specific registers outside the engine ------------------------------ */
+/* ---- model-specific registers outside the engine --------------------- */
 static uint64_t *glue_plain(X86Regs *x, uint32_t msr)
 {
     switch (msr) {
@@ -433,7 +433,7 @@ const SoftHooks soft_machine_hooks = {
     .smm = glue_smm,
 };
 
-/* ---- what CPUID may say ------------------------------------------------------------ */
+/* ---- what CPUID may say ---------------------------------------------- */
 typedef struct Claim {
     uint8_t word, bit, feat;
 } Claim;
