@@ -157,6 +157,24 @@ uint64_t blob_ram_top(const Pc *p)
     return p->below_4g - taken;
 }
 
+/* AMD processors keep the 12 GiB below 1 TiB for HyperTransport. */
+static bool has_hypertransport(void)
+{
+    return machine_version >= 701 && cpu_count &&
+           !strcmp(x86_cpu(cpus[0])->vendor, "AuthenticAMD");
+}
+
+static unsigned put_reserved(E820 *out, unsigned n)
+{
+    if (accel_reserved_size) {
+        out[n++] = (E820){ accel_reserved_base, accel_reserved_size, 2 };
+    }
+    if (has_hypertransport()) {
+        out[n++] = (E820){ 0xfd00000000ull, 12 * GiB, 2 };
+    }
+    return n;
+}
+
 unsigned e820_fill(const Pc *p, E820 out[16], bool low_holes)
 {
     unsigned n = 0;
@@ -169,11 +187,11 @@ unsigned e820_fill(const Pc *p, E820 out[16], bool low_holes)
         if (taken) {
             out[n++] = (E820){ blob_ram_top(p), taken, 3 };
         }
+        n = put_reserved(out, n);
     } else {
+        /* The order is the one that firmware has always been told. */
+        n = put_reserved(out, n);
         out[n++] = (E820){ 0, p->below_4g, 1 };
-    }
-    if (accel_reserved_size) {
-        out[n++] = (E820){ accel_reserved_base, accel_reserved_size, 2 };
     }
     if (p->above_4g) {
         out[n++] = (E820){ 4 * GiB, p->above_4g, 1 };

@@ -14,3 +14,5 @@ hw-y += hw/fw/linuxboot-rom.o
 hw-y += hw/fw/multiboot.o
 hw-y += hw/fw/pvh.o
 hw-y += hw/fw/roms.o
+hw-y += hw/fw/smbios.o
+hw-y += hw/fw/smbios-tables.o

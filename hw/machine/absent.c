@@ -11,14 +11,6 @@
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 #define WEAK __attribute__((weak))
 
-WEAK bool smbios_build(Pc *p, Error **errp)
-{
-    return true;
-}
-WEAK bool acpi_build(Pc *p, Error **errp)
-{
-    return true;
-}
 WEAK Device *piix3_ide_create(PciBus *b, int devfn, Error **errp)
 {
     return (Device *)b;
