@@ -35,6 +35,8 @@ void input_unregister(InputHandler *h) MACHINE_CALL;
 void input_activate(InputHandler *h) MACHINE_CALL;     /* to the front        */
 /* The handlers in order of preference; NULL after the last. */
 InputHandler *input_first(void) MACHINE_CALL;
+/* Some device takes events of these kinds (any of INPUT_TAKES_*). */
+bool input_has(unsigned kinds) MACHINE_CALL;
 
 /* Events; dropped while the guest is stopped, but for keys that wake it. After
  * the last of a group comes input_sync. */

@@ -67,6 +67,11 @@ static InputHandler *taker(unsigned kind)
     return h;
 }
 
+bool input_has(unsigned kinds)
+{
+    return taker(kinds) != NULL;
+}
+
 static bool guest_listens(void)
 {
     return run_state_is_running() || run_state() == RS_SUSPENDED;

@@ -25,6 +25,7 @@
 #include "settings.h"
 #include "x86.h"
 #include "startup.h"
+#include "hw/pc/mc146818.h"
 #include "trace.h"
 
 /* ---- lists --------------------------------------------------------------- */
@@ -448,6 +449,11 @@ static bool machine_configure(Json *opts, Error **errp)
     }
     for (unsigned i = 0; ok && i < settings.boot.n; i++) {
         ok = machine_boot_set(m, settings.boot.v[i].arg, errp);
+    }
+    for (unsigned i = 0; ok && i < settings.rtc.n; i++) {
+        report_where(settings.rtc.v[i].where);
+        ok = rtc_option(settings.rtc.v[i].arg, errp);
+        report_where(ok ? NULL : settings.rtc.v[i].where);
     }
     if (ok && settings.smp.n) {
         report_where(settings.smp.v[settings.smp.n - 1].where);
