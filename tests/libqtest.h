@@ -67,6 +67,10 @@ unsigned qtest_irq_raised(QTest *q, unsigned n);   /* how often, ever         */
 void qtest_set_irq_in(QTest *q, const char *path, const char *name, unsigned n,
                       int level);
 
+/* QOM path of the board's n-th own device of a type, from 0; caller frees. Aborts
+ * when there is none. */
+char *qtest_path(QTest *q, const char *type, unsigned n);
+
 /* Any line; the reply without its newline, valid until the next call. FAIL
  * replies are returned too. */
 const char *qtest_raw(QTest *q, const char *fmt, ...)
