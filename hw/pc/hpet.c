@@ -168,10 +168,25 @@ static void hpet_fire(void *arg)
     timer_irq(t, true);
 }
 
-static void timer_start(HpetTimer *t)
+/* A comparator that the guest has just written meets at once a time that has
+ * passed meanwhile; one that was there before waits for the counter to come by
+ * again. */
+static void timer_start(HpetTimer *t, bool written)
 {
-    if (hpet_on(t->hpet) && t->config & T_ENABLE) {
+    uint64_t now;
+
+    if (!hpet_on(t->hpet) || !(t->config & T_ENABLE)) {
+        return;
+    }
+    now = hpet_counter(t->hpet);
+    if (written || ticks_left(t, now) ||
+        (t->config & T_PERIODIC && t->period)) {
         timer_arm(t, 0);
+    } else if (t->config & T_32BIT) {
+        timer_set(&t->timer, clock_ns(CLOCK_VM) +
+                  (int64_t)(uint32_t)(t->cmp - now) * CLK_NS);
+    } else {
+        timer_clear(&t->timer);
     }
 }
 
@@ -258,7 +273,7 @@ static void timer_config(HpetTimer *t, uint32_t v)
     if (!(t->config & T_ENABLE)) {
         timer_clear(&t->timer);
     } else if (!(old & T_ENABLE)) {
-        timer_start(t);
+        timer_start(t, false);
     }
 }
 
@@ -281,7 +296,7 @@ static void timer_compare(HpetTimer *t, bool high, uint32_t v)
 static void timer_compared(HpetTimer *t)
 {
     t->config &= ~(uint64_t)T_SETVAL;
-    timer_start(t);
+    timer_start(t, true);
 }
 
 static void timer_write(HpetTimer *t, uint64_t off, uint64_t v, unsigned size)
@@ -338,7 +353,7 @@ static void hpet_config(Hpet *s, uint32_t v)
             if (s->isr >> i & 1) {
                 timer_irq(&s->t[i], true);
             }
-            timer_start(&s->t[i]);
+            timer_start(&s->t[i], false);
         }
     } else if (!hpet_on(s) && old & CFG_ENABLE) {
         s->counter = now;
