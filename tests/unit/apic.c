@@ -660,6 +660,33 @@ TEST(x2apic)
     CHECK(msr_is(5, 0x80d, 1u << 5));
 }
 
+static NO_TSA void forget_a20(void)
+{
+    for (unsigned i = 0; i < CPUS; i++) {
+        cpu_interrupt_clear(cpus[i], CPU_INT_A20);
+    }
+}
+
+TEST(a20_gate)
+{
+    board();
+    CHECK(pc_a20());
+    forget_a20();
+    mem_store(&mem_io, 0x92, 1, 2, MEM_ATTRS_NONE);
+    CHECK(pc_a20() && !asked(0, CPU_INT_A20));
+    mem_store(&mem_io, 0x92, 1, 0, MEM_ATTRS_NONE);
+    CHECK(!pc_a20());
+    for (unsigned i = 0; i < CPUS; i++) {
+        CHECK(asked(i, CPU_INT_A20));
+    }
+    mem_store(&mem_io, 0x64, 1, 0xdf, MEM_ATTRS_NONE);
+    CHECK(pc_a20());
+    mem_store(&mem_io, 0x64, 1, 0xdd, MEM_ATTRS_NONE);
+    CHECK(!pc_a20());
+    board();
+    CHECK(pc_a20());
+}
+
 TEST(saved_state)
 {
     VmBuf a = { 0 }, b = { 0 };
