@@ -72,6 +72,9 @@ const UserType *user_obj_type(const Obj *o)
 
 static MACHINE_CALL void user_free(Obj *o)
 {
+    if (head_of(o)->type->release) {
+        head_of(o)->type->release(o);
+    }
     obj_release(o);
     g_free(head_of(o));
 }

@@ -87,6 +87,9 @@ typedef struct UserType {
     bool (*complete)(Obj *o, Error **errp) MACHINE_PTR;
     bool (*can_delete)(Obj *o, Error **errp) MACHINE_PTR;  /* NULL: always    */
     void (*finish)(Obj *o) MACHINE_PTR;
+    /* Frees what PK_CALL rows have stored, also of an object that was never
+     * complete; NULL: nothing. */
+    void (*release)(Obj *o) MACHINE_PTR;
 } UserType;
 #define USER_TYPE(sym, ...) SET_MEMBER(user_types, UserType, sym, __VA_ARGS__)
 const UserType *user_type_find(const char *name);
