@@ -154,7 +154,7 @@ static void take_requests(Cpu *cpu)
     }
 }
 
-static void soft_cpu_exec(Cpu *cpu)
+static MACHINE_CALL void soft_cpu_exec(Cpu *cpu)
 {
     SoftCpu *c = soft_of(cpu);
     int r;
@@ -241,6 +241,6 @@ ACCEL(accel_soft, {
     .cpu_init = soft_cpu_init, .cpu_fini = soft_cpu_fini,
     .cpu_exec = soft_cpu_exec, .cpu_kick = soft_cpu_kick,
     .cpu_get = soft_cpu_get, .cpu_put = soft_cpu_put,
-    .cpu_reset = soft_cpu_reset, .cpu_features = soft_features,
+    .cpu_reset = soft_cpu_reset, .cpu_features = soft_features, .cpu_cpuid = soft_cpuid,
     .single_step = soft_single_step,
 });

@@ -506,6 +506,31 @@ static bool host_has(unsigned feat)
     }
 }
 
+/* Leaves that describe the engine rather than single features. */
+void soft_cpuid(uint32_t leaf, uint32_t sub, uint32_t out[4])
+{
+    uint32_t x = soft_features(FW_XSAVE_XCR0_LO, false);
+
+    memset(out, 0, 4 * sizeof(*out));
+    if (leaf != 0xd) {
+        out[0] = leaf;
+        out[2] = sub;
+        __asm__("cpuid" : "+a"(out[0]), "=b"(out[1]), "+c"(out[2]),
+                "=d"(out[3]));
+        return;
+    }
+    switch (sub) {
+    case 0:
+        out[0] = x;
+        out[2] = x & 0x200 ? 2696 : x & 4 ? 832 : 576;
+        out[1] = out[2];
+        break;
+    case 1: out[0] = soft_features(FW_XSAVE, false); break;
+    case 2: out[0] = x & 4 ? 256 : 0; out[1] = x & 4 ? 576 : 0; break;
+    case 9: out[0] = x & 0x200 ? 8 : 0; out[1] = x & 0x200 ? 2688 : 0; break;
+    }
+}
+
 uint64_t soft_features(unsigned word, bool migratable)
 {
     uint64_t v = 0;

@@ -18,5 +18,6 @@ static inline SoftCpu *soft_of(const Cpu *cpu)
     return __atomic_load_n((SoftCpu *const *)&cpu->accel, __ATOMIC_ACQUIRE);
 }
 uint64_t soft_features(unsigned word, bool migratable);
+void soft_cpuid(uint32_t leaf, uint32_t sub, uint32_t out[4]);
 
 #endif

@@ -204,21 +204,21 @@ struct SoftCpu {
 #define F_ARITH (F_CF | F_PF | F_AF | F_ZF | F_SF | F_OF)
 #define F_VALID 0x3f7fd5u
 
-static inline bool fl_c(const SoftCpu *c) { return c->faux >> 63; }
-static inline bool fl_z(const SoftCpu *c) { return c->fres == 0; }
-static inline bool fl_s(const SoftCpu *c)
+static inline unsigned fl_c(const SoftCpu *c) { return c->faux >> 63; }
+static inline unsigned fl_z(const SoftCpu *c) { return c->fres == 0; }
+static inline unsigned fl_s(const SoftCpu *c)
 {
     return (c->fres >> 63) ^ (c->faux & 1);
 }
-static inline bool fl_o(const SoftCpu *c)
+static inline unsigned fl_o(const SoftCpu *c)
 {
     return (c->faux ^ c->faux << 1) >> 63;
 }
-static inline bool fl_p(const SoftCpu *c)
+static inline unsigned fl_p(const SoftCpu *c)
 {
     return !__builtin_parity((c->fres ^ c->faux >> 8) & 0xff);
 }
-static inline bool fl_a(const SoftCpu *c) { return c->faux >> 3 & 1; }
+static inline unsigned fl_a(const SoftCpu *c) { return c->faux >> 3 & 1; }
 static inline uint32_t fl_get(const SoftCpu *c)
 {
     return fl_c(c) | fl_p(c) << 2 | fl_a(c) << 4 | fl_z(c) << 6 |

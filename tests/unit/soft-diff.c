@@ -574,15 +574,18 @@ static void setup(void)
 
 static bool host_has(unsigned feat)
 {
+    uint32_t a = 7, b, c = 0, d;
+
     __builtin_cpu_init();
+    __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
     switch (feat) {
     case FEAT_AVX: return __builtin_cpu_supports("avx");
     case FEAT_AVX2: return __builtin_cpu_supports("avx2");
     case FEAT_FMA: return __builtin_cpu_supports("fma");
     case FEAT_SSE4A: return __builtin_cpu_supports("sse4a");
-    case FEAT_SHA: case FEAT_VAES: case FEAT_VPCLMUL:
-        return __builtin_cpu_supports("avx2") &&
-            __builtin_cpu_supports("vaes");
+    case FEAT_SHA: return b >> 29 & 1;
+    case FEAT_VAES: return c >> 9 & 1;
+    case FEAT_VPCLMUL: return c >> 10 & 1;
     default: return true;
     }
 }
