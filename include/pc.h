@@ -34,6 +34,7 @@ typedef struct Pc {
     MemRegion ram_below, ram_above, ram_all;
     MemRegion rom, bios, isa_bios;
     MemRegion smram;                   /* what SMM sees in the low 4 GiB      */
+    MemRegion smm_root, smm_rest;      /* smram before everything else        */
     MemSpace smm_space;                /* for vCPUs in SMM                    */
     uint64_t pci_hole_first;           /* for ACPI's _CRS                     */
     bool is_isapc;

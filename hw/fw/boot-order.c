@@ -65,8 +65,8 @@ char *boot_order_list(size_t *len)
         }
         g_free(path);
     }
-    if (machine->boot_strict) {
-        g_string_append_printf(s, "%sHALT", s->len ? "\n" : "");
+    if (machine->boot_strict && s->len) {
+        g_string_append_printf(s, "\nHALT");
     }
     g_array_free(list, TRUE);
     *len = s->len ? s->len + 1 : 0;

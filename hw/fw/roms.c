@@ -15,16 +15,25 @@
 
 #define ROM_MOST (16 * MiB)
 
+/* What `info roms` shows: the name as given; firmware sees its last part. */
+static GString *given;
+
 bool rom_add(const char *name, void *data, uint32_t len, int32_t bootindex,
              Error **errp)
 {
-    g_autofree char *file = g_strdup_printf("genroms/%s", name);
+    g_autofree char *base = g_path_get_basename(name);
+    g_autofree char *file = g_strdup_printf("genroms/%s", base);
 
     if (!fwcfg_add_file_call(file, data, len, NULL, NULL)) {
         error_set(errp, "option rom '%s' cannot be added: its name is taken or "
                   "too long, or fw_cfg is full", name);
         return false;
     }
+    if (!given) {
+        given = g_string_new(NULL);
+    }
+    g_string_append_printf(given, "fw=genroms/%s size=0x%06x name=\"%s\"\n",
+                           name, len, name);
     if (bootindex >= 0) {
         g_autofree char *path = g_strdup_printf("/rom@%s", file);
 
@@ -81,18 +90,13 @@ bool option_roms_load(Pc *p, Error **errp)
 
 /* ---- info roms ---------------------------------------------------------------- */
 
-static bool is_rom_file(const char *name)
-{
-    return g_str_has_prefix(name, "genroms/") ||
-           g_str_has_prefix(name, "vgaroms/");
-}
-
-static void list_rom(void *arg, const char *name, const void *data,
+/* ROMs of PCI devices that have no ROM bar. */
+static void list_vga(void *arg, const char *name, const void *data,
                      uint32_t len)
 {
-    if (is_rom_file(name)) {
+    if (g_str_has_prefix(name, "vgaroms/")) {
         g_string_append_printf(arg, "fw=%s size=0x%06x name=\"%s\"\n", name,
-                               len, strchr(name, '/') + 1);
+                               len, name + 8);
     }
 }
 
@@ -118,7 +122,10 @@ bool cmd_x_query_roms(const void *arg, void *ret, Error **errp)
     HumanReadableText *r = ret;
     GString *s = g_string_new(NULL);
 
-    fwcfg_each_file(list_rom, s);
+    if (given) {
+        g_string_append(s, given->str);
+    }
+    fwcfg_each_file(list_vga, s);
     blob_each(list_blob, s);
     if (pc && pc->bios.ram) {
         uint64_t size = mem_size(&pc->bios);

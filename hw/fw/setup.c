@@ -110,7 +110,7 @@ static bool add_splash(const Machine *m, Error **errp)
                         errp)) {
         return false;
     }
-    if (len >= 2 && !memcmp(data, "BM", 2)) {
+    if (len >= 30 && !memcmp(data, "BM", 2) && ld_le16(data + 28) == 24) {
         return fwcfg_add_file_call("bootsplash.bmp", data, len, NULL, NULL);
     }
     if (len >= 2 && data[0] == 0xff && data[1] == 0xd8) {
@@ -164,5 +164,8 @@ bool fwcfg_fill(Pc *p, Error **errp)
         states[4] = s4_val | (s4 ? 0x80 : 0);
     }
     fwcfg_add_file("etc/system-states", states, sizeof(states));
+    if (p->acpi) {
+        fwcfg_add_file("etc/tpm/log", "", 0);
+    }
     return add_splash(m, errp) && fwcfg_user_files(errp);
 }

@@ -50,6 +50,13 @@ static bool pc_memory(Pc *p, Error **errp)
     mem_init(&p->pci_mem, "pci", 0);
     mem_add_prio(mem_system.root, 0, &p->pci_mem, -1);
     mem_init(&p->smram, "smram", 4 * GiB);
+    if (accel_has_smm()) {
+        mem_init(&p->smm_root, "smm", 0);
+        mem_init_alias(&p->smm_rest, "smm-rest", mem_system.root, 0, 0);
+        mem_add(&p->smm_root, 0, &p->smm_rest);
+        mem_add_prio(&p->smm_root, 0, &p->smram, 1);
+        mem_space_init(&p->smm_space, "smm", &p->smm_root);
+    }
     mem_commit();
     if (!mem_init_rom(&p->rom, "pc.rom", 0x20000, errp)) {
         return false;
