@@ -7,6 +7,7 @@
  * Thread class: machine lock.
  */
 #include <glib.h>
+#include "config.h"
 #include "hw/fw/blob.h"
 #include "hw/fw/fw-cfg.h"
 #include "hw/fw/smbios.h"
@@ -376,6 +377,11 @@ bool smbios_build(Pc *p, Error **errp)
     }
     if (ok) {
         take_uuid(&s);
+    }
+    if (ok && direct_boot && !s.fields[0]) {
+        s.fields[0] = json_obj();      /* firmware would add its own          */
+        json_set_str(s.fields[0], "vendor", "Tern");
+        json_set_str(s.fields[0], "version", TERN_VERSION);
     }
     ok = ok && smbios_tables(&s, p, wide, &b, errp);
     if (ok && direct_boot) {
