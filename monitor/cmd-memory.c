@@ -258,10 +258,11 @@ static bool save(X86Cpu *cpu, uint64_t addr, int64_t size, const char *path,
     bool ok = true;
     int fd;
 
-    /* Beyond everything there is only more nothing, to the end of a disk. */
+    /* Beyond everything there is only more nothing, to the end of a disk; and a
+     * guest's tables may map one page without end. */
     mapped(addr, &last);
-    if (!cpu && (size < 0 || (size && (addr > last ||
-                                       (uint64_t)size - 1 > last - addr)))) {
+    if (size < 0 || (size && ((!cpu && addr > last) || (uint64_t)size - 1 >
+                              (cpu ? last : last - addr)))) {
         return error_set(errp, "Invalid addr 0x%016" PRIx64 "/size %" PRId64
                          " specified", addr, size);
     }
@@ -272,11 +273,13 @@ static bool save(X86Cpu *cpu, uint64_t addr, int64_t size, const char *path,
     while (ok && left > 0) {
         uint8_t buf[PAGE] = { 0 };
         size_t n = MIN2((uint64_t)left, PAGE - at % PAGE);
+        uint64_t pa = at;
+        bool hole = (!cpu || x86_gva2gpa(cpu, at, &pa)) && !mapped(pa, &last);
 
-        if (cpu && !fetch(cpu, at, buf, n)) {
+        if (cpu && !hole && !fetch(cpu, at, buf, n)) {
             ok = error_set(errp, "Invalid addr 0x%016" PRIx64 "/size %" PRId64
                            " specified", addr, size);
-        } else if (!cpu && !mapped(at, &last)) {
+        } else if (hole) {
             at += n;                   /* a hole of the bus: one of the file  */
             left -= n;
             ok = lseek(fd, n, SEEK_CUR) >= 0 ||

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import random
+import resource
 import select
 import subprocess
 import sys
@@ -35,6 +36,11 @@ def report(ok, name, why=''):
     sys.stdout.flush()
 
 
+def small_files():
+    """A command that writes without end gets an error, not the disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (256 << 20, 256 << 20))
+
+
 class Died(Exception):
     pass
 
@@ -46,7 +52,8 @@ class Qmp:
         self.err = tempfile.TemporaryFile()
         self.p = subprocess.Popen(
             [TERN] + BASE + ['-machine', machine, '-qmp', 'stdio'],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.err)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.err,
+            restore_signals=False, preexec_fn=small_files)
         self.buf = b''
         self.shutdown = False
         self.last = []
