@@ -186,6 +186,7 @@ void x86_tsc_hz_set(uint64_t hz);      /* before the first vCPU; else 1 GHz   */
 /* Guest linear -> physical by the guest's tables, no side effects; false: not
  * mapped. */
 bool x86_gva2gpa(X86Cpu *c, uint64_t va, uint64_t *pa) MACHINE_CALL;
+bool x86_regs_gva2gpa(const X86Regs *r, uint64_t va, uint64_t *pa);
 /* Text of one instruction at code[0..n); returns its length, 0: bad. bits 16,
  * 32 or 64. */
 int x86_disas(const uint8_t *code, size_t n, uint64_t rip, int bits, char *out,

@@ -58,7 +58,7 @@ typedef struct KvmCpu {
                                           back before the next run            */
     bool full;                         /* … with what only reset and load set */
     bool kicked;                       /* atomic: a signal is on its way      */
-    bool intr_window;                  /* asked KVM to report it              */
+    bool if_flag;                      /* at the last exit                    */
     bool single_step, debugging;       /* KVM_SET_GUEST_DEBUG is in force     */
     uint64_t tsc;                      /* guest TSC to put with `full`        */
     struct kvm_dirty_gfn *ring;        /* NULL: bitmap                        */

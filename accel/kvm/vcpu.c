@@ -77,6 +77,15 @@ static bool has_work_in_kernel(const Cpu *cpu)
     return true;
 }
 
+/* Interrupt controllers in Tern: what the last exit said of IF. */
+static bool has_work_in_tern(const Cpu *cpu)
+{
+    unsigned in = __atomic_load_n(&cpu->interrupt, __ATOMIC_SEQ_CST);
+
+    return (in & ~CPU_INT_HARD) ||
+           ((in & CPU_INT_HARD) && kvm_cpu(cpu)->if_flag);
+}
+
 static void cpu_setup_optional(KvmCpu *k)
 {
     uint64_t mcg = kvm->mcg_cap & ~0xffull;
@@ -127,9 +136,8 @@ bool kvm_cpu_init(Cpu *cpu, Error **errp)
         return false;
     }
     k->valid = k->full = true;
-    if (accel_irq.apic_in_kernel) {
-        cpu->has_work = has_work_in_kernel;
-    }
+    cpu->has_work = accel_irq.apic_in_kernel ? has_work_in_kernel
+                                             : has_work_in_tern;
     __atomic_store_n((KvmCpu **)&cpu->accel, k, __ATOMIC_RELEASE);
     kick_unblock();
     return true;
@@ -227,15 +235,13 @@ static bool pre_run_needed(const Cpu *cpu)
 
 static void post_run(Cpu *cpu)
 {
-    const KvmCpu *k = kvm_cpu(cpu);
+    KvmCpu *k = kvm_cpu(cpu);
     X86Cpu *c = x86_cpu(cpu);
 
     if (accel_irq.pic_in_kernel) {
         return;
     }
-    /* What cpu_attend asks when the vCPU sleeps in HLT. */
-    c->regs.rflags = (c->regs.rflags & ~0x200ull) |
-                     (k->run->if_flag ? 0x200 : 0);
+    k->if_flag = k->run->if_flag;
     if (!accel_irq.apic_in_kernel && c->apic &&
         k->run->cr8 != apic_tpr_get(c)) {
         machine_lock();

@@ -67,9 +67,8 @@ static bool walk_pae(const X86Regs *r, uint32_t va, uint64_t *pa)
     return walk_64(e & ADDR_MASK, 2, va, pa);
 }
 
-bool x86_gva2gpa(X86Cpu *c, uint64_t va, uint64_t *pa)
+bool x86_regs_gva2gpa(const X86Regs *r, uint64_t va, uint64_t *pa)
 {
-    const X86Regs *r = &c->regs;
     bool lma = r->efer >> 10 & 1;
 
     if (!(r->cr0 >> 31)) {
@@ -83,4 +82,9 @@ bool x86_gva2gpa(X86Cpu *c, uint64_t va, uint64_t *pa)
         return walk_pae(r, va, pa);
     }
     return walk_64(r->cr3 & ADDR_MASK, r->cr4 & 1u << 12 ? 5 : 4, va, pa);
+}
+
+bool x86_gva2gpa(X86Cpu *c, uint64_t va, uint64_t *pa)
+{
+    return x86_regs_gva2gpa(&c->regs, va, pa);
 }

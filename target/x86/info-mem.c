@@ -127,17 +127,17 @@ static uint64_t canonical(const Walk *w, uint64_t va)
     return w->wide && va >> bit & 1 ? va | ~0ull << bit : va;
 }
 
-static Cpu *current(void) MACHINE_CALL;
-static Cpu *current(void)
+static bool current(X86Regs *r) MACHINE_CALL;
+static bool current(X86Regs *r)
 {
     Cpu *cpu = cpu_by_index(mon_cpu_index());
 
     if (cpu) {
-        cpu_sync(cpu);
+        x86_regs_read(x86_cpu(cpu), r);
     } else {
         mon_puts("No CPU available\n");
     }
-    return cpu;
+    return cpu != NULL;
 }
 
 /* ---- info mem ------------------------------------------------------------ */
@@ -168,14 +168,11 @@ static void mem_page(Walk *w, const Page *p)
 
 void hmp_info_mem(const Json *args)
 {
-    Cpu *cpu = current();
-    Walk w = { .page = mem_page };
+    X86Regs r;
+    Walk w = { .r = &r, .page = mem_page };
 
-    if (cpu) {
-        w.r = &x86_cpu(cpu)->regs;
-        if (walk(&w)) {
-            mem_flush(&w);
-        }
+    if (current(&r) && walk(&w)) {
+        mem_flush(&w);
     }
 }
 
@@ -199,24 +196,23 @@ static void tlb_page(Walk *w, const Page *p)
 
 void hmp_info_tlb(const Json *args)
 {
-    Cpu *cpu = current();
-    Walk w = { .page = tlb_page };
+    X86Regs r;
+    Walk w = { .r = &r, .page = tlb_page };
 
-    if (cpu) {
-        w.r = &x86_cpu(cpu)->regs;
+    if (current(&r)) {
         walk(&w);
     }
 }
 
 void hmp_gva2gpa(const Json *args)
 {
-    Cpu *cpu = current();
+    X86Regs r;
     uint64_t va = (uint64_t)json_int_of(json_get(args, "addr")), pa;
 
-    if (!cpu) {
+    if (!current(&r)) {
         return;
     }
-    if (x86_gva2gpa(x86_cpu(cpu), va, &pa)) {
+    if (x86_regs_gva2gpa(&r, va, &pa)) {
         mon_printf("gpa: %#" PRIx64 "\n", pa);
     } else {
         mon_puts("Unmapped\n");

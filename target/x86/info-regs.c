@@ -20,6 +20,27 @@
 
 static const char seg_names[][3] = { "ES", "CS", "SS", "DS", "FS", "GS" };
 
+typedef struct Copy {
+    X86Regs *out;
+} Copy;
+
+static void copy_regs(Cpu *cpu, void *arg)
+{
+    const Copy *copy = arg;
+
+    machine_assert_locked();
+    cpu_sync(cpu);
+    *copy->out = x86_cpu(cpu)->regs;
+    copy->out->halted = cpu->halted;
+}
+
+void x86_regs_read(X86Cpu *c, X86Regs *out)
+{
+    Copy copy = { out };
+
+    cpu_run(&c->cpu, copy_regs, &copy);
+}
+
 /* ---- segments ------------------------------------------------------------ */
 
 static const char *system_type(unsigned type, bool lma)
@@ -113,13 +134,12 @@ static void print_tables(const X86Regs *r)
 
 /* ---- the rest ------------------------------------------------------------ */
 
-static void print_general(const X86Cpu *c)
+static void print_general(const X86Regs *r)
 {
     static const char *const low[] = { "AX", "BX", "CX", "DX", "SI", "DI",
                                        "BP", "SP" };
     static const uint8_t order[] = { X86_RAX, X86_RBX, X86_RCX, X86_RDX,
                                      X86_RSI, X86_RDI, X86_RBP, X86_RSP };
-    const X86Regs *r = &c->regs;
     uint32_t f = r->rflags;
     bool wide = CODE64(r);
 
@@ -145,7 +165,7 @@ static void print_general(const X86Cpu *c)
                f & 1u << 4 ? 'A' : '-', f & 1u << 2 ? 'P' : '-',
                f & 1 ? 'C' : '-', r->cr0 & 1 ? r->seg[X86_SS].attr >> 5 & 3 : 0,
                r->sti_shadow || r->ss_shadow, !pc_a20 || pc_a20(), r->smm != 0,
-               c->cpu.halted);
+               r->halted);
 }
 
 static void print_fpu(const X86Regs *r)
@@ -196,12 +216,14 @@ static void print_vectors(const X86Regs *r)
 static void print_cpu(X86Cpu *c) MACHINE_CALL;
 static void print_cpu(X86Cpu *c)
 {
-    cpu_sync(&c->cpu);
+    X86Regs r;
+
+    x86_regs_read(c, &r);
     mon_printf("\nCPU#%u\n", c->cpu.index);
-    print_general(c);
-    print_tables(&c->regs);
-    print_fpu(&c->regs);
-    print_vectors(&c->regs);
+    print_general(&r);
+    print_tables(&r);
+    print_fpu(&r);
+    print_vectors(&r);
 }
 
 void hmp_info_registers(const Json *args)
@@ -278,6 +300,7 @@ static bool seg_named(const char *name, const X86Regs *r, uint64_t *v)
 
 bool x86_register_get(int cpu_index, const char *name, uint64_t *v)
 {
+    X86Regs r;
     Cpu *cpu;
 
     machine_assert_locked();
@@ -285,7 +308,6 @@ bool x86_register_get(int cpu_index, const char *name, uint64_t *v)
     if (!cpu) {
         return false;
     }
-    cpu_sync(cpu);
-    return named(name, &x86_cpu(cpu)->regs, v) ||
-           seg_named(name, &x86_cpu(cpu)->regs, v);
+    x86_regs_read(x86_cpu(cpu), &r);
+    return named(name, &r, v) || seg_named(name, &r, v);
 }

@@ -131,7 +131,9 @@ bool x86_hyperv_check(X86CpuDev *d, Error **errp) MACHINE_CALL;
 unsigned x86_hyperv_leaves(X86CpuDev *d, X86CpuidLeaf *out);
 #define X86_HV_LEAVES 10
 
-/* info-regs.c: $name of HMP expressions. */
+/* info-regs.c: a copy of the registers, taken in the vCPU's thread. */
+void x86_regs_read(X86Cpu *c, X86Regs *out) MACHINE_CALL;
+/* $name of HMP expressions. */
 bool x86_register_get(int cpu_index, const char *name, uint64_t *v);
 
 /* topo.c */
