@@ -32,9 +32,9 @@ void chr_mux_close_all(void);
 typedef struct FdChr {
     CharPort p;
     int in, out;                       /* -1: none                            */
-    bool in_on, out_on;                /* registered with the loop            */
-    bool in_plain;                     /* epoll does not take it: a file      */
-    Work read_work;
+    bool in_on, out_on;                /* are waited for                      */
+    bool in_ended;
+    unsigned in_events, out_events;    /* as the loop was told                */
 } FdChr;
 void fdchr_start(FdChr *c, int in, int out);
 void fdchr_stop(FdChr *c, bool close_fds);

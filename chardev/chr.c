@@ -230,6 +230,10 @@ CharPort *chr_add(const Json *opts, bool text, Error **errp)
         error_set(errp, "Chardev with id '%s' already exists", id);
         return NULL;
     }
+    if (text && d->alias && !strcmp(type, d->alias)) {
+        warn_report("The alias '%s' is deprecated, use '%s' instead", type,
+                    d->name);
+    }
     p = chr_open_driver(d, id, opts, text, errp);
     if (!p) {
         return NULL;
@@ -274,6 +278,69 @@ bool chr_remove(const char *label, Error **errp)
     return true;
 }
 
+/* A backend is exchanged behind a front end that can bear it. */
+static bool swap_behind(CharPort *old, CharPort *p, Error **errp)
+{
+    CharFront *f = old->front;
+    Loop *l = old->loop;
+    bool was_open = f->open;
+    char *label = g_strdup(old->label);
+
+    if (f->open_told) {
+        chr_front_event(f, CHR_CLOSED);
+    }
+    chr_detach(f);
+    chr_attach(f, p, NULL);            /* new: nobody else has it             */
+    if (!f->changed(f->arg)) {
+        chr_detach(f);
+        chr_attach(f, old, NULL);
+        chr_listen(f, l);
+        chr_close(p);
+        error_set(errp, "Chardev '%s' change failed", label);
+        g_free(label);
+        return false;
+    }
+    chr_close(old);
+    obj_put(obj_dir("chardevs"), label, &p->obj);
+    chr_listen(f, l);
+    chr_set_open(f, was_open);
+    g_free(label);
+    return true;
+}
+
+bool chr_change(const char *label, const Json *opts, bool text, Error **errp)
+{
+    CharPort *old = chr_find(label), *p;
+    const char *type = json_get_str(opts, "backend");
+    const CharDriver *d = type ? chr_driver_find(type) : NULL;
+
+    if (!old) {
+        return error_set(errp, "Chardev '%s' does not exist", label);
+    }
+    if (!d || d->internal) {
+        return error_set(errp, "'%s' is not a valid char driver name",
+                         type ? type : "");
+    }
+    if (old->drv->attach || d->attach || json_get(opts, "mux")) {
+        return error_set(errp, "Mux device hotswap not supported yet");
+    }
+    if (!chr_busy(old)) {
+        chr_close(old);
+        p = chr_add(opts, text, errp);
+        if (!p) {
+            error_prepend(errp, "Failed to add chardev '%s': ", label);
+        }
+        return p != NULL;
+    }
+    if (!old->front || !old->front->changed ||
+        (old->loop != loop_main && !d->set_loop)) {
+        return error_set(errp, "Chardev user does not support chardev "
+                         "hotswap");
+    }
+    p = chr_open_driver(d, label, opts, text, errp);
+    return p && swap_behind(old, p, errp);
+}
+
 static void close_one(CharPort *p, void *arg)
 {
     chr_close(p);
@@ -301,9 +368,6 @@ void chr_help(void)
             continue;
         }
         names[n++] = (*d)->name;
-        if ((*d)->alias) {
-            names[n++] = (*d)->alias;
-        }
     }
     qsort(names, n, sizeof(names[0]), by_driver_name);
     printf("Available chardev backend types: \n");
@@ -441,6 +505,9 @@ void chr_listen(CharFront *f, Loop *l)
         p->loop = l;
     }
     f->listens = true;
+    if (!f->manual_open) {
+        chr_set_open(f, true);
+    }
     if (p->drv->attach) {
         chr_mux_listen(p, f);
     } else if (p->open) {

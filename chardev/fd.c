@@ -1,113 +1,105 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * fd.c - character ports over descriptors: the common part, and file, stdio and
- * null.
+ * fd.c - character ports over descriptors: the common part, and file, pipe,
+ * stdio and null.
  *
  * Thread class: the port's loop, or the machine lock.
  *
  * Invariants:
  * 1. Input is watched only while the front end has room: a full front end costs
  *    no wake-ups.
- * 2. A descriptor that epoll refuses (regular file, /dev/null) is read by
- *    posted work until it ends.
+ * 2. Input that has ended is not watched again; output goes on.
  */
 #include <fcntl.h>
 #include <glib.h>
-#include <poll.h>
-#include <signal.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 #include "chardev/chr-priv.h"
-#include "opt.h"
 
-/* ---- common ------------------------------------------------------------------------ */
+/* ---- common ------------------------------------------------------------------ */
 
-static void fd_in(void *arg, unsigned events);
+static void fd_event(void *arg, unsigned events);
+static void fd_out_event(void *arg, unsigned events);
 
-static void watch_in(FdChr *c, bool on)
+static void update(FdChr *c)
 {
-    if (c->in < 0 || c->in_on == on) {
-        return;
+    bool both = c->in == c->out;
+    unsigned in = c->in_on ? EPOLLIN : 0, out = c->out_on ? EPOLLOUT : 0;
+
+    if (both) {
+        in |= out;
     }
-    c->in_on = on;
-    if (c->in_plain) {
-        if (on) {
-            loop_post(c->p.loop, &c->read_work);
-        }
-        return;
+    if (in != c->in_events && c->in >= 0) {
+        c->in_events = in;
+        loop_fd(c->p.loop, c->in, in, fd_event, c);
     }
-    loop_fd(c->p.loop, c->in, on ? EPOLLIN : 0, fd_in, c);
+    if (!both && out != c->out_events && c->out >= 0) {
+        c->out_events = out;
+        loop_fd(c->p.loop, c->out, out, fd_out_event, c);
+    }
 }
 
-static void input_ended(FdChr *c)
+static void fd_read(FdChr *c)
 {
-    watch_in(c, false);
-    c->in = -1;
-    chr_event(&c->p, CHR_CLOSED);
-}
-
-static void fd_in(void *arg, unsigned events)
-{
-    FdChr *c = arg;
     uint8_t buf[4096];
     int room = chr_can_receive(&c->p);
     ssize_t n;
 
     if (room <= 0) {
-        watch_in(c, false);
+        c->in_on = false;
         return;
     }
     n = read(c->in, buf, MIN2((size_t)room, sizeof(buf)));
     if (n > 0) {
         chr_receive(&c->p, buf, n);
     } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-        input_ended(c);
+        c->in_on = false;
+        c->in_ended = true;
+        update(c);
+        chr_event(&c->p, CHR_CLOSED);
     }
 }
 
-static void fd_in_work(void *arg)
+static void fd_out_event(void *arg, unsigned events)
 {
     FdChr *c = arg;
 
-    if (c->in_on) {
-        c->in_on = false;
-        fd_in(c, EPOLLIN);
-        if (c->in >= 0 && chr_can_receive(&c->p) > 0) {
-            watch_in(c, true);
-        }
+    c->out_on = false;
+    update(c);
+    chr_writable(&c->p);
+}
+
+static void fd_event(void *arg, unsigned events)
+{
+    FdChr *c = arg;
+
+    if (c->out_on && c->in == c->out && events & (EPOLLOUT | EPOLLERR)) {
+        fd_out_event(c, events);
     }
+    if (c->in_on && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+        fd_read(c);
+    }
+    update(c);
 }
 
 void fdchr_accept_input(CharPort *p)
 {
     FdChr *c = (FdChr *)p;
 
-    if (chr_can_receive(p) > 0) {
-        watch_in(c, true);
+    if (c->in >= 0 && !c->in_ended && chr_can_receive(p) > 0) {
+        c->in_on = true;
+        update(c);
     }
-}
-
-static void fd_out(void *arg, unsigned events)
-{
-    FdChr *c = arg;
-
-    c->out_on = false;
-    loop_fd(c->p.loop, c->out, 0, NULL, NULL);
-    if (c->in == c->out && c->in_on) {
-        loop_fd(c->p.loop, c->in, EPOLLIN, fd_in, c);
-    }
-    chr_writable(&c->p);
 }
 
 void fdchr_want_write(CharPort *p)
 {
     FdChr *c = (FdChr *)p;
 
-    if (c->out >= 0 && !c->out_on && c->in != c->out) {
+    if (c->out >= 0) {
         c->out_on = true;
-        loop_fd(p->loop, c->out, EPOLLOUT, fd_out, c);
+        update(c);
     }
 }
 
@@ -127,20 +119,13 @@ ssize_t fdchr_write(CharPort *p, const void *buf, size_t n)
 
 void fdchr_start(FdChr *c, int in, int out)
 {
-    struct stat st;
-
     c->in = in;
     c->out = out;
-    c->read_work = (Work){ .fn = fd_in_work, .arg = c };
-    if (in >= 0 && !fstat(in, &st)) {
-        struct epoll_event ev = { .events = EPOLLIN };
-        int ep = epoll_create1(EPOLL_CLOEXEC);
-
-        c->in_plain = ep >= 0 && epoll_ctl(ep, EPOLL_CTL_ADD, in, &ev) < 0 &&
-                      errno == EPERM;
-        if (ep >= 0) {
-            close(ep);
-        }
+    if (in >= 0) {
+        fcntl(in, F_SETFL, fcntl(in, F_GETFL) | O_NONBLOCK);
+    }
+    if (out >= 0) {
+        fcntl(out, F_SETFL, fcntl(out, F_GETFL) | O_NONBLOCK);
     }
     c->p.open = true;
 }
@@ -149,11 +134,8 @@ void fdchr_stop(FdChr *c, bool close_fds)
 {
     int in = c->in, out = c->out;
 
-    watch_in(c, false);
-    work_cancel(c->p.loop, &c->read_work);
-    if (c->out_on) {
-        loop_fd(c->p.loop, out, 0, NULL, NULL);
-    }
+    c->in_on = c->out_on = false;
+    update(c);
     c->in = c->out = -1;
     if (close_fds) {
         if (in >= 0) {
@@ -174,7 +156,6 @@ static bool null_open(CharPort *p, Error **errp)
 
 static bool null_short(const char *text, Json *opts, Error **errp)
 {
-    /* A text console is drawn by the display; without one nobody sees it. */
     return !strcmp(text, "null");
 }
 
@@ -246,12 +227,86 @@ static const Prop file_props[] = {
     PROP_END
 };
 
+static const char *const file_renamed[] = { "out", "path",
+                                            "in", "input-path", NULL };
+
 CHAR_DRIVER(chr_file, {
     .parent = "chardev-fd",
     .name = "file", .type = "chardev-file", .size = sizeof(FileChr),
     .desc = "writes a file", .doc = "Writes what is sent to a file.",
-    .props = file_props, .short_form = file_short, .open = file_open,
+    .props = file_props, .renamed = file_renamed, .short_form = file_short, .open = file_open,
     .close = file_close, .write = fdchr_write, .filename = file_name,
+    .accept_input = fdchr_accept_input, .want_write = fdchr_want_write,
+});
+
+/* ---- pipe -------------------------------------------------------------------- */
+
+typedef struct PipeChr {
+    FdChr fd;
+    char *path;
+} PipeChr;
+
+static int open_end(const char *path, const char *end)
+{
+    char *name = g_strconcat(path, end, NULL);
+    /* For both: neither end then waits for, or is ended by, the other side. */
+    int fd = open(name, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+
+    g_free(name);
+    return fd;
+}
+
+static bool pipe_open(CharPort *p, Error **errp)
+{
+    PipeChr *c = (PipeChr *)p;
+    int in, out;
+
+    c->fd.in = c->fd.out = -1;
+    if (!c->path) {
+        return error_set(errp, "chardev: pipe: no device path given");
+    }
+    in = open_end(c->path, ".in");
+    out = open_end(c->path, ".out");
+    if (in < 0 || out < 0) {
+        if (in >= 0) {
+            close(in);
+        }
+        if (out >= 0) {
+            close(out);
+        }
+        in = out = open_end(c->path, "");
+        if (in < 0) {
+            return error_set_errno(errp, errno, "Could not open '%s'",
+                                   c->path);
+        }
+    }
+    fdchr_start(&c->fd, in, out);
+    return true;
+}
+
+static bool pipe_short(const char *text, Json *opts, Error **errp)
+{
+    if (strncmp(text, "pipe:", 5)) {
+        return false;
+    }
+    json_set_str(opts, "path", text + 5);
+    return true;
+}
+
+static const Prop pipe_props[] = {
+    PROP_STR("path", PipeChr, path,
+             .desc = "a FIFO, or two of them without their .in and .out"),
+    PROP_END
+};
+
+static const char *const pipe_renamed[] = { "device", "path", NULL };
+
+CHAR_DRIVER(chr_pipe, {
+    .name = "pipe", .type = "chardev-pipe", .parent = "chardev-fd",
+    .size = sizeof(PipeChr), .desc = "FIFOs of the host",
+    .doc = "Reads PATH.in and writes PATH.out, or does both on PATH.",
+    .props = pipe_props, .renamed = pipe_renamed, .short_form = pipe_short,
+    .open = pipe_open, .close = file_close, .write = fdchr_write,
     .accept_input = fdchr_accept_input, .want_write = fdchr_want_write,
 });
 
@@ -317,7 +372,6 @@ static bool stdio_open(CharPort *p, Error **errp)
     out_flags = fcntl(1, F_GETFL);
     tty_saved = tcgetattr(0, &tty_before) == 0;
     atexit(tty_restore);
-    fcntl(0, F_SETFL, in_flags | O_NONBLOCK);
     fdchr_start(&c->fd, 0, 1);
     tty_apply(c);
     return true;

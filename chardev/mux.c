@@ -246,11 +246,6 @@ void chr_mux_listen(CharPort *p, CharFront *f)
     loop_post(loop_main, &m->open_work);
 }
 
-static bool mux_base_changed(void *arg)
-{
-    return false;                      /* chr_change has refused it already   */
-}
-
 static void mux_accept_input(CharPort *p)
 {
     MuxChr *m = (MuxChr *)p;
@@ -447,7 +442,7 @@ static bool mux_start(MuxChr *m, CharPort *base, Error **errp)
     m->base.can_receive = mux_can_receive;
     m->base.receive = mux_receive;
     m->base.event = mux_base_event;
-    m->base.changed = mux_base_changed;
+    m->base.manual_open = true;
     m->base.arg = m;
     m->open_work = (Work){ .fn = tell_open, .arg = m };
     if (!chr_attach(&m->base, base, errp)) {

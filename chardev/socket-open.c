@@ -570,6 +570,9 @@ static bool sock_short(const char *text, Json *opts, Error **errp)
     return false;
 }
 
+static const char *const qmp_defaults[] = { "server", "on", "wait", "off",
+                                            NULL };
+
 CHAR_DRIVER(chr_socket, {
     .name = "socket", .type = "chardev-socket", .size = sizeof(SockChr),
     .desc = "Unix or TCP socket",
@@ -579,4 +582,5 @@ CHAR_DRIVER(chr_socket, {
     .accept_input = sock_accept_input, .want_write = sock_want_write,
     .set_loop = sock_set_loop, .take_fds = sock_take_fds,
     .add_fds = sock_add_fds, .filename = sock_filename,
+    .qmp_defaults = qmp_defaults,
 });

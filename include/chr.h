@@ -62,6 +62,8 @@ typedef struct CharDriver {
     /* chardev-add's members that are called otherwise: pairs name, option;
      * ends with NULL. */
     const char *const *renamed;
+    /* chardev-add's defaults that differ: pairs option, "on" or "off". */
+    const char *const *qmp_defaults;
     bool internal;                     /* not for chardev-add                 */
 } CharDriver;
 #define CHAR_DRIVER(sym, ...) \
@@ -93,6 +95,8 @@ struct CharFront {
     /* The backend is being replaced: NULL refuses chardev-change. */
     bool (*changed)(void *arg);
     void *arg;
+    bool manual_open;                  /* calls chr_set_open by itself; else
+                                          chr_listen does                     */
     int mux_tag;                       /* private                             */
     bool attached, open, open_told, listens;       /* private                 */
 };
@@ -104,7 +108,8 @@ CharPort *chr_new_short(const char *label, const char *text, bool with_mux,
                         Error **errp) MACHINE_CALL;
 void chr_help(void);                   /* -chardev help, on stdout            */
 bool chr_remove(const char *label, Error **errp) MACHINE_CALL;
-bool chr_change(const char *label, const Json *opts, Error **errp)
+/* Puts another backend behind the front end that uses label. */
+bool chr_change(const char *label, const Json *opts, bool text, Error **errp)
     MACHINE_CALL;
 CharPort *chr_find(const char *label) MACHINE_CALL;
 void chr_each(void (*fn)(CharPort *p, void *arg), void *arg) MACHINE_CALL;
