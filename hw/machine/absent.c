@@ -11,10 +11,6 @@
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 #define WEAK __attribute__((weak))
 
-WEAK Device *piix3_ide_create(PciBus *b, int devfn, Error **errp)
-{
-    return (Device *)b;
-}
 WEAK PciDevice *piix4_pm_create(PciBus *b, int devfn, IrqLine sci, Error **errp)
 {
     return (PciDevice *)b;

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+hw-y += hw/ide/core.o
+hw-y += hw/ide/ata.o
+hw-y += hw/ide/ata-rw.o
+hw-y += hw/ide/identify.o
+hw-y += hw/ide/atapi.o
+hw-y += hw/ide/atapi-info.o
+hw-y += hw/ide/drives.o
+hw-y += hw/ide/piix.o
+hw-y += hw/ide/isa.o

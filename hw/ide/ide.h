@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* ide.h - the IDE bus, its drives and its controllers. MACHINE_CALL throughout. */
+#ifndef TERN_HW_IDE_H
+#define TERN_HW_IDE_H
+
+#include "blk-conf.h"
+#include "runstate.h"
+
+typedef struct IdeBus IdeBus;
+typedef struct IdeDrive IdeDrive;
+
+enum { ST_ERR = 0x01, ST_DRQ = 0x08, ST_SEEK = 0x10, ST_FAULT = 0x20,
+       ST_READY = 0x40, ST_BUSY = 0x80 };
+enum { ER_ABRT = 0x04, ER_MC = 0x20 };
+enum { IR_CD = 1, IR_IO = 2 };         /* interrupt reason                    */
+
+#define IDE_BUF 65536                  /* of PIO                              */
+#define IDE_MULT 16                    /* sectors of READ MULTIPLE            */
+#define IDE_ROUND (512 * KiB)          /* bytes of one DMA request            */
+#define IDE_SEGMENTS 512
+
+/* Scatter list of a controller, walked in order. */
+typedef struct IdeDma {
+    /* Next piece of guest memory, at most `want` bytes; false: end of the table,
+     * or an error. */
+    bool (*next)(void *opaque, uint64_t want, uint64_t *addr, uint64_t *len)
+        MACHINE_PTR;
+    /* Back to where a round began, to do it again. */
+    void (*save)(void *opaque) MACHINE_PTR;
+    void (*restore)(void *opaque) MACHINE_PTR;
+    bool (*running)(void *opaque) MACHINE_PTR;
+    /* The drive has ended. more: the table has not. */
+    void (*finished)(void *opaque, bool more) MACHINE_PTR;
+    MemSpace *(*space)(void *opaque) MACHINE_PTR;
+} IdeDma;
+
+struct IdeBus {
+    Bus bus;
+    IdeDrive *drive[2];
+    uint8_t unit;                      /* selected                            */
+    uint8_t control;                   /* device control register             */
+    unsigned serial;                   /* number of unit 0                    */
+    IrqLine irq;
+    const IdeDma *dma;                 /* NULL: PIO only                      */
+    void *dma_opaque;
+    void (*irq_hook)(void *opaque);    /* the interrupt was raised            */
+    RunNotify run;
+};
+
+typedef enum IdeEnd {                  /* what follows a PIO block            */
+    END_DONE, END_READ, END_WRITE, END_PACKET, END_REPLY, END_DISC,
+    END_COUNT,
+} IdeEnd;
+
+typedef enum IdeJob { JOB_NONE, JOB_PIO_READ, JOB_PIO_WRITE, JOB_DMA_READ,
+                      JOB_DMA_WRITE, JOB_FLUSH, JOB_TRIM, JOB_DISC_PIO,
+                      JOB_DISC_DMA, JOB_REPLY_DMA } IdeJob;
+
+struct IdeDrive {
+    Device dev;
+    BlkConf conf;                      /* properties                          */
+    char *ver, *serial, *model;
+    uint64_t wwn;
+    uint32_t unit;
+    int trans;
+    uint16_t rotation;
+    bool cdrom;
+    uint64_t sectors;                  /* of 512 bytes                        */
+    uint8_t identify[512];
+    /* task file */
+    uint8_t feature, error, count, sector, lcyl, hcyl, select, status;
+    uint8_t hob_feature, hob_count, hob_sector, hob_lcyl, hob_hcyl;
+    uint8_t command;
+    bool lba48;
+    uint32_t mult;                     /* sectors of a multiple block         */
+    uint32_t heads, secs;              /* logical, by INITIALIZE PARAMETERS   */
+    bool smart, reset_under_way;
+    /* PIO block */
+    uint8_t *buf;
+    uint32_t buf_size, pos, end;       /* buf[pos, end) is left               */
+    uint8_t after;                     /* IdeEnd                              */
+    /* the command under way */
+    uint8_t job;                       /* IdeJob                              */
+    uint64_t lba;
+    uint32_t left;                     /* sectors                             */
+    uint32_t now;                      /* sectors (bytes of JOB_REPLY) asked  */
+    bool waiting_dma;                  /* for the controller to start         */
+    bool retry;                        /* stopped by an error: again on cont  */
+    bool cancelled;
+    BlkReq req;
+    struct iovec iov[IDE_SEGMENTS];
+    unsigned niov;
+    bool in_flight;
+    /* CD-ROM */
+    uint8_t packet[12];
+    bool packet_dma;
+    uint32_t reply_pos, reply_len;     /* in buf                              */
+    uint32_t block;                    /* 2048 or 2352                        */
+    uint8_t sense, asc, ascq;
+    bool tray_open, tray_locked, attention, changed, event_new, event_eject;
+};
+
+extern const BusType bus_ide;
+extern const VmState ide_drive_state;
+
+/* core.c */
+void ide_bus_init(IdeBus *b, Device *owner, const char *name, IrqLine irq)
+    MACHINE_CALL;
+void ide_bus_fini(IdeBus *b) MACHINE_CALL;
+void ide_bus_reset(IdeBus *b) MACHINE_CALL;
+/* The eight ports of the task file; the first is the data register, of up to four
+ * bytes. */
+uint64_t ide_port_read(void *bus, uint64_t off, unsigned size);
+void ide_port_write(void *bus, uint64_t off, uint64_t v, unsigned size);
+uint64_t ide_status_read(void *bus, uint64_t off, unsigned size);
+void ide_control_write(void *bus, uint64_t off, uint64_t v, unsigned size);
+void ide_irq(IdeDrive *d) MACHINE_CALL;
+void ide_signature(IdeDrive *d);
+void ide_abort(IdeDrive *d);           /* error register and status           */
+void ide_pio(IdeDrive *d, uint32_t len, IdeEnd after);
+static inline IdeBus *ide_bus(const IdeDrive *d)
+{
+    return (IdeBus *)d->dev.bus;
+}
+/* The controller's start bit: went on, or off. */
+void ide_dma_started(IdeBus *b) MACHINE_CALL;
+void ide_dma_stopped(IdeBus *b) MACHINE_CALL;
+void ide_cancel(IdeDrive *d) MACHINE_CALL;
+
+/* ata.c, ata-rw.c */
+void ide_command(IdeDrive *d, uint8_t cmd) MACHINE_CALL;
+void ide_rw_start(IdeDrive *d, IdeJob job, bool lba48, bool multiple)
+    MACHINE_CALL;
+void ide_rw_next(IdeDrive *d, IdeEnd end) MACHINE_CALL;
+void ide_flush(IdeDrive *d) MACHINE_CALL;
+void ide_dma_round(IdeDrive *d) MACHINE_CALL;
+void ide_job_again(IdeDrive *d) MACHINE_CALL;
+uint64_t ide_address(const IdeDrive *d);
+void ide_submit(IdeDrive *d, BlkOp op, uint64_t off, uint64_t len)
+    MACHINE_CALL;
+/* Bytes gathered from the controller's list into iov; maps them. */
+uint64_t ide_gather(IdeDrive *d, uint64_t want, bool to_memory) MACHINE_CALL;
+/* Cuts what was gathered down to whole units. */
+uint64_t ide_whole(IdeDrive *d, uint64_t got, uint32_t unit) MACHINE_CALL;
+void ide_release(IdeDrive *d, bool to_memory, uint64_t used) MACHINE_CALL;
+void ide_dma_end(IdeDrive *d, bool irq) MACHINE_CALL;
+
+/* identify.c */
+void ide_identify_disk(IdeDrive *d);
+void ide_identify_cdrom(IdeDrive *d);
+
+/* atapi.c, atapi-info.c */
+void ide_packet(IdeDrive *d) MACHINE_CALL;         /* PACKET was written      */
+void atapi_run(IdeDrive *d) MACHINE_CALL;          /* its twelve bytes are in */
+void atapi_next(IdeDrive *d, IdeEnd end) MACHINE_CALL;
+void atapi_disc_done(IdeDrive *d, int ret) MACHINE_CALL;
+void atapi_dma_round(IdeDrive *d) MACHINE_CALL;
+void atapi_error(IdeDrive *d, uint8_t sense, uint8_t asc) MACHINE_CALL;
+void atapi_ok(IdeDrive *d) MACHINE_CALL;
+/* len bytes of buf, at most max of them. */
+void atapi_reply(IdeDrive *d, uint32_t len, uint32_t max) MACHINE_CALL;
+bool atapi_info(IdeDrive *d) MACHINE_CALL;         /* false: not one of them  */
+uint64_t atapi_blocks(const IdeDrive *d);          /* of 2048 bytes           */
+extern const BlkDevOps ide_cd_ops;
+
+#endif
