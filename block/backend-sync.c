@@ -2,7 +2,9 @@
 /*
  * backend-sync.c - requests that wait, and drained sections.
  *
- * Thread class: MACHINE_CALL; the main loop runs while they wait.
+ * Thread class: MACHINE_CALL. Where all nodes can, the calling thread does the
+ * request itself: the main loop runs nobody's callbacks meanwhile, as must be
+ * while a machine is being built. Else the main loop runs while they wait.
  *
  * Invariants
  * 1. Between drain_begin and drain_end nothing is in flight but what the caller
@@ -38,13 +40,37 @@ static void submit(void *arg)
     blk_submit(w->req.blk, &w->req);
 }
 
+/* Does the node, with those below it, serve requests on the spot? */
+static bool can_sync(const BlkNode *n)
+{
+    for (; n; n = n->file) {
+        if (!n->drv->sync || n->gate.plain || n->gate.exclusive) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int run_here(BlkBackend *b, BlkReq *req)
+{
+    bool over;
+    int ret;
+
+    req->acct = 0;
+    ret = blk_prepare(b, req, &over);
+    return over ? ret : blk_node_sync(b->node, req);
+}
+
 static MACHINE_CALL int run(BlkBackend *b, Wait *w)
 {
+    w->req.iov = &w->iov;
+    w->req.niov = 1;
+    if (b->loop == loop_main && can_sync(b->node)) {
+        return run_here(b, &w->req);
+    }
     w->req.blk = b;
     w->req.sync = true;
     w->req.done = wait_done;
-    w->req.iov = &w->iov;
-    w->req.niov = 1;
     if (b->loop == loop_main) {
         blk_submit(b, &w->req);
     } else {

@@ -328,16 +328,14 @@ static int check(const BlkBackend *b, const BlkReq *req)
     return 0;
 }
 
-static void hand_down(BlkBackend *b, BlkReq *req)
+int blk_prepare(BlkBackend *b, BlkReq *req, bool *over)
 {
     BlkNode *n = b->node;
     int ret = check(b, req);
 
-    __atomic_add_fetch(&b->in_flight, 1, __ATOMIC_ACQ_REL);
-    req->start_ns = clock_ns(CLOCK_RT);
+    *over = true;
     if (UNLIKELY(ret < 0)) {
-        answer(b, req, ret);
-        return;
+        return ret;
     }
     switch (req->op) {
     case BLK_WRITE:
@@ -356,15 +354,11 @@ static void hand_down(BlkBackend *b, BlkReq *req)
         }
         break;
     case BLK_FLUSH:
-        if (n->flags & BLKO_NO_FLUSH || n->read_only) {
-            answer(b, req, 0);
-            return;
-        }
-        break;
+        *over = n->flags & BLKO_NO_FLUSH || n->read_only;
+        return 0;
     case BLK_DISCARD:
         if (!n->discard) {
-            answer(b, req, 0);
-            return;
+            return 0;
         }
         break;
     case BLK_ZERO:
@@ -375,11 +369,22 @@ static void hand_down(BlkBackend *b, BlkReq *req)
     default:
         break;
     }
-    if (!req->len && req->op != BLK_FLUSH && req->op != BLK_IOCTL) {
-        answer(b, req, 0);
-        return;
+    *over = !req->len && req->op != BLK_IOCTL;
+    return 0;
+}
+
+static void hand_down(BlkBackend *b, BlkReq *req)
+{
+    bool over;
+    int ret = blk_prepare(b, req, &over);
+
+    __atomic_add_fetch(&b->in_flight, 1, __ATOMIC_ACQ_REL);
+    req->start_ns = clock_ns(CLOCK_RT);
+    if (UNLIKELY(over)) {
+        answer(b, req, ret);
+    } else {
+        blk_node_submit(b->node, req);
     }
-    blk_node_submit(n, req);
 }
 
 void blk_submit(BlkBackend *b, BlkReq *req)

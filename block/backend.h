@@ -30,6 +30,9 @@ struct BlkBackend {
     BlkBackend *next;
 };
 
+/* Checks a request and turns it into what the node is asked; *over: nothing is
+ * left to do but to answer with what is returned. */
+int blk_prepare(BlkBackend *b, BlkReq *req, bool *over);
 /* Starts requests that came while it was drained; in its loop. */
 void blk_resume(void *arg);
 

@@ -64,6 +64,8 @@ struct BlkDriver {
     void (*close)(BlkNode *n) MACHINE_PTR;
     /* Never blocks. Ends in blk_complete in the node's loop. */
     void (*submit)(BlkNode *n, BlkReq *req);
+    /* The same here and now, by the calling thread; NULL: cannot. */
+    int (*sync)(BlkNode *n, BlkReq *req);
     void (*plug)(BlkNode *n);
     void (*unplug)(BlkNode *n);
     /* Parents' wishes have changed; may refuse. NULL: passed on to file. */
@@ -93,6 +95,7 @@ static inline BlkSlot *blk_slot(BlkReq *req)
 void blk_complete(BlkReq *req, int ret);
 /* Submits to a node: aligns and bounces where its limits ask for it. */
 void blk_node_submit(BlkNode *n, BlkReq *req);
+int blk_node_sync(BlkNode *n, BlkReq *req);
 
 /* ---- graph: MACHINE_CALL --- */
 BlkNode *blk_node_first(void);

@@ -190,10 +190,9 @@ static int discard(FileNode *f, const BlkReq *req)
     return r;
 }
 
-static int64_t file_run(void *arg)
+int file_sync(BlkNode *n, BlkReq *req)
 {
-    BlkReq *req = arg;
-    FileNode *f = ((FileTask *)req->drv)->file;
+    FileNode *f = (FileNode *)n;
 
     switch (req->op) {
     case BLK_READ:
@@ -209,6 +208,13 @@ static int64_t file_run(void *arg)
         break;
     }
     return -ENOTSUP;
+}
+
+static int64_t file_run(void *arg)
+{
+    BlkReq *req = arg;
+
+    return file_sync(&((FileTask *)req->drv)->file->node, req);
 }
 
 static void file_ran(void *arg, int64_t ret)

@@ -224,7 +224,8 @@ static int64_t file_allocated(BlkNode *n)
 BLK_DRIVER(sym, { \
     .name = nm, .size = sizeof(FileNode), .props = file_props, \
     .protocol = true, .prefix = pre, .open = file_open, .close = file_close, \
-    .submit = file_submit, .plug = file_plug, .unplug = file_unplug, \
+    .submit = file_submit, .sync = file_sync, .plug = file_plug, \
+    .unplug = file_unplug, \
     .set_perm = file_set_perm, .set_loop = file_set_loop, \
     .truncate = file_truncate, .allocated = file_allocated, __VA_ARGS__ \
 })

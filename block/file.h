@@ -28,6 +28,7 @@ bool file_locks_set(FileNode *f, uint64_t perm, uint64_t shared, Error **errp)
 bool file_io_init(FileNode *f, Error **errp) MACHINE_CALL;
 void file_io_fini(FileNode *f) MACHINE_CALL;
 void file_submit(BlkNode *n, BlkReq *req);
+int file_sync(BlkNode *n, BlkReq *req);
 void file_plug(BlkNode *n);
 void file_unplug(BlkNode *n);
 void file_set_loop(BlkNode *n, Loop *to) MACHINE_CALL;

@@ -52,6 +52,12 @@ static void null_submit(BlkNode *n, BlkReq *req)
     loop_post(n->loop, &req->work);
 }
 
+static int null_sync(BlkNode *n, BlkReq *req)
+{
+    null_answer((const Null *)n, req);
+    return 0;
+}
+
 static MACHINE_CALL bool null_open(BlkNode *n, Error **errp)
 {
     Null *d = (Null *)n;
@@ -81,12 +87,14 @@ BLK_DRIVER(null_co_driver, {
     .name = "null-co", .desc = "nothing", .size = sizeof(Null),
     .doc = "Answers at once and stores nothing.", .props = null_props,
     .protocol = true, .prefix = "null-co:", .open = null_open,
-    .submit = null_submit, .allocated = null_allocated,
+    .submit = null_submit, .sync = null_sync,
+    .allocated = null_allocated,
 });
 
 BLK_DRIVER(null_aio_driver, {
     .name = "null-aio", .desc = "nothing", .size = sizeof(Null),
     .doc = "The same as null-co under the name that benchmarks use.",
     .props = null_props, .protocol = true, .prefix = "null-aio:",
-    .open = null_open, .submit = null_submit, .allocated = null_allocated,
+    .open = null_open, .submit = null_submit, .sync = null_sync,
+    .allocated = null_allocated,
 });

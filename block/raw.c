@@ -39,6 +39,12 @@ static bool changes_format(const BlkReq *req)
     return n >= 4 && !memcmp(head, "QFI\xfb", 4);
 }
 
+static bool forbidden(const BlkNode *n, const BlkReq *req)
+{
+    return UNLIKELY(n->probed) && req->op == BLK_WRITE && req->off < 512 &&
+           (req->off || req->len < 512 || changes_format(req));
+}
+
 static void raw_done(BlkReq *req)
 {
     BlkSlot *s = blk_slot(req);
@@ -51,11 +57,9 @@ static void raw_submit(BlkNode *n, BlkReq *req)
 {
     const Raw *r = (const Raw *)n;
 
-    if (UNLIKELY(n->probed) && req->op == BLK_WRITE && req->off < 512) {
-        if (req->off || req->len < 512 || changes_format(req)) {
-            blk_complete(req, -EPERM);
-            return;
-        }
+    if (forbidden(n, req)) {
+        blk_complete(req, -EPERM);
+        return;
     }
     if (r->offset && req->op != BLK_FLUSH) {
         BlkSlot *s = blk_push(req, raw_done);
@@ -67,6 +71,15 @@ static void raw_submit(BlkNode *n, BlkReq *req)
         req->off += r->offset;
     }
     blk_node_submit(n->file, req);
+}
+
+static int raw_sync(BlkNode *n, BlkReq *req)
+{
+    if (forbidden(n, req)) {
+        return -EPERM;
+    }
+    req->off += ((const Raw *)n)->offset;
+    return blk_node_sync(n->file, req);
 }
 
 static MACHINE_CALL bool raw_open(BlkNode *n, Error **errp)
@@ -131,6 +144,7 @@ BLK_DRIVER(raw_driver, {
     .name = "raw", .desc = "bytes as they are", .size = sizeof(Raw),
     .doc = "The data is the file's, from offset on. Nothing is stored beside it.",
     .props = raw_props, .children = (const char *const[]){ "file", NULL },
-    .filter = true, .open = raw_open, .submit = raw_submit, .probe = raw_probe,
+    .filter = true, .open = raw_open, .submit = raw_submit, .sync = raw_sync,
+    .probe = raw_probe,
     .truncate = raw_truncate, .allocated = raw_allocated,
 });

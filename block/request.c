@@ -274,3 +274,46 @@ void blk_node_submit(BlkNode *n, BlkReq *req)
         submit_aligned(n, req);
     }
 }
+
+/* ---- without a loop ------------------------------------------------------------ */
+
+/* One buffer: that is what synchronous requests have. */
+static int sync_bounced(BlkNode *n, BlkReq *req)
+{
+    uint64_t a = n->limits.align, first = ALIGN_DOWN(req->off, a);
+    uint64_t end = ALIGN_UP(req->off + req->len, a);
+    struct iovec iov = { NULL, end - first };
+    BlkReq own = { .op = BLK_READ, .off = first, .len = end - first,
+                   .iov = &iov, .niov = 1 };
+    int ret;
+
+    if (posix_memalign(&iov.iov_base, MAX2(n->limits.mem_align, sizeof(void *)),
+                       end - first)) {
+        return -ENOMEM;
+    }
+    ret = n->drv->sync(n, &own);
+    if (ret >= 0) {
+        uint8_t *at = (uint8_t *)iov.iov_base + (req->off - first);
+
+        if (req->op == BLK_READ) {
+            iov_copy(req->iov, req->niov, at, req->len, true);
+        } else {
+            iov_copy(req->iov, req->niov, at, req->len, false);
+            own.op = BLK_WRITE;
+            own.flags = req->flags;
+            ret = n->drv->sync(n, &own);
+        }
+    }
+    free(iov.iov_base);
+    return ret;
+}
+
+int blk_node_sync(BlkNode *n, BlkReq *req)
+{
+    bool data = req->op == BLK_READ || req->op == BLK_WRITE;
+
+    if (n->limits.align > 1 && data && (!fits(n, req) || !memory_fits(n, req))) {
+        return sync_bounced(n, req);
+    }
+    return n->drv->sync(n, req);
+}
