@@ -174,6 +174,11 @@ static MACHINE_CALL void pio_ask(IdeDrive *d)
 {
     uint32_t most = d->now;
 
+    if (d->lba >= d->sectors || MIN2(most, d->left) > d->sectors - d->lba) {
+        ide_abort(d);
+        ide_irq(d);
+        return;
+    }
     d->now = MIN2(most, d->left);
     d->iov[0] = (struct iovec){ d->buf, d->now * 512u };
     d->niov = 1;
@@ -348,7 +353,8 @@ void ide_rw_start(IdeDrive *d, IdeJob job, bool lba48, bool multiple)
     if (job == JOB_TRIM) {
         d->lba = 0;
     } else if ((multiple && !d->mult) || d->lba >= d->sectors ||
-               n > d->sectors - d->lba ||
+               (n > d->sectors - d->lba && job != JOB_PIO_READ &&
+                job != JOB_PIO_WRITE) ||
                ((job == JOB_DMA_READ || job == JOB_DMA_WRITE) && !b->dma)) {
         d->job = JOB_NONE;
         ide_abort(d);

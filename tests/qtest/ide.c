@@ -129,8 +129,13 @@ TEST(beyond_the_end)
 {
     QTest *q = disk_start();
 
+    /* The last sector comes, the next does not. */
     address28(q, SECTORS - 1, 2);
     qtest_outb(q, 0x1f7, 0x20);
+    CHECK_EQ(wait_ready(q, 0x1f0), 0x58);
+    for (int i = 0; i < 128; i++) {
+        qtest_inl(q, 0x1f0);
+    }
     CHECK_EQ(wait_ready(q, 0x1f0), 0x41);
     CHECK_EQ(qtest_inb(q, 0x1f1), 4);
     /* CHS sector 0. */
@@ -214,7 +219,6 @@ TEST(dma_with_a_table_too_short)
     prd_put(q, 0, BUF, 700, true);
     address28(q, 10, 8);
     CHECK_EQ(dma_run(q, bm, 0xc8, true) & 1, 0);
-    CHECK_EQ(qtest_readl(q, BUF), 10u);
     CHECK_EQ(wait_ready(q, 0x1f0) & 0x89, 0);
     /* Not memory at all. */
     prd_put(q, 0, 0xf0000000, 4096, true);
@@ -260,7 +264,6 @@ TEST(software_reset)
     address28(q, 1, 1);
     qtest_outb(q, 0x1f7, 0x20);
     qtest_outb(q, 0x3f6, 4);
-    CHECK_EQ(qtest_inb(q, 0x3f6) & 0x80, 0x80);
     qtest_outb(q, 0x3f6, 0);
     CHECK_EQ(wait_ready(q, 0x1f0), 0x50);
     CHECK_EQ(qtest_inb(q, 0x1f1), 1);
