@@ -742,7 +742,11 @@ static MACHINE_CALL void fdc_reset(Device *dev, ResetKind kind)
     s->dor = DOR_RUN | DOR_DMA;
     s->dsr = 2;                        /* 250 kbit/s                          */
     s->timer0 = s->timer1 = 0;
-    s->eot = s->st0 = 0;
+    s->eot = s->st0 = s->fill = 0;
+    s->work = 0;
+    s->multi = false;
+    memset(s->fifo, 0, sizeof(s->fifo));
+    memset(s->data, 0, sizeof(s->data));
     chip_reset(s, false);
 }
 

@@ -78,6 +78,7 @@ static const Prop isa_ide_props[] = {
 
 DEVICE(isa_ide, {
     .name = "isa-ide", .category = "storage", .size = sizeof(IsaIde),
+    .desc = "ISA IDE controller",
     .doc = "An IDE channel of the kind that ISA cards have.",
     .on = &bus_isa, .props = isa_ide_props, .vmstate = &isa_ide_state,
     .flags = DT_NO_HOTPLUG, .realize = isa_ide_realize,

@@ -198,6 +198,8 @@ static MACHINE_CALL void channel_init(PiixIde *s, int i)
     b->irq_hook = bm_irq;
     mem_init_io(&s->task[i], "ide", 8, &task_ops, b);
     mem_init_io(&s->ctl[i], "ide-control", 1, &ctl_ops, b);
+    device_region(&s->pci.dev, &s->task[i]);
+    device_region(&s->pci.dev, &s->ctl[i]);
     mem_begin();
     mem_add(mem_io.root, ports[i][0], &s->task[i]);
     mem_add(mem_io.root, ports[i][1], &s->ctl[i]);
@@ -291,6 +293,7 @@ static const VmState piix_ide_state = {
 #define PIIX_IDE(sym, nm, id, doc_) \
 DEVICE(sym, { \
     .name = nm, .category = "storage", .size = sizeof(PiixIde), \
+    .desc = "IDE controller of the PIIX3", \
     .doc = doc_, .on = &bus_pci, .flags = DT_NO_HOTPLUG, \
     .on_info = &(const PciInfo){ \
         .vendor = 0x8086, .device = id, .class_code = 0x010180, \
