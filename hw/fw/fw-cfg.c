@@ -295,6 +295,21 @@ static void ctl_write(void *dev, uint64_t off, uint64_t v, unsigned size)
     }
 }
 
+/* Piece by piece, so that a length of gigabytes ends where memory does. */
+static bool clear(uint64_t addr, uint32_t len)
+{
+    while (len) {
+        uint32_t n = MIN2(len, 4096u);
+
+        if (mem_set(&mem_system, addr, 0, n, MEM_ATTRS_NONE) != MEM_OK) {
+            return false;
+        }
+        addr += n;
+        len -= n;
+    }
+    return true;
+}
+
 /* Copies between item and guest; false: guest memory is not there. */
 static bool dma_move(FwCfg *s, uint32_t control, uint64_t addr, uint32_t len)
 {
@@ -308,10 +323,7 @@ static bool dma_move(FwCfg *s, uint32_t control, uint64_t addr, uint32_t len)
             ok = mem_write(&mem_system, addr, i->data + s->offset, n,
                            MEM_ATTRS_NONE) == MEM_OK;
         }
-        if (ok && len > n) {
-            ok = mem_set(&mem_system, addr + n, 0, len - n,
-                         MEM_ATTRS_NONE) == MEM_OK;
-        }
+        ok = ok && clear(addr + n, len - n);
     } else if (control & DMA_WRITE) {
         if (!i || !i->writable || len > have ||
             mem_read(&mem_system, addr, i->data + s->offset, len,
