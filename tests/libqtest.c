@@ -496,8 +496,9 @@ static char *qmp(QTest *q, const char *fmt, va_list ap)
     if (n < 0) {
         abort();
     }
+    /* The closing brace ends a request: whoever was told to quit may be gone
+     * before a line's end could follow. */
     put(&q->qmp, text, n);
-    put(&q->qmp, "\n", 1);
     free(text);
     for (;;) {
         get(&q->qmp, &line, true);
