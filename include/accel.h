@@ -42,6 +42,8 @@ typedef struct AccelType {
     /* What the accelerator's CPUID says (the table it would give a guest);
      * NULL: the host's. */
     void (*cpu_cpuid)(uint32_t leaf, uint32_t sub, uint32_t out[4]);
+    /* A capability MSR as the host has it; 0: it has not. NULL: none. */
+    uint64_t (*feature_msr)(uint32_t msr);
     /* hv-* switches it can give, bits by HvBit of target/x86; NULL: none. */
     uint64_t (*cpu_hyperv)(void);
     /* gdb stub */

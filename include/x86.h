@@ -120,6 +120,8 @@ typedef struct X86Cpu {
     uint32_t level, xlevel, level2;
     char vendor[13], model_id[49];
     uint32_t phys_bits;
+    uint64_t ucode_rev;                /* what MSR 0x8b shows                 */
+    int64_t tsc_khz;                   /* asked for; 0: the accelerator's own */
     const X86Model *def;
     X86CpuidLeaf *cpuid;               /* the table the guest sees            */
     unsigned ncpuid;

@@ -99,6 +99,8 @@ void kvm_xsave_layout(void);
 void kvm_msrs_get(X86Cpu *c);
 void kvm_msrs_put(X86Cpu *c, bool full);
 bool kvm_has_msr(uint32_t msr);
+/* Capability MSRs and microcode revision, once per vCPU. */
+void kvm_feature_msrs_put(const KvmCpu *k);
 /* A feature MSR's value on this host; 0: not there. */
 uint64_t kvm_feature_msr(uint32_t msr);
 int kvm_msr_read(const KvmCpu *k, uint32_t msr, uint64_t *v);

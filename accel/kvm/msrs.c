@@ -105,6 +105,38 @@ uint64_t kvm_feature_msr(uint32_t msr)
     return m.e[0].data;
 }
 
+static void feature_put(const KvmCpu *k, uint32_t msr, uint64_t v)
+{
+    uint64_t is = 0;
+
+    if (!listed(kvm->feature_msrs, msr) ||
+        (kvm_msr_read(k, msr, &is) == 0 && is == v)) {
+        return;
+    }
+    if (kvm_msr_write(k, msr, v) < 0) {
+        kvm_refused("the host refused MSR %#x = %#llx; the guest sees %#llx",
+                    msr, (unsigned long long)v, (unsigned long long)is);
+    }
+}
+
+void kvm_feature_msrs_put(const KvmCpu *k)
+{
+    static const uint8_t words[] = {
+        FW_ARCH_CAP, FW_CORE_CAP, FW_PERF_CAP, FW_VMX_MISC,
+        FW_VMX_EPT_VPID, FW_VMX_VMFUNC,
+    };
+    const X86Cpu *c = x86_cpu(k->cpu);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
+        const X86WordSource *s = x86_word(words[i]);
+
+        if (words[i] < FW_VMX_PROCBASED || c->features[words[i]]) {
+            feature_put(k, s->msr, c->features[words[i]]);
+        }
+    }
+    feature_put(k, 0x8b, c->ucode_rev);
+}
+
 /* ---- batches ------------------------------------------------------------- */
 
 #define BATCH 160

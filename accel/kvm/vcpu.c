@@ -100,6 +100,24 @@ static void cpu_setup_optional(KvmCpu *k)
     }
 }
 
+static void cpu_setup_tsc(KvmCpu *k)
+{
+    int khz = kvm->tsc_khz ? kvm_ioctl_n(k->fd, KVM_GET_TSC_KHZ, 0) : 0;
+    int64_t wish = x86_cpu(k->cpu)->tsc_khz;
+
+    if (wish && khz > 0 && wish != khz &&
+        (!kvm_cap(KVM_CAP_TSC_CONTROL) ||
+         kvm_ioctl_n(k->fd, KVM_SET_TSC_KHZ, wish) < 0)) {
+        kvm_refused("TSC frequency mismatch between VM (%" PRId64 " kHz) and "
+                    "host (%d kHz), and TSC scaling unavailable: the guest "
+                    "gets the host's", wish, khz);
+        wish = 0;
+    }
+    if (k->cpu->index == 0 && (wish || khz > 0)) {
+        x86_tsc_hz_set((wish ? wish : khz) * 1000ull);
+    }
+}
+
 bool kvm_cpu_init(Cpu *cpu, Error **errp)
 {
     X86Cpu *c = x86_cpu(cpu);
@@ -135,6 +153,8 @@ bool kvm_cpu_init(Cpu *cpu, Error **errp)
         g_free(k);
         return false;
     }
+    cpu_setup_tsc(k);
+    kvm_feature_msrs_put(k);
     k->valid = k->full = true;
     cpu->has_work = accel_irq.apic_in_kernel ? has_work_in_kernel
                                              : has_work_in_tern;

@@ -404,6 +404,7 @@ ACCEL(accel_kvm, {
     .cpu_reset = kvm_cpu_reset,
     .cpu_features = kvm_cpu_features,
     .cpu_cpuid = kvm_host_cpuid,
+    .feature_msr = kvm_feature_msr,
     .breakpoint = kvm_breakpoint,
     .single_step = kvm_single_step,
     .flags = ACCEL_IRQCHIP,

@@ -58,7 +58,7 @@ static bool model_id_set(Obj *o, const Prop *p, const Json *v, Error **errp)
 
 static Json *tsc_get(const Obj *o, const Prop *p, Error **errp)
 {
-    return json_int(dev_of(o)->tsc_khz * 1000);
+    return json_int(dev_of(o)->x.tsc_khz * 1000);
 }
 
 static bool tsc_set(Obj *o, const Prop *p, const Json *v, Error **errp)
@@ -72,7 +72,7 @@ static bool tsc_set(Obj *o, const Prop *p, const Json *v, Error **errp)
     } else if (json_kind(v) == JSON_INT && json_int_of(v) >= 0) {
         hz = json_int_of(v);
     }
-    dev_of(o)->tsc_khz = hz / 1000;
+    dev_of(o)->x.tsc_khz = hz / 1000;
     return true;
 }
 
@@ -379,6 +379,22 @@ static bool realize_phys_bits(X86CpuDev *d, Error **errp)
     return true;
 }
 
+static void realize_ucode(X86CpuDev *d)
+{
+    CpuKind kind = x86_cpu_type(d->x.cpu.dev.type)->kind;
+    uint64_t host = 0;
+
+    if ((kind == CPU_HOST || kind == CPU_MAX) && accel &&
+        accel->type->feature_msr) {
+        host = accel->type->feature_msr(0x8b);
+    }
+    if (!d->x.ucode_rev) {
+        d->x.ucode_rev = host ? host
+                       : strcmp(d->x.vendor, "GenuineIntel") == 0
+                       ? 0x100000000ull : 0x01000065;
+    }
+}
+
 static bool realize_caches(X86CpuDev *d, Error **errp)
 {
     if (d->legacy_cache) {
@@ -471,6 +487,7 @@ bool x86_cpu_realize(Device *dev, Error **errp)
         !x86_hyperv_check(d, errp)) {
         return false;
     }
+    realize_ucode(d);
     x86_cpuid_build(d);
     if (!realize_lapic(d, errp)) {
         return false;

@@ -75,9 +75,7 @@ typedef struct X86CpuDev {
     uint8_t host_phys_bits_limit;
     uint32_t level_wish, xlevel_wish, xlevel2_wish;    /* UINT32_MAX: unset     */
     uint32_t min_level, min_xlevel, min_xlevel2, level_func7;
-    uint64_t ucode_rev, lbr_fmt;
-    bool ucode_set;
-    int64_t tsc_khz;
+    uint64_t lbr_fmt;
     /* Hyper-V */
     uint64_t hv;                       /* HvBit                               */
     bool hv_passthrough, hv_enforce, hv_synic_kvm_only;
