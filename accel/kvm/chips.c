@@ -12,6 +12,7 @@
  *    fetched with its registers.
  */
 #include <glib.h>
+#include "hw/pc/irq-view.h"
 #include "hw/pc/pc-board.h"
 #include "kvm.h"
 
@@ -346,6 +347,42 @@ DEVICE(dev_kvm_ioapic, {
     .on = &bus_system, .size = sizeof(KvmIoapic), .props = ioapic_props,
     .vmstate = &ioapic_vm, .flags = DT_INTERNAL, .realize = ioapic_realize,
     .reset = ioapic_reset,
+});
+
+/* ---- for people ---------------------------------------------------------- */
+
+static void pic_view(Device *dev, PicRegs *r)
+{
+    KvmPic *p = container_of(dev, KvmPic, dev);
+
+    pic_move(p, KVM_GET_IRQCHIP);
+    *r = (PicRegs){
+        .irr = p->state.irr, .imr = p->state.imr, .isr = p->state.isr,
+        .priority_add = p->state.priority_add, .irq_base = p->state.irq_base,
+        .read_isr = p->state.read_reg_select, .elcr = p->state.elcr,
+        .special_nested = p->state.special_fully_nested_mode,
+    };
+}
+
+static void ioapic_view(Device *dev, IoapicRegs *r)
+{
+    KvmIoapic *p = container_of(dev, KvmIoapic, dev);
+
+    ioapic_before_save(p);
+    r->version = 0x11;
+    r->id = p->state.id;
+    r->select = p->state.ioregsel;
+    r->irr = p->state.irr;
+    for (unsigned i = 0; i < KVM_IOAPIC_NUM_PINS; i++) {
+        r->entry[i] = p->redir[i];
+    }
+}
+
+IRQ_VIEW(kvm_pic_view, {
+    .type = "kvm-i8259", .title = "kvm-i8259", .pic = pic_view,
+});
+IRQ_VIEW(kvm_ioapic_view, {
+    .type = "kvm-ioapic", .title = "kvm-ioapic", .ioapic = ioapic_view,
 });
 
 /* ---- for the board ------------------------------------------------------- */

@@ -18,6 +18,7 @@ hw-y += hw/pc/hpet.o
 hw-y += hw/pc/port92.o
 hw-y += hw/pc/i8257.o
 hw-y += hw/pc/i8042.o
+hw-y += hw/pc/info-irq.o
 hw-y += hw/pc/ps2.o
 hw-y += hw/pc/ps2-keyboard.o
 hw-y += hw/pc/ps2-keys.o

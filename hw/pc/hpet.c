@@ -447,9 +447,9 @@ static bool hpet_realize(Device *dev, Error **errp)
     s->io.flags |= MRF_REENTRANT;
     mem_add(mem_system.root, PC_HPET_ADDR, &s->io);
     s->mapped = true;
-    device_gpio_in(dev, NULL, hpet_in, 2);
-    device_gpio_out(dev, NULL, &s->pit_enable, 1);
     device_gpio_out(dev, "sysbus-irq", s->irq, LINES);
+    device_gpio_out(dev, NULL, &s->pit_enable, 1);
+    device_gpio_in(dev, NULL, hpet_in, 2);
     return true;
 }
 

@@ -380,10 +380,10 @@ static bool i8042_realize(Device *dev, Error **errp)
         !isa_irq(&s->isa, s->mouse_irq, &s->irq[1], errp)) {
         return false;
     }
+    device_gpio_out(dev, "a20", &s->a20, 1);
+    device_gpio_out(dev, NULL, s->irq, 2);
     device_gpio_in(dev, "ps2-kbd-input-irq", kbd_in, 1);
     device_gpio_in(dev, "ps2-mouse-input-irq", mouse_in, 1);
-    device_gpio_out(dev, NULL, s->irq, 2);
-    device_gpio_out(dev, "a20", &s->a20, 1);
     s->kbd = make_part(s, "ps2-kbd", "ps2kbd", "ps2-kbd-input-irq", errp);
     if (s->kbd) {
         s->mouse = make_part(s, "ps2-mouse", "ps2mouse", "ps2-mouse-input-irq",

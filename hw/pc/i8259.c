@@ -13,6 +13,7 @@
  */
 #include <glib.h>
 #include "accel.h"
+#include "hw/pc/irq-view.h"
 #include "pc.h"
 
 typedef struct Pic {
@@ -26,6 +27,7 @@ typedef struct Pic {
     uint8_t priority_add;              /* input with the highest priority     */
     uint8_t irq_base, read_isr, poll, special_mask, init_state, auto_eoi,
             rotate_auto, special_nested, init4, single;
+    uint64_t rose[8];                  /* for people: how often               */
 } Pic;
 
 static Pic *pics[2];                   /* master, slave                       */
@@ -71,6 +73,7 @@ static void pic_in(void *to, int n, int level)
     Pic *s = to;
     uint8_t bit = 1 << n;
 
+    s->rose[n] += level && !(s->lines & bit);
     if (s->elcr & bit) {
         s->irr = level ? s->irr | bit : s->irr & ~bit;
     } else if (level && !(s->lines & bit)) {
@@ -282,8 +285,8 @@ static bool pic_realize(Device *dev, Error **errp)
     if (s->elcr_addr != UINT32_MAX) {
         isa_map(&s->isa, &s->elcr_io, s->elcr_addr);
     }
-    device_gpio_in(dev, NULL, pic_in, 8);
     device_gpio_out(dev, NULL, &s->out, 1);
+    device_gpio_in(dev, NULL, pic_in, 8);
     pics[!s->master] = s;
     if (s->master) {
         accel_pic_ack = pic_ack_pending;
@@ -356,6 +359,32 @@ DEVICE(i8259, {
     .realize = pic_realize, .unrealize = pic_unrealize, .reset = pic_reset,
 });
 TYPE_NAME(pic_common_type, { "pic-common", "isa-device", true });
+
+static void pic_regs(Device *dev, PicRegs *r)
+{
+    const Pic *s = (const Pic *)dev;
+
+    *r = (PicRegs){
+        .irr = s->irr, .imr = s->imr, .isr = s->isr,
+        .priority_add = s->priority_add, .irq_base = s->irq_base,
+        .read_isr = s->read_isr, .elcr = s->elcr,
+        .special_nested = s->special_nested,
+    };
+}
+
+static const uint64_t *pic_counts(Device *dev, unsigned *first, unsigned *n)
+{
+    Pic *s = (Pic *)dev;
+
+    *first = s->master ? 0 : 8;
+    *n = 8;
+    return s->rose;
+}
+
+IRQ_VIEW(i8259_view, {
+    .type = "isa-i8259", .title = "isa-i8259", .pic = pic_regs,
+    .counts = pic_counts,
+});
 
 static Device *pic_make(IsaBus *isa, bool master, IrqLine out, Error **errp)
 {

@@ -15,6 +15,7 @@
  */
 #include <glib.h>
 #include "accel.h"
+#include "hw/pc/irq-view.h"
 #include "pc.h"
 
 #define PINS PC_GSI_COUNT
@@ -35,6 +36,7 @@ typedef struct Ioapic {
     uint32_t irr;                      /* bit per pin                         */
     uint32_t level;                    /* input lines now                     */
     uint64_t entry[PINS];
+    uint64_t rose[PINS];               /* for people: how often               */
     bool mapped;
 } Ioapic;
 
@@ -106,6 +108,7 @@ static void ioapic_in(void *to, int n, int level)
     uint32_t bit = 1u << n;
     bool was = s->level & bit;
 
+    s->rose[n] += level && !was;
     s->level = level ? s->level | bit : s->level & ~bit;
     if (s->entry[n] & ENT_LEVEL) {
         s->irr = level ? s->irr | bit : s->irr & ~bit;
@@ -317,6 +320,29 @@ DEVICE(ioapic, {
     .reset = ioapic_reset,
 });
 TYPE_NAME(ioapic_common_type, { "ioapic-common", "sys-bus-device", true });
+
+static void ioapic_regs(Device *dev, IoapicRegs *r)
+{
+    const Ioapic *s = (const Ioapic *)dev;
+
+    r->version = s->version;
+    r->id = s->id;
+    r->select = s->select;
+    r->irr = s->irr;
+    memcpy(r->entry, s->entry, sizeof(r->entry));
+}
+
+static const uint64_t *ioapic_counts(Device *dev, unsigned *first, unsigned *n)
+{
+    *first = 0;
+    *n = PINS;
+    return ((Ioapic *)dev)->rose;
+}
+
+IRQ_VIEW(ioapic_view, {
+    .type = "ioapic", .title = "ioapic", .ioapic = ioapic_regs,
+    .counts = ioapic_counts,
+});
 
 Device *ioapic_create(IrqLine in[PC_GSI_COUNT], Error **errp)
 {

@@ -148,14 +148,16 @@ static bool pc_timers(Pc *p, Error **errp)
 
 static bool pc_super_io(Pc *p, Error **errp)
 {
+    if (!pc_serials(p, errp) || !pc_floppies(p, errp)) {
+        return false;
+    }
     if (p->i8042) {
         p->kbd = i8042_create(p->isa, p->gsi[1], p->gsi[12], errp);
         if (!p->kbd) {
             return false;
         }
     }
-    return port92_create(p->isa, errp) && dma8237_create(p->isa, errp) &&
-           pc_serials(p, errp) && pc_floppies(p, errp);
+    return port92_create(p->isa, errp);
 }
 
 static bool pc_build(Machine *m, Error **errp)
@@ -186,7 +188,9 @@ static bool pc_build(Machine *m, Error **errp)
     for (int i = 0; i < 16; i++) {
         p->isa->irq[i] = p->gsi[i];
     }
-    if (!pc_irq_chips(p, errp) || !pc_timers(p, errp) ||
+    /* In this order they have the numbers in the object tree that scripts know. */
+    if (!dma8237_create(p->isa, errp) || !pc_irq_chips(p, errp) ||
+        !pc_timers(p, errp) ||
         !pc_super_io(p, errp) || !pc_display(p, errp)) {
         return false;
     }

@@ -110,7 +110,7 @@ static const Prop pcspk_props[] = {
     PROP_U32("iobase", PcSpk, iobase, 0x61, .desc = "port"),
     PROP_BOOL("migrate", PcSpk, migrate, true,
               .desc = "the port's state is saved"),
-    PROP_REF("pit", PcSpk, pit, &pit_ref,
+    PROP_REF("pit", PcSpk, pit, &pit_ref, .flags = PF_HIDDEN,
              .desc = "the interval timer whose channel 2 it gates"),
     PROP_END
 };
