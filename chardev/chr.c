@@ -217,7 +217,7 @@ CharPort *chr_add(const Json *opts, bool text, Error **errp)
         error_set(errp, "chardev: \"%s\" missing backend", id);
         return NULL;
     }
-    if (!opt_id_ok(id)) {
+    if (text && !opt_id_ok(id)) {
         error_set(errp, "Parameter 'id' expects an identifier");
         return NULL;
     }

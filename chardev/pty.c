@@ -160,7 +160,7 @@ static bool pty_open(CharPort *p, Error **errp)
     if (mon_is_hmp()) {
         mon_printf("char device redirected to %s (label %s)\n", name,
                    p->label);
-    } else {
+    } else if (!mon_current) {
         printf("char device redirected to %s (label %s)\n", name, p->label);
         fflush(stdout);
     }

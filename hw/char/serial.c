@@ -101,6 +101,8 @@ static void serial_poll_msr(Serial *s)
     }
 }
 
+static void serial_tx_run(void *arg);
+
 /* ---- receiving ----------------------------------------------------------------------- */
 
 static void serial_rx_put(Serial *s, uint8_t c)
@@ -168,6 +170,23 @@ static void serial_event(void *arg, ChrEvent e)
         s->lsr |= LSR_BI | LSR_DR;
         serial_update_irq(s);
     }
+}
+
+/* Another backend: what the guest had set up is told to it. */
+static bool serial_changed(void *arg)
+{
+    Serial *s = arg;
+    int brk = !!(s->lcr & LCR_BREAK);
+
+    s->tx_waiting = false;
+    serial_params(s);
+    if (brk) {
+        chr_ioctl(&s->front, CHR_SERIAL_BREAK, &brk);
+    }
+    if (s->tx_n) {
+        serial_tx_run(s);
+    }
+    return true;
 }
 
 static uint8_t serial_rx_get(Serial *s)
@@ -425,6 +444,7 @@ bool serial_realize(Serial *s, Error **errp)
     s->front.can_receive = serial_can_receive;
     s->front.receive = serial_receive;
     s->front.event = serial_event;
+    s->front.changed = serial_changed;
     s->front.arg = s;
     if (s->front.port) {
         chr_listen(&s->front, NULL);
