@@ -6,4 +6,3 @@ hw-y += hw/machine/startup.o
 hw-y += hw/machine/defaults.o
 hw-y += hw/machine/config.o
 hw-y += hw/machine/ports.o
-hw-y += hw/machine/absent.o
