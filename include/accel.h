@@ -52,6 +52,15 @@ typedef struct AccelType {
     bool (*single_step)(Cpu *cpu, bool on);
     unsigned flags;
 } AccelType;
+/* Why the guest last stopped for a debugger: filled by the accelerator before its
+ * request_debug. type as in breakpoint(); -1: a step or a breakpoint. */
+typedef struct DebugStop {
+    unsigned cpu;                      /* index                               */
+    int type;
+    uint64_t addr;
+} DebugStop;
+extern DebugStop accel_debug_stop;
+
 enum { ACCEL_NO_CPU = 1, ACCEL_IRQCHIP = 2 };      /* qtest; may have kernel irqchip */
 struct Accel {
     Obj obj;

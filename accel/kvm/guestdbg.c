@@ -191,12 +191,17 @@ bool kvm_single_step(Cpu *cpu, bool on)
 static bool trap_is_ours(const KvmCpu *k,
                          const struct kvm_debug_exit_arch *a)
 {
+    accel_debug_stop.type = -1;
     if (a->exception == 1) {
         if (k->single_step && a->dr6 & 1u << 14) {
             return true;
         }
         for (unsigned i = 0; i < hard_count; i++) {
             if (a->dr6 & 1u << i) {
+                if (hard[i].type != BP_HARD) {
+                    accel_debug_stop.type = hard[i].type;
+                    accel_debug_stop.addr = hard[i].addr;
+                }
                 return true;
             }
         }
@@ -216,6 +221,7 @@ bool kvm_debug_exit(Cpu *cpu)
     const struct kvm_debug_exit_arch *a = &k->run->debug.arch;
     X86Regs *r = &x86_cpu(cpu)->regs;
 
+    accel_debug_stop.cpu = cpu->index;
     if (trap_is_ours(k, a)) {
         return true;
     }

@@ -18,6 +18,7 @@
 #include "blk.h"
 #include "chr.h"
 #include "cpu.h"
+#include "gdbstub.h"
 #include "machine.h"
 #include "machine-opts.h"
 #include "hw/pc/mc146818.h"
@@ -579,6 +580,11 @@ static bool start_boards(Json *mopts, Error **errp)
            (!machine->type->ready || machine->type->ready(machine, errp));
 }
 
+static bool do_gdb(const char *arg, const char *kind, Error **errp)
+{
+    return gdbserver_start(arg, errp);
+}
+
 bool startup(Error **errp)
 {
     Json *mopts = NULL;
@@ -615,7 +621,7 @@ bool startup(Error **errp)
     loop_signal(SIGTERM, on_signal, NULL);
     loop_signal(SIGINT, on_signal, NULL);
     loop_signal(SIGHUP, on_signal, NULL);
-    if (!start_confined(errp)) {
+    if (!given_each(&settings.gdb, do_gdb, errp) || !start_confined(errp)) {
         return false;
     }
     daemon_done();
