@@ -74,7 +74,7 @@ static void print_char(int64_t v)
     if (v >= 32 && v <= 126) {
         mon_printf("'%c'", (int)v);
     } else {
-        mon_printf("'\\x%02" PRIx64 "'", v);
+        mon_printf("'\\x%02x'", (unsigned)v);
     }
 }
 

@@ -296,8 +296,7 @@ static bool arg_fmt(Args *a)
     format = this_format[0];
     json_set(a->obj, "count", json_int(count));
     json_set(a->obj, "format", json_str(this_format));
-    json_set(a->obj, "size", json_int(format == 'i' ? this_size
-                                      : format == 'c' ? 1 : size));
+    json_set(a->obj, "size", json_int(format == 'i' ? this_size : size));
     return true;
 }
 

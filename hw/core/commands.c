@@ -16,16 +16,45 @@ static void mon_line(void *arg, const char *line)
     mon_printf("%s\n", line);
 }
 
+/* QMP's device_add takes values as text does: the slot "5" is also 5, a size
+ * may be "1M". */
+static Json *as_text(const Json *obj)
+{
+    Json *copy = json_obj();
+
+    for (size_t i = 0; i < json_count(obj); i++) {
+        Json *v = json_value_at(obj, i);
+
+        if (json_kind(v) == JSON_BOOL) {
+            v = json_str(json_bool_of(v) ? "on" : "off");
+        } else if (json_kind(v) == JSON_INT) {
+            char *text = json_text(v, false, NULL);
+
+            v = json_str(text);
+            g_free(text);
+        } else {
+            v = json_copy(v);
+        }
+        json_set(copy, json_key_at(obj, i), v);
+    }
+    return copy;
+}
+
 bool cmd_device_add(const void *arg, void *ret, Error **errp)
 {
     const OpenArg *a = arg;
     Error *err = NULL;
+    Device *dev;
+    Json *opts;
 
     if (mon_is_hmp() && device_help(a->obj, mon_line, NULL, &err)) {
         error_move(errp, err);
         return !err;
     }
-    return device_add(a->obj, a->text, errp) != NULL;
+    opts = as_text(a->obj);
+    dev = device_add(opts, true, errp);
+    json_free(opts);
+    return dev != NULL;
 }
 
 bool cmd_device_del(const void *arg, void *ret, Error **errp)

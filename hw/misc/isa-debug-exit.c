@@ -69,7 +69,7 @@ DEVICE(isa_debug_exit, {
     .desc = "ends the program from inside a guest",
     .doc = "A guest's write of v to its ports ends the program with status "
            "v * 2 + 1. For guests that are tests.",
-    .size = sizeof(DebugExit), .flags = DT_NO_HOTPLUG,
+    .size = sizeof(DebugExit),
     .props = exit_props, .vmstate = &vm_none,
     .realize = exit_realize, .unrealize = exit_unrealize,
     .reset = exit_reset,

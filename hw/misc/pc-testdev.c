@@ -183,7 +183,7 @@ DEVICE(pc_testdev, {
     .doc = "Bytes behind ports and memory-mapped registers that read back, "
            "interrupt lines that a guest sets itself, and a way to make the "
            "host forget its translations of a page.",
-    .size = sizeof(PcTestdev), .flags = DT_NO_HOTPLUG,
+    .size = sizeof(PcTestdev),
     .vmstate = &testdev_state,
     .realize = testdev_realize, .unrealize = testdev_unrealize,
     .reset = testdev_reset,

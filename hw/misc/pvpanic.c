@@ -107,7 +107,7 @@ DEVICE(pvpanic_isa, {
     .desc = "reports a guest's crash",
     .doc = "A guest's kernel that panics says so at this port: the event "
            "GUEST_PANICKED follows, and what -action panic= asks for.",
-    .size = sizeof(PvpanicIsa), .flags = DT_NO_HOTPLUG,
+    .size = sizeof(PvpanicIsa),
     .props = isa_props, .vmstate = &vm_none,
     .realize = isa_realize, .unrealize = isa_unrealize,
     .reset = pvpanic_reset,
@@ -144,7 +144,7 @@ DEVICE(pvpanic_pci, {
         .vendor = 0x1b36, .device = 0x0011, .class_code = 0x088000,
         .revision = 1, .no_hotplug = true,
     },
-    .size = sizeof(PvpanicPci), .flags = DT_NO_HOTPLUG,
+    .size = sizeof(PvpanicPci),
     .props = pci_props, .vmstate = &vm_none,
     .realize = pci_realize, .unrealize = pci_unrealize,
     .reset = pvpanic_reset,

@@ -209,6 +209,10 @@ void hmp_gva2gpa(const Json *args)
     X86Regs r;
     uint64_t va = (uint64_t)json_int_of(json_get(args, "addr")), pa;
 
+    if (!cpu_by_index(mon_cpu_index())) {
+        mon_puts("No cpu\n");
+        return;
+    }
     if (!current(&r)) {
         return;
     }

@@ -3,7 +3,8 @@
 """Start-up, footprint and monitor figures of build/tern, interleaved with the
 peer's where it is installed (qemu-system-x86_64, or $PEER). Same options on
 both sides. CPU is user + system time of the whole process; medians of $ROUNDS
-rounds (15). Arguments choose rows by a part of their name."""
+rounds (15). Arguments choose rows by a part of their name. What each figure
+means: docs/performance.md."""
 
 import json
 import os
@@ -11,10 +12,12 @@ import shutil
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 BUILD = os.environ.get("BUILD", "build")
 ROUNDS = int(os.environ.get("ROUNDS", "15"))
+QUERIES = int(os.environ.get("QUERIES", "20000"))
 TERN = os.environ.get("TERN", BUILD + "/tern")
 PEER = os.environ.get("PEER") or shutil.which("qemu-system-x86_64")
 KVM = os.access("/dev/kvm", os.R_OK | os.W_OK)
@@ -27,10 +30,13 @@ FIRST = ACCEL + QUIET + [
     "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
 
 
-def finish(proc, began):
+def finish(proc, began, wanted=0):
     """Waits; gives CPU ms and wall ms."""
-    _, _, use = os.wait4(proc.pid, 0)
-    proc.returncode = 0
+    _, status, use = os.wait4(proc.pid, 0)
+    proc.returncode = os.waitstatus_to_exitcode(status)
+    if proc.returncode != wanted:
+        sys.exit("bench: status %d of: %s" %
+                 (proc.returncode, " ".join(proc.args)))
     return {"CPU ms": (use.ru_utime + use.ru_stime) * 1e3,
             "wall ms": (time.monotonic() - began) * 1e3}
 
@@ -44,6 +50,12 @@ def start(prog, args, pipes):
 def run(prog, args):
     began = time.monotonic()
     return finish(start(prog, args, False), began)
+
+
+def first_instruction(prog, args):
+    """The guest's byte 0 at the port ends the program with status 1."""
+    began = time.monotonic()
+    return finish(start(prog, args, False), began, 1)
 
 
 class Qmp:
@@ -80,7 +92,11 @@ class Qmp:
 
 
 def start_and_quit(prog, args):
-    return Qmp(prog, args).quit()
+    q = Qmp(prog, args)
+    ready = {"CPU ms to QMP": q.cpu_ns() / 1e6,
+             "wall ms to QMP": (time.monotonic() - q.began) * 1e3}
+    ready.update(q.quit())
+    return ready
 
 
 def footprint(prog, args):
@@ -95,27 +111,52 @@ def footprint(prog, args):
             "threads": threads}
 
 
-def query_status(prog, args):
-    q = Qmp(prog, args)
-    n = 1000
-    q.call("query-status")
+def per_query(q, queries):
     before = q.cpu_ns()
     began = time.monotonic()
-    for _ in range(n):
-        q.call("query-status")
+    queries()
     took = time.monotonic() - began
     used = q.cpu_ns() - before
     q.quit()
-    return {"CPU us": used / n / 1e3, "round trip us": took / n * 1e6}
+    return {"CPU us": used / QUERIES / 1e3, "wall us": took / QUERIES * 1e6}
+
+
+def query_status(prog, args):
+    """One at a time: the next when the reply is there."""
+    q = Qmp(prog, args)
+
+    def queries():
+        for _ in range(QUERIES):
+            q.call("query-status")
+    return per_query(q, queries)
+
+
+def query_pipelined(prog, args):
+    """All are sent at once while replies are read."""
+    q = Qmp(prog, args)
+
+    def send():
+        q.proc.stdin.write(b'{"execute":"query-status"}\n' * QUERIES)
+        q.proc.stdin.flush()
+
+    def queries():
+        sender = threading.Thread(target=send)
+        sender.start()
+        for _ in range(QUERIES):
+            while b'"return"' not in q.line():
+                pass
+        sender.join()
+    return per_query(q, queries)
 
 
 ROWS = [
     ("--version", run, ["--version"]),
     ("machine none", start_and_quit, NONE),
     ("machine pc", start_and_quit, PC),
-    ("first instruction", run, FIRST),
+    ("first instruction", first_instruction, FIRST),
     ("footprint of pc", footprint, PC),
     ("query-status", query_status, PC),
+    ("query-status, piped", query_pipelined, PC),
 ]
 
 
@@ -133,7 +174,7 @@ def main():
     result = {}
     for name, fn, args in chosen:
         got = {s: [] for s, _ in sides}
-        for _ in range(ROUNDS):
+        for _ in range(ROUNDS if "query" not in name else (ROUNDS + 4) // 5):
             for side, prog in sides:
                 got[side].append(fn(prog, args))
         for figure in got[sides[0][0]][0]:

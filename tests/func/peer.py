@@ -145,7 +145,13 @@ BOARD = [
     q("device-list-properties", typename="vmgenid"),
     q("device_add", driver="isa-serial", id="s"),
     q("device_add", driver="isa-debug-exit", id="de"),
+    q("device_add", driver="pvpanic", id="pp"),
+    q("device_add", driver="vmgenid", id="vg"),
     q("device_add", driver="pci-testdev", id="1x"),
+    q("device_add", driver="pci-testdev", id="pb", membar=True),
+    q("device_add", driver="pci-testdev", id="pb", multifunction="maybe"),
+    q("device_add", driver="pci-testdev", id="pi", addr=5),
+    q("qom-get", path="pi", property="legacy-addr"),
     q("device_add", driver="pci-testdev", id="pt", addr="99"),
     q("device_add", driver="pci-testdev", id="pt", bus="nonesuch"),
     q("device_add", driver="pci-testdev", id="pt", nonesuch="1"),
@@ -173,7 +179,7 @@ BOARD = [
 ] + [hmp(x) for x in (
     "info registers", "info mem", "info tlb", "x/4xw 0xfffffff0",
     "xp/4xw 0xfffffff0", "xp/2gx 0xfffffff0", "xp/8xb 0xffffffff0",
-    "xp/4dh 0xffff0", "xp/2c 0xfffffff0", "x/2i 0xfffffff0", "xp/3i 0xfffffff0",
+    "xp/3cw 0xffff0", "xp/4dh 0xffff0", "xp/2c 0xfffffff0", "x/2i 0xfffffff0", "xp/3i 0xfffffff0",
     "info pci", "p $eip", "p $cs", "p/x $eax+1", "i 0x70", "i/b 0x71",
     "o 0x70 0x0f", "i /b 0x71", "sum 0xfffffff0 16", "gva2gpa 0xfffffff0",
     "info qom-tree /machine/peripheral", "nmi", "info lapic", "info pic",
@@ -251,7 +257,8 @@ def normal(v, key=""):
     if isinstance(v, list):
         v = [normal(x, key) for x in v]
         for name in NAMES:
-            if v and all(isinstance(x, dict) and name in x for x in v):
+            if v and all(isinstance(x, dict) and
+                     isinstance(x.get(name), str) for x in v):
                 # a list of named things is a table; equal names stay in order
                 table = {}
                 for x in v:

@@ -303,6 +303,7 @@ static const char *guest_path(void)
     if (access("/dev/kvm", R_OK | W_OK) != 0) {
         SKIP("no access to /dev/kvm");
     }
+    g_free(path);
     path = g_build_filename(build ? build : "build",
                             "tests/guests/machine.elf", NULL);
     if (access(path, R_OK) != 0) {
