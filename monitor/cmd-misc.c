@@ -69,7 +69,8 @@ void hmp_info_trace_events(const Json *args)
     Error *err = NULL;
 
     if (!cmd_trace_event_get_state(&a, &l, &err)) {
-        say_error(err);
+        mon_printf("%s\n", error_text(err));
+        error_free(err);
     }
     for (size_t i = 0; i < l.n; i++) {
         mon_printf("%s : state %d\n", l.v[i].name,
