@@ -122,6 +122,24 @@ static void id_store(Vmgenid *s)
     }
 }
 
+static void vmgenid_reset(Device *dev, ResetKind kind)
+{
+    Vmgenid *s = (Vmgenid *)dev;
+
+    /* Firmware allocates anew after a cold reset; the page of a guest that wakes
+     * is where it was. */
+    if (kind != RESET_WAKE) {
+        memset(s->addr, 0, sizeof(s->addr));
+        memset(s->file, 0, sizeof(s->addr));
+    }
+}
+
+/* It is on no bus that would reset it. */
+static void board_reset(void *arg, ResetKind kind)
+{
+    vmgenid_reset(arg, kind);
+}
+
 static MACHINE_CALL bool vmgenid_realize(Device *dev, Error **errp)
 {
     Vmgenid *s = (Vmgenid *)dev;
@@ -144,25 +162,15 @@ static MACHINE_CALL bool vmgenid_realize(Device *dev, Error **errp)
                             addr_written, s)) {
         return error_set(errp, "vmgenid: fw_cfg has no room for its files");
     }
+    reset_register(board_reset, s);
     the_one = s;
     return true;
 }
 
-static void vmgenid_unrealize(Device *dev)
+static MACHINE_CALL void vmgenid_unrealize(Device *dev)
 {
+    reset_unregister(board_reset, dev);
     the_one = NULL;
-}
-
-static void vmgenid_reset(Device *dev, ResetKind kind)
-{
-    Vmgenid *s = (Vmgenid *)dev;
-
-    /* Firmware allocates anew after a cold reset; the page of a guest that wakes
-     * is where it was. */
-    if (kind != RESET_WAKE) {
-        memset(s->addr, 0, sizeof(s->addr));
-        memset(s->file, 0, sizeof(s->addr));
-    }
 }
 
 static bool vmgenid_loaded(void *opaque, int version, Error **errp)
