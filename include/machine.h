@@ -81,8 +81,12 @@ extern bool guest_uuid_set;
 
 /* bootindex -> firmware path list for fw_cfg "bootorder"; NULL: empty. */
 char *boot_order_list(size_t *len) MACHINE_CALL;
-/* Called by the option parser and by the first boot for -boot once=. */
+/* Letters a to p, each once at most: "Invalid boot device 'x'". */
+bool boot_order_ok(const char *order, Error **errp);
+/* From now on; for boot_set, and when -boot once= is over. */
 bool boot_order_set(const char *order, Error **errp) MACHINE_CALL;
+/* Registers what a reset does to the boot order; when the board is complete. */
+void boot_order_watch(void) MACHINE_CALL;
 /* Registered by the board: puts an order into CMOS. */
 extern bool (*boot_order_apply)(const char *order, Error **errp);
 

@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * boot-order.c - bootindex properties to the list that firmware reads: firmware
- * paths by ascending index, a line each, "HALT" last under -boot strict.
+ * paths by ascending index, a line each, "HALT" last under -boot strict; and the
+ * letters of -boot order= and once=, which the board keeps where its firmware
+ * looks (CMOS).
  *
  * Thread class: machine lock.
+ *
+ * Invariants:
+ * 1. once= lasts from start-up to the first reset after it.
  */
 #include <glib.h>
 #include "hw/fw/roms.h"
+#include "monitor.h"
+#include "schema/schema.h"
 
 typedef struct Entry {
     int32_t index;
@@ -29,6 +36,61 @@ void boot_order_add(const char *path, int32_t bootindex)
     fwcfg_replace_file("bootorder", list, len);
     g_free(list);
 }
+
+/* ---- letters ----------------------------------------------------------------- */
+
+static bool started;                   /* the reset of start-up is behind us  */
+
+bool boot_order_set(const char *order, Error **errp)
+{
+    if (!boot_order_apply) {
+        return error_set(errp, "no function defined to set boot device list "
+                         "for this architecture");
+    }
+    return boot_order_ok(order, errp) &&
+           boot_order_apply(order, errp);
+}
+
+static void order_reset(void *arg, ResetKind kind)
+{
+    size_t len;
+    char *list;
+
+    if (kind != RESET_COLD) {
+        return;
+    }
+    if (started && machine->boot_once) {
+        boot_order_set(machine->boot_order ? machine->boot_order : "cad", NULL);
+        g_free(machine->boot_once);
+        machine->boot_once = NULL;
+    }
+    started = true;
+    /* Devices come and go, and their bootindex may be set at any time. */
+    list = boot_order_list(&len);
+    fwcfg_replace_file("bootorder", list, len);
+    g_free(list);
+}
+
+void boot_order_watch(void)
+{
+    reset_register(order_reset, NULL);
+}
+
+/* boot_set LETTERS */
+void hmp_boot_set(const Json *args)
+{
+    const char *order = json_get_str(args, "bootdevice");
+    Error *err = NULL;
+
+    if (boot_order_set(order, &err)) {
+        mon_printf("boot device list now set to %s\n", order);
+    } else {
+        mon_printf("%s\n", error_text(err));
+        error_free(err);
+    }
+}
+
+/* ---- paths ------------------------------------------------------------------- */
 
 static bool collect(Device *dev, void *arg)
 {

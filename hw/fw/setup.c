@@ -139,6 +139,7 @@ bool fwcfg_fill(Pc *p, Error **errp)
     size_t len = 0;
     char *order = boot_order_list(&len);
 
+    boot_order_watch();
     fwcfg_add_item(FW_UUID, guest_uuid, sizeof(guest_uuid));
     fwcfg_add_u64(FW_RAM_SIZE, m->ram_size);
     fwcfg_add_u16(FW_NOGRAPHIC, !m->graphics);

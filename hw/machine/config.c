@@ -95,7 +95,7 @@ void machine_props_help(const MachineType *t)
 
 /* ---- -boot --------------------------------------------------------------- */
 
-static bool boot_order_ok(const char *s, Error **errp)
+bool boot_order_ok(const char *s, Error **errp)
 {
     unsigned seen = 0;
 

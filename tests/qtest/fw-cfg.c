@@ -346,6 +346,54 @@ TEST(smbios_refusals)
     }
 }
 
+/* ---- boot order --------------------------------------------------------------- */
+
+static uint8_t cmos(QTest *q, uint8_t index)
+{
+    qtest_outb(q, 0x70, index);
+    return qtest_inb(q, 0x71);
+}
+
+TEST(boot_once_lasts_until_a_reset)
+{
+    QTest *q = qtest_start("-machine pc -m 16 -nodefaults "
+                           "-boot order=c,once=d");
+
+    CHECK_EQ(cmos(q, 0x3d), 3);
+    qtest_qmp_ok(q, "{'execute': 'system_reset'}");
+    free(qtest_event(q, "RESET"));
+    CHECK_EQ(cmos(q, 0x3d), 2);
+    free(qtest_hmp(q, "boot_set n"));
+    CHECK_EQ(cmos(q, 0x3d), 4);
+    qtest_quit(q);
+}
+
+TEST(boot_wishes)
+{
+    QTest *q = qtest_start("-machine pc -m 16 -nodefaults -boot menu=on,"
+                           "splash-time=5000,reboot-timeout=1000,strict=on "
+                           "-option-rom /etc/hostname,bootindex=2");
+    uint8_t *f, menu[2];
+    uint32_t len;
+
+    item_read(q, 0x0e, menu, 2);
+    CHECK_EQ(ld_le16(menu), 1);
+    f = file_read(q, "etc/boot-menu-wait", &len);
+    REQUIRE(f && len == 2);
+    CHECK_EQ(ld_le16(f), 5000);
+    free(f);
+    f = file_read(q, "etc/boot-fail-wait", &len);
+    REQUIRE(f && len == 4);
+    CHECK_EQ(ld_le32(f), 1000u);
+    free(f);
+    f = file_read(q, "bootorder", &len);
+    REQUIRE(f != NULL);
+    CHECK_STR((char *)f, "/rom@genroms/hostname\nHALT");
+    CHECK_EQ(len, (uint32_t)strlen((char *)f) + 1);
+    free(f);
+    qtest_quit(q);
+}
+
 /* ---- ACPI ----------------------------------------------------------------------- */
 
 static const uint8_t *table_find(const uint8_t *t, uint32_t len,
