@@ -123,5 +123,9 @@ bool smbios_build(Pc *p, Error **errp) MACHINE_CALL;
 bool linux_load(Pc *p, Error **errp) MACHINE_CALL;
 bool option_roms_load(Pc *p, Error **errp) MACHINE_CALL;
 bool bios_load(Pc *p, Error **errp) MACHINE_CALL;
+/* hw/block/pflash.c: is there flash for the firmware, and mapping it below 4 GiB
+ * instead of a BIOS file. */
+bool pflash_given(Pc *p) MACHINE_CALL;
+bool pflash_map(Pc *p, Error **errp) MACHINE_CALL;
 
 #endif

@@ -2,3 +2,4 @@
 hw-y += hw/block/conf.o
 hw-y += hw/block/fdc.o
 hw-y += hw/block/floppy.o
+hw-y += hw/block/pflash.o

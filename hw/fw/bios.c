@@ -79,6 +79,9 @@ bool bios_load(Pc *p, Error **errp)
     struct stat st;
     uint64_t size, isa;
 
+    if (pflash_given(p)) {
+        return pflash_map(p, errp);
+    }
     if (p->is_isapc && !p->m.firmware) {
         name = "bios.bin";
     }
