@@ -35,7 +35,7 @@ typedef struct Authz {
     struct stat st;                    /* of the file, when it was read       */
 } Authz;
 
-/* ---- rules ------------------------------------------------------------------------- */
+/* ---- rules -------------------------------------------------------------- */
 
 static int index_of(const char *const *names, const char *s)
 {
@@ -116,7 +116,7 @@ static bool list_allows(const List *l, const char *identity)
     return l->policy == POLICY_ALLOW;
 }
 
-/* ---- a list in a file ------------------------------------------------------------------ */
+/* ---- a list in a file --------------------------------------------------- */
 
 static bool list_parse(const Json *v, List *l, Error **errp)
 {
@@ -204,7 +204,7 @@ static bool file_complete(Obj *o, Error **errp)
     return file_read((Authz *)o, errp);
 }
 
-/* ---- objects ------------------------------------------------------------------------------ */
+/* ---- objects ------------------------------------------------------------ */
 
 static const PropEnum policy_enum = { "QAuthZListPolicy", policies };
 
@@ -290,7 +290,7 @@ AUTHZ(authz_pam, "authz-pam", pam_props,
 
 TYPE_NAME(authz_type, { "authz", "object", true });
 
-/* ---- for others -------------------------------------------------------------------------------- */
+/* ---- for others --------------------------------------------------------- */
 
 int authz_check(const char *id, const char *identity, Error **errp)
 {

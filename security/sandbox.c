@@ -58,7 +58,7 @@ typedef struct Sandbox {
     bool on, obsolete, elevate, no_new_privs, spawn, resource;  /* refused      */
 } Sandbox;
 
-/* ---- the option -------------------------------------------------------------- */
+/* ---- the option --------------------------------------------------------- */
 
 static bool deny_of(const char *key, const char *v, bool *deny, Error **errp)
 {
@@ -118,7 +118,7 @@ static bool parse(Sandbox *s, const Json *o, Error **errp)
     return true;
 }
 
-/* ---- the filter ---------------------------------------------------------------- */
+/* ---- the filter --------------------------------------------------------- */
 
 static bool refuse(scmp_filter_ctx ctx, const char *const *names,
                    uint32_t action)

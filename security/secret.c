@@ -46,7 +46,7 @@ void secret_free(void *data, size_t len)
     }
 }
 
-/* ---- decoding ------------------------------------------------------------------ */
+/* ---- decoding ----------------------------------------------------------- */
 
 /* Line ends may stand anywhere, other space may not. */
 static bool base64_decode(const uint8_t *in, size_t n, uint8_t **out,
@@ -193,7 +193,7 @@ static MACHINE_CALL bool settle(Secret *s, uint8_t *raw, size_t n,
     return true;
 }
 
-/* ---- sources --------------------------------------------------------------------- */
+/* ---- sources ------------------------------------------------------------ */
 
 /* Regular file or pipe. */
 static bool file_load(const char *path, uint8_t **out, size_t *len,
@@ -282,7 +282,7 @@ static void secret_finish(Obj *o)
     s->bytes = NULL;
 }
 
-/* ---- objects ----------------------------------------------------------------------- */
+/* ---- objects ------------------------------------------------------------ */
 
 static const PropEnum secret_format = {
     "QCryptoSecretFormat", (const char *const[]){ "raw", "base64", NULL },
@@ -333,7 +333,7 @@ USER_TYPE(secret_keyring_type, {
 
 TYPE_NAME(secret_common_type, { "secret_common", "object", true });
 
-/* ---- for others ----------------------------------------------------------------------- */
+/* ---- for others --------------------------------------------------------- */
 
 bool secret_lookup(const char *id, uint8_t **data, size_t *len, Error **errp)
 {

@@ -76,7 +76,7 @@ static MACHINE_CALL bool suites_complete(Obj *o, Error **errp)
            error_set(errp, "'priority' property is not set");
 }
 
-/* ---- rows --------------------------------------------------------------------------- */
+/* ---- rows --------------------------------------------------------------- */
 
 static const PropEnum endpoints = {
     "QCryptoTLSCredsEndpoint",
@@ -135,7 +135,7 @@ CREDS(suites_type, "tls-cipher-suites", NULL, .complete = suites_complete,
 
 TYPE_NAME(tls_creds_type, { "tls-creds", "object", true });
 
-/* ---- for others ------------------------------------------------------------------------ */
+/* ---- for others --------------------------------------------------------- */
 
 bool tls_creds_is_server(const Obj *creds)
 {

@@ -28,7 +28,7 @@ struct TlsLink {
     int err;                           /* of the transport's last call        */
 };
 
-/* ---- files -------------------------------------------------------------------- */
+/* ---- files -------------------------------------------------------------- */
 
 bool tls_file(const TlsSpec *s, const char *name, bool required, char **path,
               Error **errp)
@@ -74,7 +74,7 @@ bool tls_file_read(const char *path, gnutls_datum_t *out, Error **errp)
                              path, FILE_MAX);
 }
 
-/* ---- credentials ----------------------------------------------------------------- */
+/* ---- credentials -------------------------------------------------------- */
 
 static bool library_fault(int r, Error **errp)
 {
@@ -277,7 +277,7 @@ static TlsKeys *keys_new(const TlsSpec *s, Error **errp)
     return k;
 }
 
-/* ---- sessions ------------------------------------------------------------------------ */
+/* ---- sessions ----------------------------------------------------------- */
 
 static ssize_t moved(TlsLink *l, ssize_t r)
 {
@@ -468,7 +468,7 @@ static int cipher_bits(TlsLink *l)
     return (int)gnutls_cipher_get_key_size(gnutls_cipher_get(l->session)) * 8;
 }
 
-/* ---- the rest -------------------------------------------------------------------------- */
+/* ---- the rest ----------------------------------------------------------- */
 
 static bool aes256_cbc_decrypt(const uint8_t key[32], const uint8_t iv[16],
                                const uint8_t *in, uint8_t *out, size_t len,

@@ -16,7 +16,7 @@
 
 #define CERTS_MAX 16
 
-/* ---- sanity of our own ----------------------------------------------------------- */
+/* ---- sanity of our own -------------------------------------------------- */
 
 typedef struct Role {
     const char *word;                  /* "server", "CA"                      */
@@ -196,7 +196,7 @@ static bool sanity(const TlsSpec *s, const char *ca_file,
     return ok;
 }
 
-/* ---- loading ------------------------------------------------------------------------- */
+/* ---- loading ------------------------------------------------------------ */
 
 typedef struct Files {
     char *ca, *crl, *cert, *key;
@@ -262,7 +262,7 @@ bool tls_x509_load(TlsKeys *k, const TlsSpec *s, Error **errp)
     return ok;
 }
 
-/* ---- the other side -------------------------------------------------------------------- */
+/* ---- the other side ----------------------------------------------------- */
 
 static bool peer_one(const gnutls_datum_t *raw, bool first,
                      const char *hostname, char **name, Error **errp)

@@ -80,7 +80,7 @@ bool gdb_thread(const char **p, int *index)
     return true;
 }
 
-/* ---- registers ------------------------------------------------------------------ */
+/* ---- registers ---------------------------------------------------------- */
 
 static void regs_read(Gdb *g) MACHINE_CALL;
 static void regs_read(Gdb *g)
@@ -164,7 +164,7 @@ static void reg_write(Gdb *g, const char *p)
     reply_ok(g, ok, E_INVAL);
 }
 
-/* ---- memory ------------------------------------------------------------------------ */
+/* ---- memory ------------------------------------------------------------- */
 
 /* One direction, page by page, as the chosen vCPU translates. */
 static bool memory(Gdb *g, uint64_t addr, uint8_t *buf, uint64_t len,
@@ -230,7 +230,7 @@ static void mem_command(Gdb *g, char op, const char *p, size_t left)
     reply_ok(g, memory(g, addr, buf, len, true), E_FAULT);
 }
 
-/* ---- break- and watchpoints ----------------------------------------------------------- */
+/* ---- break- and watchpoints --------------------------------------------- */
 
 static bool point_set(const GdbPoint *b, bool insert) MACHINE_CALL;
 static bool point_set(const GdbPoint *b, bool insert)
@@ -295,7 +295,7 @@ static void point_command(Gdb *g, bool insert, const char *p)
     gdb_reply(g, "OK");
 }
 
-/* ---- going on ----------------------------------------------------------------------------- */
+/* ---- going on ----------------------------------------------------------- */
 
 void gdb_stop_text(GString *s, int sig, unsigned cpu)
 {

@@ -104,7 +104,7 @@ unsigned gdb_reg_bytes(bool is64, unsigned n)
     return !row ? 0 : (is64 ? row->bits64 : row->bits32) / 8;
 }
 
-/* ---- values ------------------------------------------------------------------ */
+/* ---- values ------------------------------------------------------------- */
 
 static unsigned st_slot(const X86Regs *r, unsigned i)
 {
@@ -252,7 +252,7 @@ bool gdb_reg_set(X86Regs *r, bool is64, unsigned n, const uint8_t *in)
     return word_set(r, row, ld_le64(word));
 }
 
-/* ---- description ----------------------------------------------------------------- */
+/* ---- description -------------------------------------------------------- */
 
 static const char *shown_type(const RegRow *row, bool is64)
 {

@@ -20,7 +20,7 @@ DebugStop accel_debug_stop = { .type = -1 };
 
 static Gdb *server;                    /* NULL: none                          */
 
-/* ---- output --------------------------------------------------------------------- */
+/* ---- output ------------------------------------------------------------- */
 
 void gdb_reply_bytes(Gdb *g, const void *data, size_t n)
 {
@@ -34,7 +34,7 @@ void gdb_reply(Gdb *g, const char *text)
     gdb_reply_bytes(g, text, strlen(text));
 }
 
-/* ---- input ----------------------------------------------------------------------- */
+/* ---- input -------------------------------------------------------------- */
 
 static void acknowledge(Gdb *g, const char *how)
 {
@@ -101,7 +101,7 @@ static void event(void *arg, ChrEvent e)
     }
 }
 
-/* ---- the machine stops ---------------------------------------------------------------- */
+/* ---- the machine stops -------------------------------------------------- */
 
 /* As POSIX systems on x86 number signals; 0: the client hears nothing. */
 static int signal_of(RunStateNr s)
@@ -165,7 +165,7 @@ static void program_ends(Notify *n, void *data)
 }
 static Notify at_exit = { .fn = program_ends };
 
-/* ---- open and close --------------------------------------------------------------------- */
+/* ---- open and close ----------------------------------------------------- */
 
 /* A debugger comes when it likes: nobody waits for it. */
 static char *device_text(const char *dev)

@@ -33,7 +33,7 @@ typedef struct PcTestdev {
     uint32_t mem_len;
 } PcTestdev;
 
-/* ---- bytes ------------------------------------------------------------------ */
+/* ---- bytes -------------------------------------------------------------- */
 
 static uint64_t port_read(void *dev, uint64_t off, unsigned size)
 {
@@ -71,7 +71,7 @@ static const MemOps iomem_ops = {
     .valid_max = 8, .unaligned = true,
 };
 
-/* ---- a page that comes and goes ------------------------------------------------ */
+/* ---- a page that comes and goes ----------------------------------------- */
 
 static uint64_t flush_read(void *dev, uint64_t off, unsigned size)
 {
@@ -101,7 +101,7 @@ static const MemOps flush_ops = {
     .valid_min = 4, .valid_max = 4,
 };
 
-/* ---- interrupt lines ----------------------------------------------------------- */
+/* ---- interrupt lines ---------------------------------------------------- */
 
 static uint64_t irq_read(void *dev, uint64_t off, unsigned size)
 {
@@ -123,7 +123,7 @@ static const MemOps irq_ops = {
     .read = irq_read, .write = irq_write, .min = 1, .max = 1, .valid_max = 4,
 };
 
-/* ---- device ---------------------------------------------------------------------- */
+/* ---- device ------------------------------------------------------------- */
 
 static MACHINE_CALL bool testdev_realize(Device *dev, Error **errp)
 {

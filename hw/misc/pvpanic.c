@@ -64,7 +64,7 @@ static void pvpanic_reset(Device *dev, ResetKind kind)
 {
 }
 
-/* ---- ISA -------------------------------------------------------------------- */
+/* ---- ISA ---------------------------------------------------------------- */
 
 static MACHINE_CALL bool isa_realize(Device *dev, Error **errp)
 {
@@ -113,7 +113,7 @@ DEVICE(pvpanic_isa, {
     .reset = pvpanic_reset,
 });
 
-/* ---- PCI -------------------------------------------------------------------- */
+/* ---- PCI ---------------------------------------------------------------- */
 
 static MACHINE_CALL bool pci_realize(Device *dev, Error **errp)
 {

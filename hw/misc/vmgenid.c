@@ -34,7 +34,7 @@ typedef struct Vmgenid {
 
 static Vmgenid *the_one;
 
-/* ---- for the tables ------------------------------------------------------------ */
+/* ---- for the tables ----------------------------------------------------- */
 
 const uint8_t *vmgenid_guid(void)
 {
@@ -78,7 +78,7 @@ const uint8_t *vmgenid_ssdt(size_t *len, size_t *addr)
     return the_one ? ssdt : NULL;
 }
 
-/* ---- device ---------------------------------------------------------------------- */
+/* ---- device ------------------------------------------------------------- */
 
 /* Draws an id where the user left it to us. */
 static void uuid_settle(Vmgenid *s, uint8_t uuid[16])
@@ -219,7 +219,7 @@ DEVICE(vmgenid, {
     .reset = vmgenid_reset,
 });
 
-/* ---- monitors ---------------------------------------------------------------------- */
+/* ---- monitors ----------------------------------------------------------- */
 
 bool cmd_query_vm_generation_id(const void *arg, void *ret, Error **errp)
 {

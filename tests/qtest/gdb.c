@@ -284,7 +284,7 @@ TEST(random_packets)
     end(q);
 }
 
-/* ---- with the real one --------------------------------------------------------- */
+/* ---- with the real one -------------------------------------------------- */
 
 TEST(gdb_reads_and_writes)
 {

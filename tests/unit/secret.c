@@ -203,7 +203,7 @@ TEST(keyring)
     CHECK_CONTAINS(msg, "Unable to read serial key 00000001");
 }
 
-/* ---- authz --------------------------------------------------------------------------- */
+/* ---- authz -------------------------------------------------------------- */
 
 static NO_TSA int allowed(const char *id, const char *who)
 {

@@ -1,0 +1,85 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# gdb drives a vCPU of KVM from its reset vector: steps, and breakpoints in debug
+# registers; and the program runs as another user, confined.
+. tests/tap.sh
+
+command -v gdb >/dev/null || skip_all "there is no gdb"
+[ -w /dev/kvm ] || skip_all "/dev/kvm is not usable"
+
+serve()     # further options
+{
+    "$TERN" -accel kvm -machine pc -nodefaults -display none -S \
+        -gdb "unix:$TMP/gdb,server=on,wait=off" "$@" 2>"$TMP/err" &
+    pid=$!
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        [ -S "$TMP/gdb" ] && break
+        sleep 0.5
+    done
+}
+
+debug()     # file with commands; its output to $out
+{
+    out=$(timeout 60 gdb -q -batch -nx -ex 'set pagination off' \
+        -ex "target remote $TMP/gdb" -x "$1" 2>&1)
+}
+
+over()
+{
+    kill $pid 2>/dev/null
+    wait $pid
+    rm -f "$TMP/gdb"
+}
+
+cat >"$TMP/commands" <<'END'
+x/4xb 0xffff0
+stepi
+printf "step %#x %#x\n", $cs, $rip
+stepi
+printf "after %#x %#x\n", $cs, $rip
+set $rax = 0x12345678
+printf "rax %#x\n", $rax
+monitor info status
+END
+serve
+debug "$TMP/commands"
+has "memory at the reset vector" "$out" "0xffff0:	0xea"
+has "the far jump is one step" "$out" "step 0xf000 0xe05b"
+case "$out" in
+*"after 0xf000 0xe05b"*) fail "a second step moves on" "$out" ;;
+*"after 0xf000"*) pass "a second step moves on" ;;
+*) fail "a second step moves on" "$out" ;;
+esac
+has "a register keeps its value" "$out" "rax 0x12345678"
+has "the run state is debug" "$out" "VM status: paused (debug)"
+over
+
+cat >"$TMP/commands" <<'END'
+hbreak *0xfe05b
+continue
+printf "stopped at %#x:%#x\n", $cs, $rip
+delete
+monitor info status
+detach
+END
+serve
+debug "$TMP/commands"
+has "a hardware breakpoint stops it" "$out" "stopped at 0xf000:0xe05b"
+sleep 1
+check "it runs on without the debugger" kill -0 $pid
+over
+
+if [ "$(id -u)" = 0 ]; then
+    "$TERN" -accel kvm -machine pc -nodefaults -display none \
+        -sandbox on,elevateprivileges=deny,spawn=deny,resourcecontrol=deny \
+        -runas 65534:65534 2>"$TMP/err" &
+    pid=$!
+    sleep 2
+    check "confined, it runs" kill -0 $pid
+    has "it is another user" "$(grep Uid: /proc/$pid/status)" 65534
+    has "with a filter" "$(grep Seccomp: /proc/$pid/status)" 2
+    threads=$(cat /proc/$pid/task/*/status | grep -c '^Seccomp:	2')
+    same "in every thread" "$threads" "$(ls /proc/$pid/task | wc -l)"
+    over
+fi
+finish
