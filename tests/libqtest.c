@@ -75,7 +75,9 @@ static void put(Stream *s, const char *text, size_t n)
 /* The next line, without its end; false: no whole line there and !wait. */
 static bool get(Stream *s, char **line, bool wait)
 {
-    memmove(s->buf, s->buf + s->given, s->used - s->given);
+    if (s->given) {
+        memmove(s->buf, s->buf + s->given, s->used - s->given);
+    }
     s->used -= s->given;
     s->given = 0;
     for (;;) {
