@@ -75,6 +75,8 @@ static bool bios_read(const char *path, uint8_t *to, size_t size, Error **errp)
 bool bios_load(Pc *p, Error **errp)
 {
     const char *name = p->m.firmware ? p->m.firmware : "bios-256k.bin";
+    /* A kernel that is started without firmware needs none to be there. */
+    bool optional = p->m.kernel && !p->m.firmware;
     g_autofree char *path = NULL;
     struct stat st;
     uint64_t size, isa;
@@ -86,6 +88,9 @@ bool bios_load(Pc *p, Error **errp)
         name = "bios.bin";
     }
     path = firmware_find(name, NULL);
+    if (!path && optional) {
+        return true;
+    }
     if (!path) {
         error_set(errp, "could not load PC BIOS '%s'", name);
         error_hint(errp, "Install Debian's package 'seabios' (or 'ovmf'), or "

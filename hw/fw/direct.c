@@ -2,8 +2,9 @@
 /*
  * direct.c - what firmware would do with the board before it starts a kernel,
  * for kernels that are started without it: shadow RAM (82441FX data sheet, PAM
- * registers), interrupt routes (82371SB, PIRQRC and ELCR), the power-management
- * block (82371AB, PMBA and PMREGMISC), ACPI tables.
+ * registers), memory types (Intel SDM volume 3, 12.11), interrupt routes
+ * (82371SB, PIRQRC and ELCR), the power-management block (82371AB, PMBA and
+ * PMREGMISC), ACPI tables.
  *
  * Thread class: machine lock.
  *
@@ -12,6 +13,7 @@
  *    reset functions, this one registered first.
  */
 #include <glib.h>
+#include "accel.h"
 #include "hw/fw/blob.h"
 
 #define PM_BASE 0x600
@@ -43,10 +45,39 @@ static void set_up(void)
     }
 }
 
+/* Write-back but for the display's window and the PCI hole; a kernel that finds
+ * these registers blank gives up its page attributes. */
+static void set_up_mtrrs(X86Cpu *c)
+{
+    X86Regs *r = &c->regs;
+    uint64_t size = 1 * GiB, phys = (1ull << c->phys_bits) - 1;
+
+    while (size > 4 * GiB - pc->below_4g) {
+        size /= 2;
+    }
+    memset(r->mtrr_fixed, 0x05, sizeof(r->mtrr_fixed));
+    memset(r->mtrr_fixed, 0x06, 2 * sizeof(r->mtrr_fixed[0]));
+    r->mtrr_fixed[2] = 0;              /* a0000..bffff                        */
+    if (size) {
+        r->mtrr_base[0] = 4 * GiB - size;
+        r->mtrr_mask[0] = (phys & ~(size - 1)) | 0x800;
+    }
+    r->mtrr_deftype = 0xc06;
+    if (accel->type->cpu_reset) {
+        accel->type->cpu_reset(&c->cpu);
+    }
+}
+
 static void set_up_reset(void *arg, ResetKind kind)
 {
-    if (kind == RESET_COLD && pc->pci) {
+    if (kind != RESET_COLD) {
+        return;
+    }
+    if (pc->pci) {
         set_up();
+    }
+    for (unsigned i = 0; i < cpu_count; i++) {
+        set_up_mtrrs(x86_cpu(cpus[i]));
     }
 }
 
