@@ -193,6 +193,22 @@ ReportSink *report_sink(ReportSink *sink)
     return old;
 }
 
+void report_text(const char *fmt, ...)
+{
+    va_list ap;
+    char *text;
+
+    va_start(ap, fmt);
+    text = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    if (sink_now) {
+        sink_now->print(sink_now, text);
+    } else {
+        fputs(text, stdout);
+    }
+    g_free(text);
+}
+
 /* `kind` is "", "warning: " or "info: ". */
 static void report_line(const char *kind, const char *text, const char *hint)
 {

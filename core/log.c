@@ -66,11 +66,11 @@ static const LogName names[] = {
 
 static void help_print(void)
 {
-    printf("Log items (comma separated):\n");
+    report_text("Log items (comma separated):\n");
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        printf("%-15s %s\n", names[i].name, names[i].help);
+        report_text("%-15s %s\n", names[i].name, names[i].help);
     }
-    printf("%-15s %s\n\nUse \"-d trace:help\" to get a list of trace "
+    report_text("%-15s %s\n\nUse \"-d trace:help\" to get a list of trace "
            "events.\n\n", "trace:PATTERN", "enable trace events");
 }
 

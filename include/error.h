@@ -53,6 +53,8 @@ void error_reportf(const char *fmt, ...) PRINTF_LIKE(1, 2) ANY_THREAD;
 void warn_report(const char *fmt, ...) PRINTF_LIKE(1, 2) ANY_THREAD;
 void warn_report_err(Error *err) ANY_THREAD;       /* frees err               */
 void info_report(const char *fmt, ...) PRINTF_LIKE(1, 2) ANY_THREAD;
+/* Text that was asked for (help): to the monitor, or to stdout; no prefix. */
+void report_text(const char *fmt, ...) PRINTF_LIKE(1, 2) ANY_THREAD;
 /* Base name of argv[0], set first thing in main. */
 void report_name_set(const char *argv0);
 const char *report_name(void);

@@ -265,6 +265,12 @@ static bool do_trace(const char *arg, const char *kind, Error **errp)
 
 static bool start_log(Error **errp)
 {
+    if (settings.log_items && (!strcmp(settings.log_items, "help") ||
+                               !strcmp(settings.log_items, "?"))) {
+        log_set_mask("help", NULL);
+        fflush(stdout);
+        _exit(1);
+    }
     return (!settings.log_file || log_set_file(settings.log_file, errp)) &&
            (!settings.log_items || log_set_mask(settings.log_items, errp)) &&
            given_each(&settings.trace, do_trace, errp);
