@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * input.h - what people do with keyboards and mice, on its way from displays and
- * monitors to the guest's devices. MACHINE_CALL throughout.
+ * input.h - what people do with keyboards and mice, on its way from displays
+ * and monitors to the guest's devices. MACHINE_CALL throughout.
  */
 #ifndef TERN_INPUT_H
 #define TERN_INPUT_H
@@ -48,14 +48,14 @@ void input_sync(void) MACHINE_CALL;
 /* The pointer in use wants places rather than movements. */
 bool input_is_absolute(void) MACHINE_CALL;
 
-/* Keyboard lights, bits 0 scroll, 1 num, 2 caps lock: set by keyboards, shown by
- * displays that put themselves into the hook. */
+/* Keyboard lights, bits 0 scroll, 1 num, 2 caps lock: set by keyboards, shown
+ * by displays that put themselves into the hook. */
 void input_leds_set(unsigned leds) MACHINE_CALL;
 unsigned input_leds(void) MACHINE_CALL;
 extern void (*input_leds_changed)(unsigned leds) MACHINE_PTR;
 
-/* Key numbers of the PC/XT: scancode set 1, 0x80 added for those behind 0xe0. 0:
- * none. */
+/* Key numbers of the PC/XT: scancode set 1, 0x80 added for those behind 0xe0.
+ * 0: none. */
 int input_key_number(int qcode);
 int input_key_of_number(int number);   /* QKeyCode; unmapped when unknown     */
 

@@ -155,29 +155,31 @@ X86Cpu *x86_cpu_by_apic_id(uint32_t id) MACHINE_CALL;          /* NULL: none    
 
 /* ---- software local APIC (hw/pc/apic.c), for soft and qtest ------------------- */
 /* Highest deliverable vector, acknowledged; -1: none (spurious: see apic). */
-int apic_ack(X86Cpu *c);
+int apic_ack(X86Cpu *c) MACHINE_CALL;
 /* True when INTR would be taken now, given IF. */
-bool apic_has_irq(X86Cpu *c);
-uint64_t apic_base_get(X86Cpu *c);
-bool apic_base_set(X86Cpu *c, uint64_t v);
-uint8_t apic_tpr_get(X86Cpu *c);       /* CR8 form, 0..15                     */
-void apic_tpr_set(X86Cpu *c, uint8_t v);
+bool apic_has_irq(X86Cpu *c) MACHINE_CALL;
+uint64_t apic_base_get(X86Cpu *c) MACHINE_CALL;
+bool apic_base_set(X86Cpu *c, uint64_t v) MACHINE_CALL;
+/* CR8 form, 0..15; the vCPU itself may ask without the lock. */
+uint8_t apic_tpr_get(X86Cpu *c);
+void apic_tpr_set(X86Cpu *c, uint8_t v) MACHINE_CALL;
 /* x2APIC registers by MSR index 0x800..0x8ff; false: #GP. */
-bool apic_msr_read(X86Cpu *c, uint32_t msr, uint64_t *v);
-bool apic_msr_write(X86Cpu *c, uint32_t msr, uint64_t v);
-void apic_tsc_deadline_set(X86Cpu *c, uint64_t tsc);
-uint64_t apic_tsc_deadline_get(X86Cpu *c);         /* 0: none or passed       */
+bool apic_msr_read(X86Cpu *c, uint32_t msr, uint64_t *v) MACHINE_CALL;
+bool apic_msr_write(X86Cpu *c, uint32_t msr, uint64_t v) MACHINE_CALL;
+void apic_tsc_deadline_set(X86Cpu *c, uint64_t tsc) MACHINE_CALL;
+/* 0: none, or passed. */
+uint64_t apic_tsc_deadline_get(X86Cpu *c) MACHINE_CALL;
 /* Starts a vCPU that waits for a start-up IPI at vector << 12. */
-void apic_sipi(X86Cpu *c, uint8_t vector);
+void apic_sipi(X86Cpu *c, uint8_t vector) MACHINE_CALL;
 /* INIT: registers and APIC; afterwards all but the boot processor wait. */
-void apic_init_reset(X86Cpu *c);
+void apic_init_reset(X86Cpu *c) MACHINE_CALL;
 /* Carries out INIT and SIPI that CPU_INT_INIT and CPU_INT_SIPI announce, and
  * clears the bits. In the vCPU's thread, with c->regs in sync; true: registers
  * have changed. */
-bool apic_attend(X86Cpu *c);
+bool apic_attend(X86Cpu *c) MACHINE_CALL;
 /* The register page in the layout of a memory-mapped APIC: register r at
  * page[r / 4]. */
-void apic_page(X86Cpu *c, uint32_t page[256]);
+void apic_page(X86Cpu *c, uint32_t page[256]) MACHINE_CALL;
 uint64_t x86_tsc(const X86Cpu *c) ANY_THREAD;      /* guest TSC now           */
 uint64_t x86_tsc_hz(void) ANY_THREAD;
 /* Ticks of CLOCK_VM: x86_tsc is this plus regs.tsc_offset. */

@@ -30,7 +30,7 @@ static KeyStep queue[QUEUE_MAX];
 static unsigned first, count;
 static Timer timer;
 
-/* ---- the queue ---------------------------------------------------------------------- */
+/* ---- the queue ---------------------------------------------------------- */
 
 static void queue_run(void) MACHINE_CALL;
 static void queue_run(void)
@@ -80,7 +80,7 @@ static void press(const int *qcodes, size_t n, int64_t hold_ms)
     }
 }
 
-/* ---- keys ----------------------------------------------------------------------------- */
+/* ---- keys --------------------------------------------------------------- */
 
 static int key_of(const KeyValue *k)
 {
@@ -155,7 +155,7 @@ void hmp_sendkey(const Json *args)
     g_strfreev(names);
 }
 
-/* ---- events --------------------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------- */
 
 static const unsigned kind_of[] = {
     [INPUT_EVENT_KIND_KEY] = INPUT_TAKES_KEY,
@@ -215,7 +215,7 @@ bool cmd_input_send_event(const void *arg, void *ret, Error **errp)
     return true;
 }
 
-/* ---- mice ------------------------------------------------------------------------------- */
+/* ---- mice --------------------------------------------------------------- */
 
 static bool is_mouse(const InputHandler *h)
 {

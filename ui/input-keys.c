@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * input-keys.c - key names to the numbers of the PC/XT keyboard and back (IBM PC
- * AT Technical Reference, "Keyboard", scancode set 1; USB HID to PS/2 Scan Code
- * Translation Table for the keys that came later).
+ * input-keys.c - key names to the numbers of the PC/XT keyboard and back (IBM
+ * PC AT Technical Reference, "Keyboard", scancode set 1; USB HID to PS/2 Scan
+ * Code Translation Table for the keys that came later).
  *
  * Thread class: any thread.
  */

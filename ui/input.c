@@ -5,8 +5,8 @@
  * Thread class: machine lock.
  *
  * Invariants:
- * 1. The list is in order of preference; an event goes to the first handler that
- *    takes its kind.
+ * 1. The list is in order of preference; an event goes to the first handler
+ *    that takes its kind.
  */
 #include "input.h"
 #include "runstate.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * apic-bus.c - messages to local APICs: interprocessor interrupts, the I/O APIC,
- * MSI (Intel SDM volume 3, "Determining IPI Destination", "Message Signalled
- * Interrupts").
+ * apic-bus.c - messages to local APICs: interprocessor interrupts, the I/O
+ * APIC, MSI (Intel SDM volume 3, "Determining IPI Destination", "Message
+ * Signalled Interrupts").
  *
  * Thread class: machine lock; apic_msi_any: any thread.
  *
@@ -43,7 +43,7 @@ static bool addressed(const X86Apic *s, const ApicMessage *m)
     return m->dest == (apic_is_x2(s) ? s->initial_id : s->id);
 }
 
-static void deliver_one(X86Apic *s, const ApicMessage *m)
+static MACHINE_CALL void deliver_one(X86Apic *s, const ApicMessage *m)
 {
     Cpu *cpu = &s->cpu->cpu;
 
@@ -80,7 +80,7 @@ static bool has_vector(const X86Apic *s, uint8_t v)
     return (s->irr[v >> 5] | s->isr[v >> 5]) >> (v & 31) & 1;
 }
 
-static void deliver_lowest(const ApicMessage *m)
+static MACHINE_CALL void deliver_lowest(const ApicMessage *m)
 {
     X86Apic *best = NULL;
     unsigned n = 0, best_n = 0, count = 0;

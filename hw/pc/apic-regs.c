@@ -18,7 +18,7 @@
 static MemRegion page;
 static X86Apic *page_owner;
 
-/* ---- common to both forms ----------------------------------------------------------- */
+/* ---- common to both forms ----------------------------------------------- */
 
 static uint32_t apic_ppr_reg(const X86Apic *s)
 {
@@ -121,7 +121,7 @@ bool apic_reg_read(X86Apic *s, unsigned index, uint32_t *v)
     }
 }
 
-static void svr_write(X86Apic *s, uint32_t v)
+static MACHINE_CALL void svr_write(X86Apic *s, uint32_t v)
 {
     bool was = s->svr & SVR_ENABLE;
 
@@ -135,7 +135,7 @@ static void svr_write(X86Apic *s, uint32_t v)
     apic_update(s);
 }
 
-static bool lvt_write(X86Apic *s, int n, uint32_t v)
+static MACHINE_CALL bool lvt_write(X86Apic *s, int n, uint32_t v)
 {
     static const uint32_t writable[LVT_COUNT] = {
         [LVT_TIMER] = 0x700ff, [LVT_THERMAL] = 0x107ff, [LVT_PERF] = 0x107ff,
@@ -164,7 +164,7 @@ static bool lvt_write(X86Apic *s, int n, uint32_t v)
     return true;
 }
 
-static bool plain_write(X86Apic *s, unsigned index, uint32_t v)
+static MACHINE_CALL bool plain_write(X86Apic *s, unsigned index, uint32_t v)
 {
     bool x2 = apic_is_x2(s);
 
@@ -244,7 +244,7 @@ bool apic_reg_write(X86Apic *s, unsigned index, uint32_t v)
     return l >= 0 ? lvt_write(s, l, v) : plain_write(s, index, v);
 }
 
-/* ---- x2APIC ----------------------------------------------------------------------------- */
+/* ---- x2APIC ------------------------------------------------------------- */
 
 bool apic_msr_read(X86Cpu *c, uint32_t msr, uint64_t *v)
 {
@@ -252,7 +252,8 @@ bool apic_msr_read(X86Cpu *c, uint32_t msr, uint64_t *v)
     unsigned index = msr - 0x800;
     uint32_t low;
 
-    if (!s || !apic_is_x2(s) || index > 0xff || !apic_reg_read(s, index, &low)) {
+    if (!s || !apic_is_x2(s) || index > 0xff ||
+        !apic_reg_read(s, index, &low)) {
         return false;
     }
     *v = low;
@@ -300,14 +301,14 @@ void apic_page(X86Cpu *c, uint32_t p[256])
     }
 }
 
-/* ---- the page ----------------------------------------------------------------------------- */
+/* ---- the page ----------------------------------------------------------- */
 
 static X86Apic *page_apic(void)
 {
     return cpu_current ? x86_cpu(cpu_current)->apic : apics;
 }
 
-static uint64_t page_read(void *dev, uint64_t off, unsigned size)
+static MACHINE_CALL uint64_t page_read(void *dev, uint64_t off, unsigned size)
 {
     X86Apic *s = page_apic();
     uint32_t v;
@@ -325,7 +326,8 @@ static uint64_t page_read(void *dev, uint64_t off, unsigned size)
     return v;
 }
 
-static void page_write(void *dev, uint64_t off, uint64_t v, unsigned size)
+static MACHINE_CALL void page_write(void *dev, uint64_t off, uint64_t v,
+                                    unsigned size)
 {
     X86Apic *s = page_apic();
 

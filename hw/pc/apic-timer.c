@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * apic-timer.c - the local APIC's timer: one-shot, periodic, TSC-deadline (Intel
- * SDM volume 3, "APIC Timer").
+ * apic-timer.c - the local APIC's timer: one-shot, periodic, TSC-deadline
+ * (Intel SDM volume 3, "APIC Timer").
  *
  * Thread class: machine lock.
  *

@@ -8,8 +8,9 @@
  *
  * Invariants:
  * 1. The vCPU's CPU_INT_HARD bit is set exactly while an interrupt is
- *    deliverable: an IRR bit above the processor priority, or the PIC's INTR let
- *    through LINT0. Each change of what that depends on ends in apic_update.
+ *    deliverable: an IRR bit above the processor priority, or the PIC's INTR
+ *    let through LINT0. Each change of what that depends on ends in
+ *    apic_update.
  * 2. TMR has a bit for each vector in IRR or ISR that came level-triggered; its
  *    EOI goes to the I/O APIC.
  * 3. INIT and SIPI change registers only in apic_attend, which the vCPU's own
@@ -21,7 +22,7 @@
 
 X86Apic *apics;
 
-/* ---- bit vectors ------------------------------------------------------------------ */
+/* ---- bit vectors -------------------------------------------------------- */
 
 static int highest(const uint32_t v[8])
 {
@@ -45,7 +46,7 @@ static void bit_put(uint32_t v[8], uint8_t n, bool on)
     v[n >> 5] = on ? v[n >> 5] | bit : v[n >> 5] & ~bit;
 }
 
-/* ---- priorities --------------------------------------------------------------------- */
+/* ---- priorities --------------------------------------------------------- */
 
 static uint8_t apic_ppr(const X86Apic *s)
 {
@@ -63,8 +64,8 @@ uint8_t apic_arbitration(const X86Apic *s)
     return p >= w ? p : w;
 }
 
-/* The PIC's INTR reaches the vCPU: through LINT0 as ExtINT, or directly when the
- * APIC is switched off. */
+/* The PIC's INTR reaches the vCPU: through LINT0 as ExtINT, or directly when
+ * the APIC is switched off. */
 static bool apic_extint(const X86Apic *s)
 {
     uint32_t l = s->lvt[LVT_LINT0];
@@ -96,7 +97,7 @@ void apic_update(X86Apic *s)
     }
 }
 
-/* ---- acceptance ----------------------------------------------------------------------- */
+/* ---- acceptance --------------------------------------------------------- */
 
 void apic_accept(X86Apic *s, uint8_t vector, bool level)
 {
@@ -150,9 +151,9 @@ void apic_lvt_event(X86Apic *s, unsigned n)
     }
 }
 
-/* ---- local pins -------------------------------------------------------------------------- */
+/* ---- local pins --------------------------------------------------------- */
 
-static void apic_lint_set(void *to, int n, int level)
+static MACHINE_CALL void apic_lint_set(void *to, int n, int level)
 {
     X86Apic *s = to;
     uint32_t *l = &s->lvt[LVT_LINT0 + n];
@@ -194,7 +195,7 @@ void x86_nmi(X86Cpu *c)
     }
 }
 
-/* ---- what the vCPU asks ------------------------------------------------------------------ */
+/* ---- what the vCPU asks ------------------------------------------------- */
 
 int apic_ack(X86Cpu *c)
 {
@@ -269,7 +270,7 @@ uint64_t apic_base_get(X86Cpu *c)
 }
 
 /* Registers that do not survive the APIC being switched off or an INIT. */
-static void apic_clear(X86Apic *s)
+static MACHINE_CALL void apic_clear(X86Apic *s)
 {
     s->tpr = 0;
     s->svr = 0xff;
@@ -323,7 +324,7 @@ bool apic_base_set(X86Cpu *c, uint64_t v)
     return true;
 }
 
-/* ---- INIT and start-up -------------------------------------------------------------------- */
+/* ---- INIT and start-up -------------------------------------------------- */
 
 static void apic_set_wait(X86Apic *s, bool wait)
 {
@@ -390,9 +391,9 @@ bool apic_attend(X86Cpu *c)
     return true;
 }
 
-/* ---- the device ------------------------------------------------------------------------------ */
+/* ---- the device --------------------------------------------------------- */
 
-static void apic_reset(Device *dev, ResetKind kind)
+static MACHINE_CALL void apic_reset(Device *dev, ResetKind kind)
 {
     X86Apic *s = (X86Apic *)dev;
     bool bsp = s->cpu->cpu.index == 0;
@@ -413,12 +414,12 @@ static void apic_reset(Device *dev, ResetKind kind)
     apic_update(s);
 }
 
-static void apic_board_reset(void *arg, ResetKind kind)
+static MACHINE_CALL void apic_board_reset(void *arg, ResetKind kind)
 {
     apic_reset(arg, kind);
 }
 
-static bool apic_realize(Device *dev, Error **errp)
+static MACHINE_CALL bool apic_realize(Device *dev, Error **errp)
 {
     X86Apic *s = (X86Apic *)dev, **p = &apics;
 
@@ -437,7 +438,7 @@ static bool apic_realize(Device *dev, Error **errp)
     return true;
 }
 
-static void apic_unrealize(Device *dev)
+static MACHINE_CALL void apic_unrealize(Device *dev)
 {
     X86Apic *s = (X86Apic *)dev, **p = &apics;
 
@@ -453,7 +454,8 @@ static void apic_unrealize(Device *dev)
     s->cpu->apic = NULL;
 }
 
-static bool apic_after_load(void *opaque, int version, Error **errp)
+static MACHINE_CALL bool apic_after_load(void *opaque, int version,
+                                         Error **errp)
 {
     X86Apic *s = opaque;
 

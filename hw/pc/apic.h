@@ -41,7 +41,7 @@ struct X86Apic {
     uint32_t svr, ldr, dfr;
     uint32_t isr[8], tmr[8], irr[8];
     uint32_t lvt[LVT_COUNT];
-    uint32_t esr, errors;              /* shown; gathered since the last write */
+    uint32_t esr, errors;              /* shown; gathered since then          */
     uint32_t icr, icr_dest;
     /* timer */
     uint32_t divide, initial_count;

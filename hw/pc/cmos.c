@@ -37,7 +37,7 @@ void cmos_floppy(unsigned n, uint8_t type)
     }
 }
 
-static void put16(Device *rtc, unsigned at, uint64_t v)
+static MACHINE_CALL void put16(Device *rtc, unsigned at, uint64_t v)
 {
     rtc_set_cmos(rtc, at, v);
     rtc_set_cmos(rtc, at + 1, v >> 8);
@@ -48,7 +48,7 @@ static uint64_t units(uint64_t bytes, uint64_t above, uint64_t unit)
     return bytes > above ? MIN2((bytes - above) / unit, 65535) : 0;
 }
 
-static void fill_memory(const Pc *p)
+static MACHINE_CALL void fill_memory(const Pc *p)
 {
     Device *rtc = p->rtc;
     uint64_t extended = units(p->below_4g, MiB, KiB);
@@ -62,7 +62,7 @@ static void fill_memory(const Pc *p)
     rtc_set_cmos(rtc, 0x5d, high >> 16);
 }
 
-static void fill_floppies(Device *rtc)
+static MACHINE_CALL void fill_floppies(Device *rtc)
 {
     unsigned n = !!floppies[0] + !!floppies[1];
     uint8_t equipment = 0x06;          /* x87, PS/2 mouse                     */
@@ -75,7 +75,7 @@ static void fill_floppies(Device *rtc)
 }
 
 /* Type 47 with its parameter block, which only the first two disks have. */
-static void fill_disk(Device *rtc, unsigned n)
+static MACHINE_CALL void fill_disk(Device *rtc, unsigned n)
 {
     const CmosDisk *d = &disks[n];
     unsigned at = n ? 0x24 : 0x1b;
@@ -92,7 +92,7 @@ static void fill_disk(Device *rtc, unsigned n)
     rtc_set_cmos(rtc, at + 8, d->secs);
 }
 
-static void fill_disks(Device *rtc)
+static MACHINE_CALL void fill_disks(Device *rtc)
 {
     uint8_t translation = 0;
 
@@ -106,7 +106,7 @@ static void fill_disks(Device *rtc)
     rtc_set_cmos(rtc, 0x39, translation);
 }
 
-/* ---- boot order ---------------------------------------------------------------------- */
+/* ---- boot order --------------------------------------------------------- */
 
 static int boot_code(char c)
 {
@@ -125,7 +125,7 @@ static int boot_code(char c)
     }
 }
 
-static bool fill_boot(const char *order, Error **errp)
+static MACHINE_CALL bool fill_boot(const char *order, Error **errp)
 {
     uint8_t code[3] = { 0 };
     bool check = pc->fd_bootchk;

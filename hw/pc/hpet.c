@@ -75,7 +75,7 @@ static uint64_t hpet_counter(const Hpet *s)
                       : s->counter;
 }
 
-/* ---- interrupts ---------------------------------------------------------------------- */
+/* ---- interrupts --------------------------------------------------------- */
 
 static IrqLine *timer_line(HpetTimer *t)
 {
@@ -110,7 +110,7 @@ static void timer_irq(HpetTimer *t, bool set)
     }
 }
 
-/* ---- timers --------------------------------------------------------------------------- */
+/* ---- timers ------------------------------------------------------------- */
 
 /* Ticks until the counter meets the comparator; 0 when it has passed it. */
 static uint64_t ticks_left(const HpetTimer *t, uint64_t now)
@@ -196,7 +196,7 @@ static void timer_stop(HpetTimer *t)
     timer_irq(t, false);
 }
 
-/* ---- registers ------------------------------------------------------------------------- */
+/* ---- registers ---------------------------------------------------------- */
 
 static uint64_t hpet_caps(const Hpet *s)
 {
@@ -409,7 +409,7 @@ static const MemOps hpet_ops = {
     .valid_min = 4, .valid_max = 8,
 };
 
-/* ---- the device ------------------------------------------------------------------------- */
+/* ---- the device --------------------------------------------------------- */
 
 static void hpet_in(void *to, int n, int level)
 {
@@ -425,7 +425,7 @@ static void hpet_in(void *to, int n, int level)
     }
 }
 
-static bool hpet_realize(Device *dev, Error **errp)
+static MACHINE_CALL bool hpet_realize(Device *dev, Error **errp)
 {
     Hpet *s = (Hpet *)dev;
 
@@ -453,7 +453,7 @@ static bool hpet_realize(Device *dev, Error **errp)
     return true;
 }
 
-static void hpet_unrealize(Device *dev)
+static MACHINE_CALL void hpet_unrealize(Device *dev)
 {
     Hpet *s = (Hpet *)dev;
 

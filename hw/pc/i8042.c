@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * i8042.c - the keyboard controller (IBM PS/2 Hardware Interface Technical
- * Reference, "Keyboard and Auxiliary Device Controller"; Intel 8042 data sheet).
+ * Reference, "Keyboard and Auxiliary Device Controller"; Intel 8042 data
+ * sheet).
  *
  * Thread class: machine lock.
  *
  * Invariants:
- * 1. The output buffer is full exactly while STAT_OBF is set; the interrupt lines
- *    are a function of status and mode.
+ * 1. The output buffer is full exactly while STAT_OBF is set; the interrupt
+ *    lines are a function of status and mode.
  * 2. A byte moves from a device into the output buffer only when the buffer is
  *    empty and the device's port is enabled; the controller's own byte comes
  *    first, then the keyboard's, then the mouse's.
@@ -72,7 +73,7 @@ static const uint8_t to_set_1[128] = {
     0x57, 0x4e, 0x51, 0x4a, 0x37, 0x49, 0x46, 0x54,
 };
 
-/* ---- output buffer ------------------------------------------------------------------- */
+/* ---- output buffer ------------------------------------------------------ */
 
 static void irq_update(I8042 *s)
 {
@@ -140,7 +141,7 @@ static void take_byte(I8042 *s)
     }
 }
 
-static void next_byte(I8042 *s)
+static MACHINE_CALL void next_byte(I8042 *s)
 {
     if (s->status & STAT_OBF || s->taking) {
         return;
@@ -161,7 +162,7 @@ static void throttle_over(void *arg)
     next_byte(arg);
 }
 
-static void answer(I8042 *s, uint8_t v, bool aux)
+static MACHINE_CALL void answer(I8042 *s, uint8_t v, bool aux)
 {
     s->own = v;
     s->own_full = 1;
@@ -169,7 +170,7 @@ static void answer(I8042 *s, uint8_t v, bool aux)
     next_byte(s);
 }
 
-static void kbd_in(void *to, int n, int level)
+static MACHINE_CALL void kbd_in(void *to, int n, int level)
 {
     I8042 *s = to;
 
@@ -179,7 +180,7 @@ static void kbd_in(void *to, int n, int level)
     }
 }
 
-static void mouse_in(void *to, int n, int level)
+static MACHINE_CALL void mouse_in(void *to, int n, int level)
 {
     I8042 *s = to;
 
@@ -189,9 +190,9 @@ static void mouse_in(void *to, int n, int level)
     }
 }
 
-/* ---- registers ------------------------------------------------------------------------- */
+/* ---- registers ---------------------------------------------------------- */
 
-static void set_mode(I8042 *s, uint8_t v)
+static MACHINE_CALL void set_mode(I8042 *s, uint8_t v)
 {
     s->mode = v;
     irq_update(s);
@@ -207,7 +208,7 @@ static void set_out_port(I8042 *s, uint8_t v)
     }
 }
 
-static uint64_t data_read(void *dev, uint64_t off, unsigned size)
+static MACHINE_CALL uint64_t data_read(void *dev, uint64_t off, unsigned size)
 {
     I8042 *s = dev;
     uint8_t v = s->data;
@@ -228,7 +229,7 @@ static uint64_t status_read(void *dev, uint64_t off, unsigned size)
     return ((I8042 *)dev)->status;
 }
 
-static void to_keyboard(I8042 *s, uint8_t v)
+static MACHINE_CALL void to_keyboard(I8042 *s, uint8_t v)
 {
     /* Talking to the keyboard opens its port. */
     s->mode &= ~MODE_KBD_OFF;
@@ -236,7 +237,8 @@ static void to_keyboard(I8042 *s, uint8_t v)
     next_byte(s);
 }
 
-static void data_write(void *dev, uint64_t off, uint64_t val, unsigned size)
+static MACHINE_CALL void data_write(void *dev, uint64_t off, uint64_t val,
+                                    unsigned size)
 {
     I8042 *s = dev;
     uint8_t command = s->command, v = val;
@@ -268,7 +270,7 @@ static void data_write(void *dev, uint64_t off, uint64_t val, unsigned size)
     }
 }
 
-static void simple_command(I8042 *s, uint8_t v)
+static MACHINE_CALL void simple_command(I8042 *s, uint8_t v)
 {
     switch (v) {
     case 0x20:
@@ -312,7 +314,8 @@ static void simple_command(I8042 *s, uint8_t v)
     }
 }
 
-static void command_write(void *dev, uint64_t off, uint64_t val, unsigned size)
+static MACHINE_CALL void command_write(void *dev, uint64_t off, uint64_t val,
+                                       unsigned size)
 {
     I8042 *s = dev;
     uint8_t v = val;
@@ -343,10 +346,10 @@ static const MemOps command_ops = {
     .read = status_read, .write = command_write, .max = 1,
 };
 
-/* ---- the device --------------------------------------------------------------------------- */
+/* ---- the device --------------------------------------------------------- */
 
-static Ps2 *make_part(I8042 *s, const char *type, const char *name,
-                      const char *input, Error **errp)
+static MACHINE_CALL Ps2 *make_part(I8042 *s, const char *type, const char *name,
+                                   const char *input, Error **errp)
 {
     Device *dev = &s->isa.dev, *d = device_make(type);
 
@@ -359,7 +362,7 @@ static Ps2 *make_part(I8042 *s, const char *type, const char *name,
     return (Ps2 *)d;
 }
 
-static void drop_parts(I8042 *s)
+static MACHINE_CALL void drop_parts(I8042 *s)
 {
     Ps2 *parts[] = { s->mouse, s->kbd };
 
@@ -372,7 +375,7 @@ static void drop_parts(I8042 *s)
     s->kbd = s->mouse = NULL;
 }
 
-static bool i8042_realize(Device *dev, Error **errp)
+static MACHINE_CALL bool i8042_realize(Device *dev, Error **errp)
 {
     I8042 *s = (I8042 *)dev;
 
@@ -401,7 +404,7 @@ static bool i8042_realize(Device *dev, Error **errp)
     return true;
 }
 
-static void i8042_unrealize(Device *dev)
+static MACHINE_CALL void i8042_unrealize(Device *dev)
 {
     I8042 *s = (I8042 *)dev;
 

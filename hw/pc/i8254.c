@@ -43,7 +43,7 @@ typedef struct Pit {
 
 enum { RW_LATCH = 0, RW_LSB, RW_MSB, RW_WORD0, RW_WORD1 };
 
-/* ---- the counting element ----------------------------------------------------------- */
+/* ---- the counting element ----------------------------------------------- */
 
 static uint64_t pit_ticks(const PitChannel *c, int64_t now)
 {
@@ -214,7 +214,7 @@ static void pit_load(Pit *s, PitChannel *c, uint32_t v)
     }
 }
 
-/* ---- registers -------------------------------------------------------------------------- */
+/* ---- registers ---------------------------------------------------------- */
 
 static void pit_latch_count(PitChannel *c)
 {
@@ -344,7 +344,7 @@ static uint64_t pit_read(void *dev, uint64_t off, unsigned size)
 }
 
 /* The channel of a PIT in the kernel, as one of ours. */
-static bool kernel_channel(Device *pit, int n, PitChannel *c)
+static MACHINE_CALL bool kernel_channel(Device *pit, int n, PitChannel *c)
 {
     KvmPitChannel k;
 
@@ -437,9 +437,11 @@ static void pit_irq_control(void *to, int n, int enable)
     }
 }
 
-static const MemOps pit_ops = { .read = pit_read, .write = pit_write, .max = 1 };
+static const MemOps pit_ops = {
+    .read = pit_read, .write = pit_write, .max = 1,
+};
 
-static bool pit_realize(Device *dev, Error **errp)
+static MACHINE_CALL bool pit_realize(Device *dev, Error **errp)
 {
     Pit *s = (Pit *)dev;
 
@@ -451,7 +453,7 @@ static bool pit_realize(Device *dev, Error **errp)
     return true;
 }
 
-static void pit_unrealize(Device *dev)
+static MACHINE_CALL void pit_unrealize(Device *dev)
 {
     Pit *s = (Pit *)dev;
 

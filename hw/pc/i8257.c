@@ -45,7 +45,7 @@ typedef struct I8257 {
     bool running;
 } I8257;
 
-/* ---- transfer --------------------------------------------------------------------- */
+/* ---- transfer ----------------------------------------------------------- */
 
 static uint32_t ch_length(const I8257 *s, const DmaChannel *c)
 {
@@ -92,8 +92,8 @@ static void dma_run(I8257 *s)
 {
     bool more = false;
 
-    /* A handler may change its request, or the guest's command that it completes
-     * another channel's: what is left waits for the timer. */
+    /* A handler may change its request, or the guest's command that it
+     * completes another channel's: what is left waits for the timer. */
     if (s->running) {
         return;
     }
@@ -192,7 +192,7 @@ static int dma_xfer(void *chip, int channel, void *buf, int pos, int len,
     return n;
 }
 
-/* ---- registers --------------------------------------------------------------------- */
+/* ---- registers ---------------------------------------------------------- */
 
 static uint64_t chan_read(void *dev, uint64_t off, unsigned size)
 {
@@ -368,10 +368,10 @@ static const MemOps pageh_ops[2] = {
     { .read = pageh_read_7, .write = pageh_write_7, .max = 1 },
 };
 
-/* ---- the device --------------------------------------------------------------------- */
+/* ---- the device --------------------------------------------------------- */
 
-static void map_pages(I8257 *s, MemRegion mr[2], const MemOps ops[2],
-                      int32_t base)
+static MACHINE_CALL void map_pages(I8257 *s, MemRegion mr[2],
+                                   const MemOps ops[2], int32_t base)
 {
     mem_init_io(&mr[0], "dma-page", 3, &ops[0], s);
     mem_init_io(&mr[1], "dma-page", 1, &ops[1], s);
@@ -379,7 +379,7 @@ static void map_pages(I8257 *s, MemRegion mr[2], const MemOps ops[2],
     isa_map(&s->isa, &mr[1], base + 7);
 }
 
-static bool i8257_realize(Device *dev, Error **errp)
+static MACHINE_CALL bool i8257_realize(Device *dev, Error **errp)
 {
     I8257 *s = (I8257 *)dev;
     int which = s->dshift != 0;
@@ -408,7 +408,7 @@ static bool i8257_realize(Device *dev, Error **errp)
     return true;
 }
 
-static void i8257_unrealize(Device *dev)
+static MACHINE_CALL void i8257_unrealize(Device *dev)
 {
     I8257 *s = (I8257 *)dev;
 
@@ -494,8 +494,8 @@ DEVICE(i8257, {
     .reset = i8257_reset,
 });
 
-static bool i8257_make(IsaBus *isa, int base, int page, int shift,
-                       Error **errp)
+static MACHINE_CALL bool i8257_make(IsaBus *isa, int base, int page, int shift,
+                                    Error **errp)
 {
     Device *d = device_make("i8257");
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * i8259.c - the pair of 8259A interrupt controllers (Intel 8259A data sheet,
- * order 231468) with the edge/level control registers of the PIIX (order 290550,
- * section 2.5.4).
+ * order 231468) with the edge/level control registers of the PIIX (order
+ * 290550, section 2.5.4).
  *
  * Thread class: machine lock.
  *
@@ -132,7 +132,7 @@ bool pic_pending(void)
 }
 
 /* For an accelerator with local APICs of its own. */
-static int pic_ack_pending(void)
+static MACHINE_CALL int pic_ack_pending(void)
 {
     return pic_pending() ? pic_ack() : -1;
 }
@@ -271,11 +271,13 @@ static void elcr_write(void *dev, uint64_t off, uint64_t v, unsigned size)
     s->elcr = v & s->elcr_mask;
 }
 
-static const MemOps pic_ops = { .read = pic_read, .write = pic_write, .max = 1 };
+static const MemOps pic_ops = {
+    .read = pic_read, .write = pic_write, .max = 1,
+};
 static const MemOps elcr_ops = { .read = elcr_read, .write = elcr_write,
                                  .max = 1 };
 
-static bool pic_realize(Device *dev, Error **errp)
+static MACHINE_CALL bool pic_realize(Device *dev, Error **errp)
 {
     Pic *s = (Pic *)dev;
 
@@ -294,7 +296,7 @@ static bool pic_realize(Device *dev, Error **errp)
     return true;
 }
 
-static void pic_unrealize(Device *dev)
+static MACHINE_CALL void pic_unrealize(Device *dev)
 {
     Pic *s = (Pic *)dev;
 
@@ -386,7 +388,8 @@ IRQ_VIEW(i8259_view, {
     .counts = pic_counts,
 });
 
-static Device *pic_make(IsaBus *isa, bool master, IrqLine out, Error **errp)
+static MACHINE_CALL Device *pic_make(IsaBus *isa, bool master, IrqLine out,
+                                     Error **errp)
 {
     Device *d = device_make("isa-i8259");
 

@@ -23,7 +23,7 @@ static const IrqView *view_of(const Device *dev)
 }
 
 /* I/O APICs first, then 8259s, the last made first. */
-static bool collect(Device *dev, void *arg)
+static MACHINE_CALL bool collect(Device *dev, void *arg)
 {
     GPtrArray *list = arg;
     const IrqView *v = view_of(dev);
@@ -43,7 +43,7 @@ static GPtrArray *chips(void)
     return list;
 }
 
-/* ---- info pic -------------------------------------------------------------------------- */
+/* ---- info pic ----------------------------------------------------------- */
 
 static void print_bits(const char *name, uint32_t bits)
 {
@@ -131,7 +131,7 @@ void hmp_info_pic(const Json *args)
     g_ptr_array_free(list, TRUE);
 }
 
-/* ---- info irq --------------------------------------------------------------------------- */
+/* ---- info irq ----------------------------------------------------------- */
 
 static void add_counts(GString *s, Device *dev, const IrqView *v) MACHINE_CALL;
 static void add_counts(GString *s, Device *dev, const IrqView *v)

@@ -10,8 +10,8 @@
  *    its EOI.
  * 2. irr keeps an edge until it is delivered, and mirrors the level of a
  *    level-triggered input.
- * 3. With local APICs in the kernel, each unmasked entry's message is the kernel's
- *    route of that pin.
+ * 3. With local APICs in the kernel, each unmasked entry's message is the
+ *    kernel's route of that pin.
  */
 #include <glib.h>
 #include "accel.h"
@@ -51,7 +51,7 @@ static MsiMessage ioapic_message(uint64_t e, uint8_t vector)
     };
 }
 
-static void ioapic_send(uint64_t e, uint8_t vector)
+static MACHINE_CALL void ioapic_send(uint64_t e, uint8_t vector)
 {
     if (accel_irq.apic_in_kernel) {
         if (accel_irq.send_msi) {
@@ -71,7 +71,7 @@ static void ioapic_route(int n, uint64_t e)
     }
 }
 
-static void ioapic_deliver(Ioapic *s, int n)
+static MACHINE_CALL void ioapic_deliver(Ioapic *s, int n)
 {
     uint64_t e = s->entry[n];
     uint8_t mode = e >> ENT_MODE_SHIFT & 7;
@@ -93,7 +93,7 @@ static void ioapic_deliver(Ioapic *s, int n)
     ioapic_send(e, vector);
 }
 
-static void ioapic_service(Ioapic *s)
+static MACHINE_CALL void ioapic_service(Ioapic *s)
 {
     for (int n = 0; n < PINS; n++) {
         if (s->irr >> n & 1) {
@@ -102,7 +102,7 @@ static void ioapic_service(Ioapic *s)
     }
 }
 
-static void ioapic_in(void *to, int n, int level)
+static MACHINE_CALL void ioapic_in(void *to, int n, int level)
 {
     Ioapic *s = to;
     uint32_t bit = 1u << n;
@@ -120,7 +120,7 @@ static void ioapic_in(void *to, int n, int level)
 
 /* A pin that is still high after its EOI asks again; a guest that never
  * silences its device gets one interrupt per EOI, as hardware does. */
-static void ioapic_eoi_entry(Ioapic *s, int vector)
+static MACHINE_CALL void ioapic_eoi_entry(Ioapic *s, int vector)
 {
     for (int n = 0; n < PINS; n++) {
         if ((s->entry[n] & ENT_VECTOR) == (uint64_t)vector &&
@@ -175,7 +175,8 @@ static uint64_t ioapic_read(void *dev, uint64_t off, unsigned size)
     }
 }
 
-static void ioapic_write_entry(Ioapic *s, unsigned n, bool high, uint32_t v)
+static MACHINE_CALL void ioapic_write_entry(Ioapic *s, unsigned n, bool high,
+                                            uint32_t v)
 {
     uint64_t e = s->entry[n];
 
@@ -199,7 +200,8 @@ static void ioapic_write_entry(Ioapic *s, unsigned n, bool high, uint32_t v)
     ioapic_service(s);
 }
 
-static void ioapic_write(void *dev, uint64_t off, uint64_t val, unsigned size)
+static MACHINE_CALL void ioapic_write(void *dev, uint64_t off, uint64_t val,
+                                      unsigned size)
 {
     Ioapic *s = dev;
     unsigned n;
@@ -235,7 +237,7 @@ static const MemOps ioapic_ops = {
     .read = ioapic_read, .write = ioapic_write, .min = 1, .max = 4,
 };
 
-static bool ioapic_realize(Device *dev, Error **errp)
+static MACHINE_CALL bool ioapic_realize(Device *dev, Error **errp)
 {
     Ioapic *s = (Ioapic *)dev;
 
@@ -256,7 +258,7 @@ static bool ioapic_realize(Device *dev, Error **errp)
     return true;
 }
 
-static void ioapic_unrealize(Device *dev)
+static MACHINE_CALL void ioapic_unrealize(Device *dev)
 {
     Ioapic *s = (Ioapic *)dev;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * irq-view.h - how `info pic` and `info irq` look at interrupt controllers, ours
- * and an accelerator's. A type of device joins by a row. MACHINE_CALL.
+ * irq-view.h - how `info pic` and `info irq` look at interrupt controllers,
+ * ours and an accelerator's. A type of device joins by a row. MACHINE_CALL.
  */
 #ifndef TERN_HW_PC_IRQ_VIEW_H
 #define TERN_HW_PC_IRQ_VIEW_H
@@ -22,7 +22,7 @@ typedef struct IrqView {
     const char *title;                 /* in `info irq`                       */
     void (*pic)(Device *dev, PicRegs *r) MACHINE_PTR;      /* or              */
     void (*ioapic)(Device *dev, IoapicRegs *r) MACHINE_PTR;
-    /* How often each input rose, *n inputs from number *first; NULL: unknown. */
+    /* How often each input rose: *n inputs from *first on; NULL: unknown. */
     const uint64_t *(*counts)(Device *dev, unsigned *first, unsigned *n)
         MACHINE_PTR;
 } IrqView;

@@ -60,7 +60,7 @@ static const PropEnum lost_tick_enum = {
 };
 enum { LOST_DISCARD, LOST_DELAY, LOST_SLEW };
 
-/* ---- time ------------------------------------------------------------------------ */
+/* ---- time --------------------------------------------------------------- */
 
 static bool rtc_held(const Rtc *s)
 {
@@ -142,7 +142,7 @@ static int64_t rtc_get_time(const Rtc *s)
            NS_PER_S;
 }
 
-/* ---- interrupts ----------------------------------------------------------------------- */
+/* ---- interrupts --------------------------------------------------------- */
 
 static void rtc_irq_update(Rtc *s)
 {
@@ -289,9 +289,9 @@ static void rtc_second_fire(void *arg)
     rtc_second_set(s);
 }
 
-/* ---- registers ------------------------------------------------------------------------- */
+/* ---- registers ---------------------------------------------------------- */
 
-static void rtc_changed(Rtc *s)
+static MACHINE_CALL void rtc_changed(Rtc *s)
 {
     char *path = obj_path(&s->isa.dev.obj);
 
@@ -301,7 +301,7 @@ static void rtc_changed(Rtc *s)
 }
 
 /* phase: of the second, ns. */
-static void rtc_set_from_regs(Rtc *s, int64_t phase)
+static MACHINE_CALL void rtc_set_from_regs(Rtc *s, int64_t phase)
 {
     s->base = rtc_get_time(s) + phase;
     s->base_at = clock_ns(s->clock);
@@ -317,7 +317,7 @@ static int64_t rtc_phase(const Rtc *s)
     return now - to_seconds(now) * NS_PER_S;
 }
 
-static void rtc_write_a(Rtc *s, uint8_t v)
+static MACHINE_CALL void rtc_write_a(Rtc *s, uint8_t v)
 {
     bool was_held = rtc_held(s);
 
@@ -333,7 +333,7 @@ static void rtc_write_a(Rtc *s, uint8_t v)
     rtc_second_set(s);
 }
 
-static void rtc_write_b(Rtc *s, uint8_t v)
+static MACHINE_CALL void rtc_write_b(Rtc *s, uint8_t v)
 {
     uint8_t old = s->cmos[REG_B];
     bool was_held = rtc_held(s);
@@ -354,7 +354,8 @@ static void rtc_write_b(Rtc *s, uint8_t v)
     rtc_second_set(s);
 }
 
-static void rtc_write(void *dev, uint64_t off, uint64_t val, unsigned size)
+static MACHINE_CALL void rtc_write(void *dev, uint64_t off, uint64_t val,
+                                   unsigned size)
 {
     Rtc *s = dev;
     uint8_t v = val, index;
@@ -441,7 +442,9 @@ static uint64_t rtc_read(void *dev, uint64_t off, unsigned size)
     }
 }
 
-static const MemOps rtc_ops = { .read = rtc_read, .write = rtc_write, .max = 1 };
+static const MemOps rtc_ops = {
+    .read = rtc_read, .write = rtc_write, .max = 1,
+};
 
 void rtc_set_cmos(Device *rtc, unsigned index, uint8_t v)
 {
@@ -466,7 +469,7 @@ void rtc_forget_lost(void)
     device_each(forget_lost, NULL);
 }
 
-/* ---- the device ------------------------------------------------------------------------- */
+/* ---- the device --------------------------------------------------------- */
 
 static Json *rtc_time_get(const Obj *o, const Prop *p, Error **errp)
 {
@@ -485,7 +488,7 @@ static Json *rtc_time_get(const Obj *o, const Prop *p, Error **errp)
     return j;
 }
 
-static bool rtc_realize(Device *dev, Error **errp)
+static MACHINE_CALL bool rtc_realize(Device *dev, Error **errp)
 {
     Rtc *s = (Rtc *)dev;
 
@@ -511,7 +514,7 @@ static bool rtc_realize(Device *dev, Error **errp)
     return true;
 }
 
-static void rtc_unrealize(Device *dev)
+static MACHINE_CALL void rtc_unrealize(Device *dev)
 {
     Rtc *s = (Rtc *)dev;
 

@@ -12,8 +12,8 @@ typedef struct RtcConfig {
     int64_t date_ns;                   /* has_date: instead of the host's     */
 } RtcConfig;
 extern RtcConfig rtc_config;
-/* Tells clients that the guest has set its clock, by so many seconds against the
- * host's. */
+/* Tells clients that the guest has set its clock, by so many seconds against
+ * the host's. */
 void rtc_changed_event(int64_t offset, const char *qom_path) MACHINE_CALL;
 /* Ticks that wait to be delivered again are dropped. */
 void rtc_forget_lost(void) MACHINE_CALL;

@@ -22,7 +22,7 @@ typedef struct PcSpk {
     uint8_t on;
 } PcSpk;
 
-static uint64_t pcspk_read(void *dev, uint64_t off, unsigned size)
+static MACHINE_CALL uint64_t pcspk_read(void *dev, uint64_t off, unsigned size)
 {
     PcSpk *s = dev;
     int refresh = clock_ns(CLOCK_VM) / REFRESH_NS & 1;
@@ -31,7 +31,8 @@ static uint64_t pcspk_read(void *dev, uint64_t off, unsigned size)
            pit_channel_out(s->pit, CHANNEL) << 5;
 }
 
-static void pcspk_write(void *dev, uint64_t off, uint64_t v, unsigned size)
+static MACHINE_CALL void pcspk_write(void *dev, uint64_t off, uint64_t v,
+                                     unsigned size)
 {
     PcSpk *s = dev;
 
@@ -43,7 +44,7 @@ static const MemOps pcspk_ops = {
     .read = pcspk_read, .write = pcspk_write, .max = 1,
 };
 
-static bool pcspk_realize(Device *dev, Error **errp)
+static MACHINE_CALL bool pcspk_realize(Device *dev, Error **errp)
 {
     PcSpk *s = (PcSpk *)dev;
 
@@ -55,7 +56,7 @@ static bool pcspk_realize(Device *dev, Error **errp)
     return true;
 }
 
-static void pcspk_unrealize(Device *dev)
+static MACHINE_CALL void pcspk_unrealize(Device *dev)
 {
     PcSpk *s = (PcSpk *)dev;
 

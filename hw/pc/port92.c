@@ -23,7 +23,7 @@ typedef struct Port92 {
     uint8_t out;
 } Port92;
 
-/* ---- the gate -------------------------------------------------------------------- */
+/* ---- the gate ----------------------------------------------------------- */
 
 static bool a20_on = true;             /* atomic                              */
 
@@ -55,7 +55,7 @@ IrqLine pc_a20_line(int source)
     return irq_line(a20_line, NULL, source);
 }
 
-/* ---- the port -------------------------------------------------------------------- */
+/* ---- the port ----------------------------------------------------------- */
 
 static uint64_t port92_read(void *dev, uint64_t off, unsigned size)
 {
@@ -78,7 +78,7 @@ static const MemOps port92_ops = {
     .read = port92_read, .write = port92_write, .max = 1,
 };
 
-static bool port92_realize(Device *dev, Error **errp)
+static MACHINE_CALL bool port92_realize(Device *dev, Error **errp)
 {
     Port92 *s = (Port92 *)dev;
 
@@ -88,14 +88,14 @@ static bool port92_realize(Device *dev, Error **errp)
     return true;
 }
 
-static void port92_unrealize(Device *dev)
+static MACHINE_CALL void port92_unrealize(Device *dev)
 {
     Port92 *s = (Port92 *)dev;
 
     isa_unmap(&s->isa, &s->io);
 }
 
-static void port92_reset(Device *dev, ResetKind kind)
+static MACHINE_CALL void port92_reset(Device *dev, ResetKind kind)
 {
     Port92 *s = (Port92 *)dev;
 

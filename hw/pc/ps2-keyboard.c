@@ -27,7 +27,7 @@ typedef struct Keyboard {
     uint8_t enabled, set, leds, modifiers;
 } Keyboard;
 
-/* ---- keys -------------------------------------------------------------------------- */
+/* ---- keys --------------------------------------------------------------- */
 
 typedef struct Sequence {
     uint8_t b[16];
@@ -157,7 +157,7 @@ static void sequence(Sequence *q, const Keyboard *s, int qcode, bool down)
     }
 }
 
-static void keyboard_key(void *dev, int qcode, bool down)
+static MACHINE_CALL void keyboard_key(void *dev, int qcode, bool down)
 {
     Keyboard *s = dev;
     Sequence q = { .n = 0 };
@@ -174,15 +174,15 @@ static void keyboard_key(void *dev, int qcode, bool down)
     }
 }
 
-/* ---- commands ------------------------------------------------------------------------ */
+/* ---- commands ----------------------------------------------------------- */
 
-static void set_leds(Keyboard *s, uint8_t leds)
+static MACHINE_CALL void set_leds(Keyboard *s, uint8_t leds)
 {
     s->leds = leds & 7;
     input_leds_set(s->leds);
 }
 
-static void defaults(Keyboard *s, bool enabled)
+static MACHINE_CALL void defaults(Keyboard *s, bool enabled)
 {
     s->enabled = enabled;
     s->set = 2;
@@ -190,7 +190,7 @@ static void defaults(Keyboard *s, bool enabled)
     ps2_flush(&s->ps2);
 }
 
-static void command(Keyboard *s, uint8_t v)
+static MACHINE_CALL void command(Keyboard *s, uint8_t v)
 {
     Ps2 *p = &s->ps2;
 
@@ -242,7 +242,7 @@ static void command(Keyboard *s, uint8_t v)
 }
 
 /* false: v is not the parameter that was awaited, but a command. */
-static bool parameter(Keyboard *s, uint8_t v)
+static MACHINE_CALL bool parameter(Keyboard *s, uint8_t v)
 {
     Ps2 *p = &s->ps2;
     uint8_t of = p->command;
@@ -289,9 +289,9 @@ void ps2_keyboard_write(Ps2 *p, uint8_t v)
     }
 }
 
-/* ---- the device ------------------------------------------------------------------------ */
+/* ---- the device --------------------------------------------------------- */
 
-static bool keyboard_realize(Device *dev, Error **errp)
+static MACHINE_CALL bool keyboard_realize(Device *dev, Error **errp)
 {
     Keyboard *s = (Keyboard *)dev;
 
@@ -304,12 +304,12 @@ static bool keyboard_realize(Device *dev, Error **errp)
     return true;
 }
 
-static void keyboard_unrealize(Device *dev)
+static MACHINE_CALL void keyboard_unrealize(Device *dev)
 {
     input_unregister(&((Keyboard *)dev)->input);
 }
 
-static void keyboard_reset(Device *dev, ResetKind kind)
+static MACHINE_CALL void keyboard_reset(Device *dev, ResetKind kind)
 {
     Keyboard *s = (Keyboard *)dev;
 

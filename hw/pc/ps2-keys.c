@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ps2-keys.c - scancodes of the PS/2 keyboard: sets 2 and 3 by table, set 1 by the
- * PC/XT numbers (IBM PS/2 Hardware Interface Technical Reference, "Keyboard";
- * Keyboard Scan Code Specification 1.3a for keys that came later).
+ * ps2-keys.c - scancodes of the PS/2 keyboard: sets 2 and 3 by table, set 1 by
+ * the PC/XT numbers (IBM PS/2 Hardware Interface Technical Reference,
+ * "Keyboard"; Keyboard Scan Code Specification 1.3a for keys that came later).
  *
  * Thread class: any thread.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ps2-mouse.c - the PS/2 mouse with the wheel and five-button extensions (IBM PS/2
- * Hardware Interface Technical Reference, "Mouse"; Microsoft IntelliMouse and
- * IntelliMouse Explorer protocols).
+ * ps2-mouse.c - the PS/2 mouse with the wheel and five-button extensions (IBM
+ * PS/2 Hardware Interface Technical Reference, "Mouse"; Microsoft IntelliMouse
+ * and IntelliMouse Explorer protocols).
  *
  * Thread class: machine lock.
  *
@@ -31,7 +31,7 @@ typedef struct Mouse {
     int32_t dx, dy, dz, dw;
 } Mouse;
 
-/* ---- packets ------------------------------------------------------------------------ */
+/* ---- packets ------------------------------------------------------------ */
 
 static int take(int32_t *from, int least, int most)
 {
@@ -41,7 +41,7 @@ static int take(int32_t *from, int least, int most)
     return v;
 }
 
-static bool send_packet(Mouse *s)
+static MACHINE_CALL bool send_packet(Mouse *s)
 {
     uint8_t b[4];
     unsigned n = s->kind >= 3 ? 4 : 3;
@@ -93,7 +93,7 @@ void ps2_mouse_drained(Ps2 *p)
     }
 }
 
-/* ---- input --------------------------------------------------------------------------- */
+/* ---- input -------------------------------------------------------------- */
 
 static void add(int32_t *to, int64_t d)
 {
@@ -149,7 +149,7 @@ static void mouse_btn(void *dev, int button, bool down)
     }
 }
 
-static void mouse_sync(void *dev)
+static MACHINE_CALL void mouse_sync(void *dev)
 {
     Mouse *s = dev;
 
@@ -166,7 +166,7 @@ static void mouse_sync(void *dev)
     ps2_mouse_drained(&s->ps2);
 }
 
-/* ---- commands -------------------------------------------------------------------------- */
+/* ---- commands ----------------------------------------------------------- */
 
 static void defaults(Mouse *s)
 {
@@ -192,7 +192,7 @@ static void knock(Mouse *s, uint8_t rate)
     }
 }
 
-static void poll(Mouse *s)
+static MACHINE_CALL void poll(Mouse *s)
 {
     Ps2 *p = &s->ps2;
 
@@ -202,7 +202,7 @@ static void poll(Mouse *s)
     send_packet(s);
 }
 
-static void command(Mouse *s, uint8_t v)
+static MACHINE_CALL void command(Mouse *s, uint8_t v)
 {
     Ps2 *p = &s->ps2;
 
@@ -292,9 +292,9 @@ void ps2_mouse_write(Ps2 *p, uint8_t v)
     }
 }
 
-/* ---- the device -------------------------------------------------------------------------- */
+/* ---- the device --------------------------------------------------------- */
 
-static bool mouse_realize(Device *dev, Error **errp)
+static MACHINE_CALL bool mouse_realize(Device *dev, Error **errp)
 {
     Mouse *s = (Mouse *)dev;
 
@@ -308,12 +308,12 @@ static bool mouse_realize(Device *dev, Error **errp)
     return true;
 }
 
-static void mouse_unrealize(Device *dev)
+static MACHINE_CALL void mouse_unrealize(Device *dev)
 {
     input_unregister(&((Mouse *)dev)->input);
 }
 
-static void mouse_reset(Device *dev, ResetKind kind)
+static MACHINE_CALL void mouse_reset(Device *dev, ResetKind kind)
 {
     Mouse *s = (Mouse *)dev;
 

@@ -7,8 +7,8 @@
  * Thread class: machine lock.
  *
  * Invariants:
- * 1. The line is high exactly while a byte waits; each byte that comes after one
- *    was taken is a new edge.
+ * 1. The line is high exactly while a byte waits; each byte that comes after
+ *    one was taken is a new edge.
  * 2. Answers to commands overtake keystrokes and movements.
  */
 #include "hw/pc/ps2.h"

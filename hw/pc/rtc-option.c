@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * rtc-option.c - the real-time clock for people and clients: the option -rtc says
- * where it starts and what drives it; events and commands of QMP.
+ * rtc-option.c - the real-time clock for people and clients: the option -rtc
+ * says where it starts and what drives it; events and commands of QMP.
  *
  * Thread class: machine lock.
  */
@@ -128,7 +128,7 @@ bool rtc_option(const char *arg, Error **errp)
     return ok;
 }
 
-/* ---- QMP --------------------------------------------------------------------------- */
+/* ---- QMP ---------------------------------------------------------------- */
 
 void rtc_changed_event(int64_t offset, const char *qom_path)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The pair of 8259A interrupt controllers: each mode of the data sheet, by polls. */
+/* The pair of 8259A interrupt controllers: each mode of the data sheet, by
+ * polls. */
 #include <stdlib.h>
 #include "tests/libqtest.h"
 #include "tests/tern-test.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The real-time clock: time of day, alarms, periodic interrupts, CMOS memory. */
+/* The real-time clock: time of day, alarms, periodic interrupts, CMOS memory.
+ */
 #include <stdlib.h>
 #include "tests/libqtest.h"
 #include "tests/tern-test.h"

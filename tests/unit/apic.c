@@ -31,6 +31,7 @@
 #define TDCR 0x3e0
 
 /* The lock stays held: one thread, one test after the other. */
+static void board(void) TSA(assert_capability(machine_domain));
 static NO_TSA void board(void)
 {
     static const char *argv[] = {
@@ -98,6 +99,7 @@ static NO_TSA void attend(unsigned i)
 }
 
 /* All on, out of wait-for-SIPI, logical id 1 << n. */
+static void all_on(void) TSA(assert_capability(machine_domain));
 static NO_TSA void all_on(void)
 {
     board();
@@ -598,7 +600,7 @@ TEST(base_register)
     CHECK_EQ(apic_base_get(cpu(1)), 0xfee00800u);
 }
 
-static bool msr_is(unsigned i, uint32_t msr, uint64_t want)
+static MACHINE_CALL bool msr_is(unsigned i, uint32_t msr, uint64_t want)
 {
     uint64_t v;
 

@@ -61,6 +61,7 @@ static unsigned in16(uint16_t port, uint16_t clear)
 }
 
 /* The lock stays held: one thread, one test after the other. */
+static void board(int channel) TSA(assert_capability(machine_domain));
 static NO_TSA void board(int channel)
 {
     static const char *argv[] = {
