@@ -99,7 +99,7 @@ void blk_dev_claim(BlkBackend *b, Obj *owner)
     b->dev_obj = owner;
 }
 
-/* ---- the node --------------------------------------------------------------- */
+/* ---- the node ------------------------------------------------------------ */
 
 bool blk_insert(BlkBackend *b, BlkNode *n, Error **errp)
 {
@@ -172,7 +172,7 @@ Loop *blk_loop(const BlkBackend *b)
     return b->loop;
 }
 
-/* ---- the device ---------------------------------------------------------------- */
+/* ---- the device ---------------------------------------------------------- */
 
 bool blk_attach_dev(BlkBackend *b, void *dev, Obj *obj, const BlkDevOps *ops,
                     Error **errp)
@@ -252,7 +252,7 @@ const BlkLimits *blk_limits(BlkBackend *b)
     return b->node ? &b->node->limits : &none;
 }
 
-/* ---- the straight path ------------------------------------------------------------ */
+/* ---- the straight path --------------------------------------------------- */
 
 enum { ACCT_ZEROED = 1 };              /* BlkReq.acct: was a write            */
 

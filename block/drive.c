@@ -51,7 +51,7 @@ Drive *drive_of(BlkBackend *b)
     return d;
 }
 
-/* ---- what the text says ------------------------------------------------------ */
+/* ---- what the text says -------------------------------------------------- */
 
 typedef struct DriveText {
     Json *opts;                        /* strings; what is taken is removed   */
@@ -168,7 +168,7 @@ static bool take_action(DriveText *t, const char *key, BlkAction *out,
     return true;
 }
 
-/* ---- its place -------------------------------------------------------------------- */
+/* ---- its place ----------------------------------------------------------- */
 
 static bool take_interface(DriveText *t, DriveIf type, Error **errp)
 {
@@ -261,7 +261,7 @@ static bool take_id(DriveText *t, Error **errp)
     return true;
 }
 
-/* ---- how it is opened ---------------------------------------------------------------- */
+/* ---- how it is opened ---------------------------------------------------- */
 
 static bool take_access(DriveText *t, Error **errp)
 {

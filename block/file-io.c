@@ -46,7 +46,7 @@ typedef struct FileAioContext {
     Work submit;
 } FileAioContext;
 
-/* ---- by workers --------------------------------------------------------------- */
+/* ---- by workers ---------------------------------------------------------- */
 
 /* iov from `skip` bytes on, at most max entries, into out. */
 static unsigned iov_rest(const BlkReq *req, uint64_t skip, struct iovec *out,
@@ -231,7 +231,7 @@ static void by_worker(FileNode *f, BlkReq *req)
     pool_submit(&t->task);
 }
 
-/* ---- native --------------------------------------------------------------------- */
+/* ---- native -------------------------------------------------------------- */
 
 static void aio_prepare(FileAioContext *a, BlkReq *req)
 {
@@ -353,7 +353,7 @@ void file_unplug(BlkNode *n)
     }
 }
 
-/* ---- entry --------------------------------------------------------------------- */
+/* ---- entry --------------------------------------------------------------- */
 
 void file_submit(BlkNode *n, BlkReq *req)
 {

@@ -38,7 +38,7 @@ static bool byte_taken(int fd, off_t at)
     return fcntl(fd, F_OFD_GETLK, &l) != 0 || l.l_type != F_UNLCK;
 }
 
-/* ---- who has it ---------------------------------------------------------------- */
+/* ---- who has it ---------------------------------------------------------- */
 
 static bool fdinfo_has(const char *path, uint64_t inode, off_t at)
 {
@@ -115,7 +115,7 @@ static bool refuse(FileNode *f, bool shared, unsigned bit, off_t at,
     return false;
 }
 
-/* ---- setting ---------------------------------------------------------------------- */
+/* ---- setting ------------------------------------------------------------- */
 
 static void locks_drop(FileNode *f, uint64_t which)
 {

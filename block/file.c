@@ -232,7 +232,8 @@ BLK_DRIVER(sym, { \
 
 FILE_DRIVER(file_driver, "file", "file:", .desc = "a regular file",
             .doc = "Data in a file of the host. aio=threads works everywhere; "
-                   "aio=native needs cache.direct=on.");
+                   "aio=native needs cache.direct=on; aio=io_uring is served "
+                   "by threads.");
 FILE_DRIVER(host_device_driver, "host_device", "host_device:",
             .desc = "a block or character device of the host",
             .doc = "Data on a device of the host.");

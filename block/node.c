@@ -56,7 +56,7 @@ void blk_limits_default(BlkLimits *l)
     *l = (BlkLimits){ .align = 1, .mem_align = 1, .max_iov = 1024 };
 }
 
-/* ---- permissions -------------------------------------------------------------- */
+/* ---- permissions --------------------------------------------------------- */
 
 const char *blk_perm_name(uint64_t perm)
 {
@@ -158,7 +158,7 @@ void blk_parent_del(BlkNode *n, BlkParent *p)
     blk_node_unref(n);
 }
 
-/* ---- opening's end ------------------------------------------------------------- */
+/* ---- opening's end ------------------------------------------------------- */
 
 static const char *node_who(void *arg)
 {
@@ -224,15 +224,18 @@ void blk_node_unref(BlkNode *n)
     node_free(n);
 }
 
-static char *name_make(void)
+static MACHINE_CALL char *name_make(void)
 {
     static unsigned count;
     char *s;
 
-    do {
+    for (;;) {
         s = g_strdup_printf("#block%u%02u", count++, g_random_int_range(0, 100));
-    } while (blk_node_find(s) && (g_free(s), true));
-    return s;
+        if (!blk_node_find(s)) {
+            return s;
+        }
+        g_free(s);
+    }
 }
 
 /* Takes over the filled struct and the reference to file (which may be NULL). */

@@ -42,7 +42,7 @@ const Prop blk_node_props[] = {
 
 static unsigned depth;
 
-/* ---- file names ------------------------------------------------------------- */
+/* ---- file names ---------------------------------------------------------- */
 
 /* The driver of a name by its prefix; *rest: the name without it. */
 char *blk_filename_driver(const char *filename, const char **rest,
@@ -72,7 +72,7 @@ char *blk_filename_driver(const char *filename, const char **rest,
     return g_strdup("file");
 }
 
-/* ---- probing ------------------------------------------------------------------ */
+/* ---- probing ------------------------------------------------------------- */
 
 static MACHINE_CALL const BlkDriver *probe(BlkNode *file, Error **errp)
 {
@@ -110,12 +110,11 @@ static MACHINE_CALL const BlkDriver *probe(BlkNode *file, Error **errp)
     return best;
 }
 
-/* ---- options to node ------------------------------------------------------------ */
+/* ---- options to node ----------------------------------------------------- */
 
 static bool take_bool(Json *obj, const char *key, bool text, bool *out,
                       bool *given, Error **errp)
 {
-    g_autofree char *s = NULL;
     Json *v = obj ? json_take(obj, key) : NULL;
     bool ok = true;
 
@@ -376,7 +375,7 @@ bool blk_blockdev_add(const Json *opts, bool text, Error **errp)
     return n != NULL;
 }
 
-/* ---- by file name ---------------------------------------------------------------- */
+/* ---- by file name -------------------------------------------------------- */
 
 static MACHINE_CALL BlkNode *open_named_json(const char *text, unsigned flags,
                                              Error **errp)

@@ -35,7 +35,7 @@ void blk_complete(BlkReq *req, int ret)
     req->slot[req->depth].done(req);
 }
 
-/* ---- the gate (invariant 2) ------------------------------------------------- */
+/* ---- the gate (invariant 2) ---------------------------------------------- */
 
 static void start(BlkNode *n, BlkReq *req);
 
@@ -83,7 +83,7 @@ static void gate_leave(BlkNode *n, bool fit)
     }
 }
 
-/* ---- bounced requests --------------------------------------------------------- */
+/* ---- bounced requests ---------------------------------------------------- */
 
 typedef struct Bounce {
     BlkReq req;                        /* what the node is asked              */
@@ -275,7 +275,7 @@ void blk_node_submit(BlkNode *n, BlkReq *req)
     }
 }
 
-/* ---- without a loop ------------------------------------------------------------ */
+/* ---- without a loop ------------------------------------------------------ */
 
 /* One buffer: that is what synchronous requests have. */
 static int sync_bounced(BlkNode *n, BlkReq *req)

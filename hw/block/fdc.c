@@ -78,7 +78,7 @@ static MACHINE_CALL void irq_drop(Fdc *s)
     irq_lower(&s->irq);
 }
 
-/* ---- phases ------------------------------------------------------------------- */
+/* ---- phases -------------------------------------------------------------- */
 
 static void command_phase(Fdc *s)
 {
@@ -128,7 +128,7 @@ static MACHINE_CALL void finish(Fdc *s, uint8_t st0, uint8_t st1, uint8_t st2)
     irq_put(s, st0);
 }
 
-/* ---- data -------------------------------------------------------------------------- */
+/* ---- data ---------------------------------------------------------------- */
 
 /* To the next sector; false: that was the last of the command. */
 static bool advance(Fdc *s, Floppy *f)
@@ -321,7 +321,7 @@ static MACHINE_CALL bool data_seek(Fdc *s, bool format)
     return true;
 }
 
-/* ---- commands -------------------------------------------------------------------- */
+/* ---- commands ------------------------------------------------------------ */
 
 static MACHINE_CALL void cmd_transfer(Fdc *s)
 {
@@ -397,14 +397,9 @@ static MACHINE_CALL void seek_to(Fdc *s, uint8_t track)
     irq_put(s, ST0_SEEK | (s->dor & 3));
 }
 
-static MACHINE_CALL void cmd_recalibrate(Fdc *s)
-{
-    seek_to(s, 0);
-}
-
 static MACHINE_CALL void cmd_seek(Fdc *s)
 {
-    seek_to(s, s->fifo[2]);
+    seek_to(s, s->fifo[0] == 0x07 ? 0 : s->fifo[2]);
 }
 
 static MACHINE_CALL void cmd_relative(Fdc *s)
@@ -468,12 +463,7 @@ static MACHINE_CALL void cmd_dump(Fdc *s)
 
 static MACHINE_CALL void cmd_version(Fdc *s)
 {
-    reply_one(s, 0x90);
-}
-
-static MACHINE_CALL void cmd_part(Fdc *s)
-{
-    reply_one(s, 0x41);
+    reply_one(s, s->fifo[0] == 0x10 ? 0x90 : 0x41);
 }
 
 static MACHINE_CALL void cmd_lock(Fdc *s)
@@ -484,7 +474,7 @@ static MACHINE_CALL void cmd_lock(Fdc *s)
 
 static MACHINE_CALL void cmd_perpendicular(Fdc *s)
 {
-    if (s->fifo[1] & 0x80) {
+    if (s->fifo[0] == 0x12 && s->fifo[1] & 0x80) {
         s->perpendicular = s->fifo[1] & 7;
     }
     command_phase(s);
@@ -502,18 +492,13 @@ static MACHINE_CALL void cmd_power(Fdc *s)
     reply_one(s, s->fifo[1]);
 }
 
-static MACHINE_CALL void cmd_option(Fdc *s)
-{
-    command_phase(s);
-}
-
 static const struct {
     uint8_t mask, value, params;
     void (*run)(Fdc *s);
 } commands[] = {
     { 0x1f, 0x02, 8, cmd_transfer },    { 0xff, 0x03, 2, cmd_specify },
     { 0xff, 0x04, 1, cmd_sense_drive }, { 0x3f, 0x05, 8, cmd_transfer },
-    { 0x1f, 0x06, 8, cmd_transfer },    { 0xff, 0x07, 1, cmd_recalibrate },
+    { 0x1f, 0x06, 8, cmd_transfer },    { 0xff, 0x07, 1, cmd_seek },
     { 0xff, 0x08, 0, cmd_sense_interrupt }, { 0x3f, 0x09, 8, cmd_transfer },
     { 0xbf, 0x0a, 1, cmd_read_id },     { 0x1f, 0x0c, 8, cmd_transfer },
     { 0xbf, 0x0d, 5, cmd_format },      { 0xff, 0x0e, 0, cmd_dump },
@@ -521,8 +506,8 @@ static const struct {
     { 0x1f, 0x11, 8, cmd_scan },        { 0xff, 0x12, 1, cmd_perpendicular },
     { 0xff, 0x13, 3, cmd_configure },   { 0x7f, 0x14, 0, cmd_lock },
     { 0x1f, 0x16, 8, cmd_transfer },    { 0xff, 0x17, 1, cmd_power },
-    { 0xff, 0x18, 0, cmd_part },        { 0x1f, 0x19, 8, cmd_scan },
-    { 0x1f, 0x1d, 8, cmd_scan },        { 0xff, 0x33, 1, cmd_option },
+    { 0xff, 0x18, 0, cmd_version },        { 0x1f, 0x19, 8, cmd_scan },
+    { 0x1f, 0x1d, 8, cmd_scan },        { 0xff, 0x33, 1, cmd_perpendicular },
     { 0xbf, 0x8f, 2, cmd_relative },
 };
 
@@ -536,7 +521,7 @@ static int command_of(uint8_t op)
     return -1;
 }
 
-/* ---- registers ---------------------------------------------------------------------- */
+/* ---- registers ----------------------------------------------------------- */
 
 static MACHINE_CALL void chip_reset(Fdc *s, bool interrupt)
 {
@@ -693,7 +678,7 @@ static const MemOps fdc_ops = { .read = fdc_read, .write = fdc_write,
 static const MemOps dir_ops = { .read = dir_read, .write = ccr_write,
                                 .max = 1 };
 
-/* ---- the device ------------------------------------------------------------------------ */
+/* ---- the device ---------------------------------------------------------- */
 
 static MACHINE_CALL bool fdc_realize(Device *dev, Error **errp)
 {

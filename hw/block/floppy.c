@@ -88,7 +88,7 @@ BUS_TYPE(bus_floppy, {
     .fw_path = floppy_path,
 });
 
-/* ---- media ------------------------------------------------------------------- */
+/* ---- media --------------------------------------------------------------- */
 
 bool floppy_present(const Floppy *f)
 {
@@ -159,7 +159,7 @@ static const BlkDevOps floppy_ops = {
     .locked = floppy_never, .removable = true,
 };
 
-/* ---- the drive ----------------------------------------------------------------- */
+/* ---- the drive ----------------------------------------------------------- */
 
 static MACHINE_CALL bool floppy_realize(Device *dev, Error **errp)
 {

@@ -40,7 +40,7 @@ typedef struct Pflash {
     uint64_t base;                     /* of the buffer                       */
 } Pflash;
 
-/* ---- the array ----------------------------------------------------------------- */
+/* ---- the array ----------------------------------------------------------- */
 
 static MACHINE_CALL void store(Pflash *s, uint64_t off, uint64_t len,
                                uint8_t fail)
@@ -88,7 +88,7 @@ static MACHINE_CALL void program(Pflash *s, uint64_t off, uint64_t v,
     store(s, off, size, SR_PROGRAM);
 }
 
-/* ---- buffered writes --------------------------------------------------------------- */
+/* ---- buffered writes ----------------------------------------------------- */
 
 static void buffer_put(Pflash *s, uint64_t off, uint64_t v, unsigned size)
 {
@@ -126,7 +126,7 @@ static MACHINE_CALL void buffer_commit(Pflash *s)
     s->status |= SR_READY;
 }
 
-/* ---- commands --------------------------------------------------------------------- */
+/* ---- commands ------------------------------------------------------------ */
 
 static MACHINE_CALL void first_cycle(Pflash *s, uint64_t off, uint8_t cmd)
 {
@@ -245,7 +245,7 @@ static uint64_t pflash_read(void *dev, uint64_t off, unsigned size)
 static const MemOps pflash_ops = { .read = pflash_read, .write = pflash_write,
                                    .max = 4 };
 
-/* ---- the device ------------------------------------------------------------------- */
+/* ---- the device ---------------------------------------------------------- */
 
 static void cfi_fill(Pflash *s)
 {
@@ -400,7 +400,7 @@ DEVICE(cfi_pflash01, {
     .reset = pflash_reset,
 });
 
-/* ---- the PC's firmware ---------------------------------------------------------------- */
+/* ---- the PC's firmware --------------------------------------------------- */
 
 /* Chip n ends at *end, which moves down to its start. */
 static MACHINE_CALL bool chip_map(Pc *p, int n, const char *drive,

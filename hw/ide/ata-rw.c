@@ -22,7 +22,7 @@ static bool to_memory(const IdeDrive *d)
     return d->job == JOB_DMA_READ || d->job == JOB_DISC_DMA;
 }
 
-/* ---- guest memory of a round ------------------------------------------------------ */
+/* ---- guest memory of a round --------------------------------------------- */
 
 static MACHINE_CALL bool map_segment(IdeDrive *d, uint64_t addr, uint64_t len,
                                      bool to_mem)
@@ -100,7 +100,7 @@ uint64_t ide_whole(IdeDrive *d, uint64_t got, uint32_t unit)
     return got;
 }
 
-/* ---- requests ------------------------------------------------------------------------ */
+/* ---- requests ------------------------------------------------------------ */
 
 void ide_submit(IdeDrive *d, BlkOp op, uint64_t off, uint64_t len)
 {
@@ -168,7 +168,7 @@ static MACHINE_CALL bool handle_error(IdeDrive *d, int ret)
     }
 }
 
-/* ---- PIO -------------------------------------------------------------------------------- */
+/* ---- PIO ----------------------------------------------------------------- */
 
 static MACHINE_CALL void pio_ask(IdeDrive *d)
 {
@@ -216,7 +216,7 @@ void ide_rw_next(IdeDrive *d, IdeEnd end)
     pio_ask(d);
 }
 
-/* ---- DMA ---------------------------------------------------------------------------------- */
+/* ---- DMA ----------------------------------------------------------------- */
 
 /* Anything left in the table? */
 static MACHINE_CALL bool table_left(IdeDrive *d)
@@ -284,7 +284,7 @@ static MACHINE_CALL void dma_done(IdeDrive *d)
     ide_dma_end(d, true);
 }
 
-/* ---- TRIM ------------------------------------------------------------------------------------ */
+/* ---- TRIM ---------------------------------------------------------------- */
 
 /* The list is copied into buf first: a sector of 64 ranges at a time. */
 static MACHINE_CALL void trim_ranges(IdeDrive *d)
@@ -336,7 +336,7 @@ static MACHINE_CALL void trim_round(IdeDrive *d)
     trim_ranges(d);
 }
 
-/* ---- start, completion, again ---------------------------------------------------------------- */
+/* ---- start, completion, again -------------------------------------------- */
 
 void ide_rw_start(IdeDrive *d, IdeJob job, bool lba48, bool multiple)
 {

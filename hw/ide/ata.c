@@ -21,7 +21,7 @@ static MACHINE_CALL void bad(IdeDrive *d)
     ide_irq(d);
 }
 
-/* ---- addresses ------------------------------------------------------------------ */
+/* ---- addresses ----------------------------------------------------------- */
 
 uint64_t ide_address(const IdeDrive *d)
 {
@@ -39,7 +39,7 @@ uint64_t ide_address(const IdeDrive *d)
            d->secs + d->sector - 1;
 }
 
-/* ---- words in the task file --------------------------------------------------------- */
+/* ---- words in the task file ---------------------------------------------- */
 
 static MACHINE_CALL void cmd_identify(IdeDrive *d, uint8_t cmd)
 {
@@ -160,7 +160,7 @@ static MACHINE_CALL void cmd_power(IdeDrive *d, uint8_t cmd)
     good(d);
 }
 
-/* ---- features --------------------------------------------------------------------------- */
+/* ---- features ------------------------------------------------------------ */
 
 static bool transfer_mode(IdeDrive *d)
 {
@@ -292,7 +292,7 @@ static MACHINE_CALL void cmd_smart(IdeDrive *d, uint8_t cmd)
     good(d);
 }
 
-/* ---- transfers ---------------------------------------------------------------------------- */
+/* ---- transfers ----------------------------------------------------------- */
 
 static MACHINE_CALL void cmd_transfer(IdeDrive *d, uint8_t cmd)
 {

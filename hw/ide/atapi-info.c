@@ -119,7 +119,7 @@ static MACHINE_CALL void capacity(IdeDrive *d)
     atapi_reply(d, 8, 8);
 }
 
-/* ---- table of contents --------------------------------------------------------- */
+/* ---- table of contents --------------------------------------------------- */
 
 static uint8_t *put_address(uint8_t *p, uint64_t lba, bool msf)
 {
@@ -191,7 +191,7 @@ static MACHINE_CALL void read_toc(IdeDrive *d)
     atapi_reply(d, (uint32_t)(p - b), ld_be16(c + 7));
 }
 
-/* ---- configuration, events, discs ------------------------------------------------ */
+/* ---- configuration, events, discs ---------------------------------------- */
 
 static MACHINE_CALL void configuration(IdeDrive *d)
 {

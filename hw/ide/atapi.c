@@ -51,7 +51,7 @@ void atapi_error(IdeDrive *d, uint8_t sense, uint8_t asc)
     ide_irq(d);
 }
 
-/* ---- packets ------------------------------------------------------------------ */
+/* ---- packets ------------------------------------------------------------- */
 
 void ide_packet(IdeDrive *d)
 {
@@ -111,7 +111,7 @@ void atapi_reply(IdeDrive *d, uint32_t len, uint32_t max)
     offer(d, 0, len, END_REPLY);
 }
 
-/* ---- the disc ------------------------------------------------------------------- */
+/* ---- the disc ------------------------------------------------------------ */
 
 static MACHINE_CALL void disc_ask(IdeDrive *d)
 {
@@ -270,7 +270,7 @@ static MACHINE_CALL void read_cd(IdeDrive *d)
     }
 }
 
-/* ---- the tray --------------------------------------------------------------------- */
+/* ---- the tray ------------------------------------------------------------ */
 
 static MACHINE_CALL void start_stop(IdeDrive *d)
 {
@@ -333,7 +333,7 @@ const BlkDevOps ide_cd_ops = {
     .tray_open = cd_tray_open, .locked = cd_locked, .removable = true,
 };
 
-/* ---- dispatch ------------------------------------------------------------------------ */
+/* ---- dispatch ------------------------------------------------------------ */
 
 /* Commands that work whatever has happened to the medium. */
 static bool always(uint8_t op)

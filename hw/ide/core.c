@@ -78,7 +78,7 @@ BUS_TYPE(bus_ide, {
     .unplug = ide_unplug, .fw_path = bus_fw_path,
 });
 
-/* ---- status and interrupts ---------------------------------------------------- */
+/* ---- status and interrupts ----------------------------------------------- */
 
 void ide_irq(IdeDrive *d)
 {
@@ -143,7 +143,7 @@ static MACHINE_CALL void pio_end(IdeDrive *d)
     }
 }
 
-/* ---- the data register ------------------------------------------------------------ */
+/* ---- the data register --------------------------------------------------- */
 
 static IdeDrive *selected(const IdeBus *b)
 {
@@ -193,7 +193,7 @@ static void ide_data_write(void *bus, uint64_t off, uint64_t v, unsigned size)
     }
 }
 
-/* ---- the others --------------------------------------------------------------------- */
+/* ---- the others ---------------------------------------------------------- */
 
 uint64_t ide_status_read(void *bus, uint64_t off, unsigned size)
 {
@@ -301,7 +301,7 @@ void ide_port_write(void *bus, uint64_t off, uint64_t v, unsigned size)
     }
 }
 
-/* ---- resets ------------------------------------------------------------------------- */
+/* ---- resets -------------------------------------------------------------- */
 
 void ide_cancel(IdeDrive *d)
 {
@@ -378,7 +378,7 @@ void ide_control_write(void *bus, uint64_t off, uint64_t v, unsigned size)
     }
 }
 
-/* ---- DMA by the controller ------------------------------------------------------------- */
+/* ---- DMA by the controller ----------------------------------------------- */
 
 void ide_dma_started(IdeBus *b)
 {

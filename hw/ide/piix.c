@@ -40,7 +40,7 @@ typedef struct PiixIde {
     MemRegion task[2], ctl[2];
 } PiixIde;
 
-/* ---- descriptors ------------------------------------------------------------------ */
+/* ---- descriptors --------------------------------------------------------- */
 
 static MACHINE_CALL bool bm_next(void *opaque, uint64_t want, uint64_t *addr,
                                  uint64_t *len)
@@ -117,7 +117,7 @@ static void bm_irq(void *opaque)
     m->status |= BM_IRQ;
 }
 
-/* ---- registers -------------------------------------------------------------------- */
+/* ---- registers ----------------------------------------------------------- */
 
 static uint64_t bm_read(void *dev, uint64_t off, unsigned size)
 {
@@ -183,7 +183,7 @@ static const MemOps task_ops = { .read = ide_port_read,
 static const MemOps ctl_ops = { .read = ide_status_read,
                                 .write = ide_control_write, .max = 1 };
 
-/* ---- the function -------------------------------------------------------------------- */
+/* ---- the function -------------------------------------------------------- */
 
 static MACHINE_CALL void channel_init(PiixIde *s, int i)
 {
