@@ -268,8 +268,8 @@ static bool uuid_store(Obj *base, const Prop *p, const char *owner,
         uuid[6] = 0x40 | (uuid[6] & 0x0f);         /* RFC 4122, 4.4           */
         uuid[8] = 0x80 | (uuid[8] & 0x3f);
     } else if (!opt_uuid(s, uuid, NULL)) {
-        return error_set(errp, "Property '%s.%s' has invalid value", owner,
-                         p->name);
+        return error_set(errp, "Property '%s.%s' doesn't take value '%s'",
+                         owner, p->name, s);
     }
     memcpy(prop_at(base, p), uuid, sizeof(uuid));
     return true;

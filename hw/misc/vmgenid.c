@@ -18,7 +18,6 @@
 #include "hw/fw/fw-cfg.h"
 #include "hw/misc/misc.h"
 #include "monitor.h"
-#include "opt.h"
 #include "schema/schema.h"
 
 #define GUID_PAGE 4096
@@ -26,7 +25,8 @@
 
 typedef struct Vmgenid {
     Device dev;
-    char *text;                        /* property; "auto" until realized     */
+    uint8_t uuid[16];                  /* property, in text order             */
+    bool given;                        /* by the user                         */
     uint8_t guid[16];                  /* in memory order                     */
     uint8_t addr[8];                   /* as the guest wrote it, saved        */
     uint8_t *file;                     /* fw_cfg's copy of addr               */
@@ -80,19 +80,12 @@ const uint8_t *vmgenid_ssdt(size_t *len, size_t *addr)
 
 /* ---- device ------------------------------------------------------------- */
 
-/* Draws an id where the user left it to us. */
-static void uuid_settle(Vmgenid *s, uint8_t uuid[16])
+static char *uuid_text(const uint8_t u[16])
 {
-    char *lower;
-
-    if (!strcmp(s->text, "auto")) {
-        g_free(s->text);
-        s->text = g_uuid_string_random();
-    }
-    opt_uuid(s->text, uuid, NULL);
-    lower = g_ascii_strdown(s->text, -1);
-    g_free(s->text);
-    s->text = lower;
+    return g_strdup_printf(
+        "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+        u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10],
+        u[11], u[12], u[13], u[14], u[15]);
 }
 
 /* The first three fields of a UUID are numbers, which memory has the other way
@@ -143,7 +136,7 @@ static void board_reset(void *arg, ResetKind kind)
 static MACHINE_CALL bool vmgenid_realize(Device *dev, Error **errp)
 {
     Vmgenid *s = (Vmgenid *)dev;
-    uint8_t *page, uuid[16];
+    uint8_t *page;
 
     if (the_one) {
         return error_set(errp, "at most one vmgenid device is permitted");
@@ -152,8 +145,7 @@ static MACHINE_CALL bool vmgenid_realize(Device *dev, Error **errp)
         return error_set(errp, "vmgenid requires DMA write support in fw_cfg, "
                          "which this machine type does not provide");
     }
-    uuid_settle(s, uuid);
-    guid_of(s->guid, uuid);
+    guid_of(s->guid, s->uuid);
     page = g_malloc0(GUID_PAGE);
     memcpy(page + VMGENID_OFFSET, s->guid, sizeof(s->guid));
     s->file = g_malloc0(sizeof(s->addr));
@@ -186,19 +178,28 @@ static bool vmgenid_loaded(void *opaque, int version, Error **errp)
     return true;
 }
 
-static bool guid_check(Obj *o, const Prop *p, const Json *v, Error **errp)
+static bool guid_given(Obj *o, const Prop *p, const Json *v, Error **errp)
+{
+    ((Vmgenid *)o)->given = true;
+    return true;
+}
+
+/* What was drawn is shown when it counts. */
+static Json *guid_show(const Obj *o, const Prop *p, Error **errp)
 {
     const Vmgenid *s = (const Vmgenid *)o;
-    uint8_t uuid[16];
+    char *text = s->given || s->dev.realized ? uuid_text(s->uuid)
+                                             : g_strdup("auto");
+    Json *v = json_str(text);
 
-    return !strcmp(s->text, "auto") || opt_uuid(s->text, uuid, NULL) ||
-           error_set(errp, "Property 'vmgenid.guid' doesn't take value '%s'",
-                     s->text);
+    g_free(text);
+    return v;
 }
 
 static const Prop vmgenid_props[] = {
-    PROP_STR("guid", Vmgenid, text, .def_str = "auto", .set = guid_check,
-             .desc = "UUID (aka GUID) or \"auto\" for random value (default)"),
+    PROP_UUID("guid", Vmgenid, uuid, .def_str = "auto", .type = "str",
+              .set = guid_given, .get = guid_show,
+              .desc = "UUID (aka GUID) or \"auto\" for random value (default)"),
     PROP_END
 };
 
@@ -229,7 +230,7 @@ bool cmd_query_vm_generation_id(const void *arg, void *ret, Error **errp)
     if (!the_one) {
         return error_set(errp, "VM Generation ID device not found");
     }
-    info->guid = g_strdup(the_one->text);
+    info->guid = uuid_text(the_one->uuid);
     return true;
 }
 

@@ -267,7 +267,7 @@ static const Case cases[] = {
     { "mac", "1", TYPE("mac", "string") },
     { "uuid", "t:550e8400-e29b-41d4-a716-446655440000",
       "\"550e8400-e29b-41d4-a716-446655440000\"" },
-    { "uuid", "t:zz", "Property 'thing.uuid' has invalid value" },
+    { "uuid", "t:zz", "Property 'thing.uuid' doesn't take value 'zz'" },
     { "addr", "t:4", "32" }, { "addr", "t:1f.7", "255" },
     { "addr", "t:0x4", "32" }, { "addr", "\"4.1\"", "33" },
     { "addr", "255", "255" }, { "addr", "-1", "-1" },
