@@ -144,6 +144,7 @@ static void chr_free(void *arg)
 static bool set_option(CharPort *p, const char *key, const Json *v, bool text,
                        Error **errp)
 {
+    machine_assert_locked();
     const Prop *row = p->drv->props ? prop_find(p->drv->props, key) : NULL;
     bool on;
     uint64_t num;
@@ -176,6 +177,7 @@ static bool set_option(CharPort *p, const char *key, const Json *v, bool text,
 CharPort *chr_open_driver(const CharDriver *d, const char *label,
                           const Json *opts, bool text, Error **errp)
 {
+    machine_assert_locked();
     CharPort *p = g_malloc0(d->size);
 
     p->obj.kind = &chr_kind;
@@ -252,6 +254,7 @@ CharPort *chr_add(const Json *opts, bool text, Error **errp)
 
 void chr_close(CharPort *p)
 {
+    machine_assert_locked();
     if (p->front && !p->drv->attach) {
         chr_unlink(p->front);
         p->front = NULL;
@@ -281,6 +284,7 @@ bool chr_remove(const char *label, Error **errp)
 /* A backend is exchanged behind a front end that can bear it. */
 static bool swap_behind(CharPort *old, CharPort *p, Error **errp)
 {
+    machine_assert_locked();
     CharFront *f = old->front;
     Loop *l = old->loop;
     bool was_open = f->open;
@@ -712,6 +716,7 @@ void chr_writable(CharPort *p)
 static void *ref_claim(Obj *owner, const char *prop, const char *id,
                        Error **errp)
 {
+    machine_assert_locked();
     CharPort *p = chr_find(id);
 
     if (!p) {

@@ -143,6 +143,7 @@ static void next_focus(MuxChr *m)
 
 static void save_disks(void)
 {
+    machine_assert_locked();
     g_free(mon_hmp_line("commit all", -1));
 }
 
@@ -437,6 +438,7 @@ static void mux_set_echo(CharPort *p, bool on)
 
 static bool mux_start(MuxChr *m, CharPort *base, Error **errp)
 {
+    machine_assert_locked();
     m->focus = -1;
     m->stamps_since = -1;
     m->base.can_receive = mux_can_receive;
@@ -455,6 +457,7 @@ static bool mux_start(MuxChr *m, CharPort *base, Error **errp)
 
 static bool mux_open(CharPort *p, Error **errp)
 {
+    machine_assert_locked();
     MuxChr *m = (MuxChr *)p;
     CharPort *base;
 
@@ -471,6 +474,7 @@ static bool mux_open(CharPort *p, Error **errp)
 
 static void mux_close(CharPort *p)
 {
+    machine_assert_locked();
     MuxChr *m = (MuxChr *)p;
 
     for (int i = 0; i < MUX_MAX; i++) {
@@ -504,6 +508,7 @@ CHAR_DRIVER(chr_mux, {
 
 CharPort *chr_mux_over(CharPort *base, const char *label, Error **errp)
 {
+    machine_assert_locked();
     char *id = g_strdup_printf("%s-base", label);
     Json *opts;
     CharPort *p;
@@ -530,6 +535,7 @@ CharPort *chr_mux_over(CharPort *base, const char *label, Error **errp)
 
 CharPort *chr_mon_mux(const char *label, const char *text, Error **errp)
 {
+    machine_assert_locked();
     Json *opts = chr_short_opts(label, text, errp);
     CharPort *p;
 
@@ -551,6 +557,7 @@ CharPort *chr_mon_mux(const char *label, const char *text, Error **errp)
 
 void chr_mux_close_all(void)
 {
+    machine_assert_locked();
     /* A mux on a mux comes after it in the tree: the last made goes first. */
     for (bool again = true; again;) {
         CharPort *last = NULL;

@@ -86,6 +86,7 @@ CHAR_DRIVER(chr_memory, {
 
 static RingChr *ring_find(const char *id, Error **errp)
 {
+    machine_assert_locked();
     CharPort *p = chr_find(id);
 
     if (!p) {

@@ -28,14 +28,15 @@ static void listen_on(SockChr *c, bool on);
 
 static void head_event(void *arg, unsigned events)
 {
+    machine_assert_locked();
     SockChr *c = arg;
     uint8_t buf[1024];
     GByteArray *reply;
-    ssize_t n = recv(c->fd, buf, sizeof(buf), MSG_DONTWAIT), used;
+    ssize_t n = sock_recv(c, buf, sizeof(buf)), used;
     bool sent;
 
     if (n <= 0) {
-        if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+        if (n != -EAGAIN) {
             loop_fd(loop_main, c->fd, 0, NULL, NULL);
             sock_down(c);
         }
@@ -46,8 +47,7 @@ static void head_event(void *arg, unsigned events)
     used = ws_request((char *)c->head->data, c->head->len, reply);
     if (used) {
         loop_fd(loop_main, c->fd, 0, NULL, NULL);
-        sent = send(c->fd, reply->data, reply->len, MSG_NOSIGNAL) ==
-               (ssize_t)reply->len;
+        sent = sock_send(c, reply->data, reply->len) == (ssize_t)reply->len;
         if (used < 0 || !sent) {
             sock_down(c);
         } else {
@@ -59,8 +59,64 @@ static void head_event(void *arg, unsigned events)
     g_byte_array_free(reply, true);
 }
 
+static void next_layer(SockChr *c)
+{
+    machine_assert_locked();
+    if (c->websocket) {
+        loop_fd(loop_main, c->fd, EPOLLIN, head_event, c);
+        if (c->tls && tls_pending(c->tls)) {
+            head_event(c, EPOLLIN);
+        }
+    } else {
+        sock_up(c);
+    }
+}
+
+static ssize_t raw_read(void *arg, void *buf, size_t n)
+{
+    ssize_t r = recv(((SockChr *)arg)->fd, buf, n, MSG_DONTWAIT);
+
+    return r < 0 ? -errno : r;
+}
+
+static ssize_t raw_write(void *arg, const void *buf, size_t n)
+{
+    ssize_t r = send(((SockChr *)arg)->fd, buf, n, MSG_NOSIGNAL);
+
+    return r < 0 ? -errno : r;
+}
+
+static const TlsIo raw_io = { raw_read, raw_write };
+
+static void tls_event(void *arg, unsigned events)
+{
+    SockChr *c = arg;
+    Error *err = NULL;
+
+    machine_assert_locked();
+    switch (tls_handshake(c->tls, &err)) {
+    case TLS_WANT_READ:
+        loop_fd(loop_main, c->fd, EPOLLIN, tls_event, c);
+        break;
+    case TLS_WANT_WRITE:
+        loop_fd(loop_main, c->fd, EPOLLOUT, tls_event, c);
+        break;
+    case TLS_DONE:
+        loop_fd(loop_main, c->fd, 0, NULL, NULL);
+        next_layer(c);
+        break;
+    default:
+        loop_fd(loop_main, c->fd, 0, NULL, NULL);
+        warn_report("chardev %s: %s", c->p.label, error_text(err));
+        error_free(err);
+        sock_down(c);
+        break;
+    }
+}
+
 static void begin(SockChr *c, int fd)
 {
+    machine_assert_locked();
     int on = 1;
     bool nodelay = c->nodelay == OOA_ON || c->delay == OOA_OFF;
 
@@ -72,10 +128,20 @@ static void begin(SockChr *c, int fd)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     }
     g_byte_array_set_size(c->head, 0);
-    if (c->websocket) {
-        loop_fd(loop_main, fd, EPOLLIN, head_event, c);
+    if (c->creds) {
+        Error *err = NULL;
+
+        c->tls = tls_session_new(c->creds, &raw_io, c,
+                                 c->server ? NULL : c->addr.host,
+                                 c->tls_authz, &err);
+        if (!c->tls) {
+            error_report(err);
+            sock_down(c);
+            return;
+        }
+        tls_event(c, 0);
     } else {
-        sock_up(c);
+        next_layer(c);
     }
 }
 
@@ -116,6 +182,7 @@ static void listen_on(SockChr *c, bool on)
 
 static bool start_server(SockChr *c, Error **errp)
 {
+    machine_assert_locked();
     int n;
 
     if (c->addr.kind == ADDR_FD) {
@@ -233,6 +300,9 @@ static void ended(void *arg)
 {
     SockChr *c = arg;
 
+    machine_assert_locked();
+    tls_session_free(c->old_tls);
+    c->old_tls = NULL;
     if (c->phase != SOCK_DOWN) {
         return;
     }
@@ -245,6 +315,7 @@ static void ended(void *arg)
 
 static bool start_client(SockChr *c, Error **errp)
 {
+    machine_assert_locked();
     int fd;
 
     if (c->reconnect > 0) {
@@ -297,6 +368,7 @@ static bool make_addr(SockChr *c, Error **errp)
 
 static bool check_options(SockChr *c, Error **errp)
 {
+    machine_assert_locked();
     if (c->addr.kind == ADDR_FD && c->reconnect > 0) {
         return error_set(errp, "'reconnect' option is incompatible with 'fd' "
                          "address type");
@@ -328,19 +400,23 @@ static bool check_options(SockChr *c, Error **errp)
                          "together");
     }
     if (c->tls_creds) {
-        return error_set(errp, "No TLS credentials with id '%s'",
-                         c->tls_creds);
+        c->creds = tls_creds_get(c->tls_creds, c->server, errp);
+        return c->creds != NULL;
     }
     return true;
 }
 
 static void free_all(SockChr *c)
 {
+    machine_assert_locked();
     g_byte_array_free(c->head, true);
     g_byte_array_free(c->early, true);
     g_byte_array_free(c->tx, true);
     addr_clear(&c->addr);
     json_free(c->addr_arg);
+    tls_session_free(c->tls);
+    tls_session_free(c->old_tls);
+    tls_creds_put(c->creds);
 }
 
 static bool sock_open(CharPort *p, Error **errp)
@@ -361,6 +437,7 @@ static bool sock_open(CharPort *p, Error **errp)
 
 static void sock_close(CharPort *p)
 {
+    machine_assert_locked();
     SockChr *c = (SockChr *)p;
 
     sock_stop(c);

@@ -26,6 +26,12 @@
 
 static void data_event(void *arg, unsigned events);
 
+/* Input is here already, for which the socket shows no event. */
+static bool ready(const SockChr *c)
+{
+    return c->early->len || (c->tls && tls_pending(c->tls));
+}
+
 static void update_watch(SockChr *c)
 {
     bool room = chr_can_receive(&c->p) > 0;
@@ -38,7 +44,7 @@ static void update_watch(SockChr *c)
     if (c->want_out) {
         events |= EPOLLOUT;
     }
-    if (room && c->early->len) {
+    if (room && ready(c)) {
         loop_post(c->p.loop, &c->watch_work);
     }
     if (events != c->events) {
@@ -57,7 +63,7 @@ static void watch_now(void *arg)
         loop_post(c->p.loop, &c->watch_work);
         return;
     }
-    if (c->phase == SOCK_UP && c->early->len &&
+    if (c->phase == SOCK_UP && ready(c) &&
         chr_can_receive(&c->p) > 0) {
         read_some(c);
     }
@@ -97,6 +103,19 @@ void sock_want_write(CharPort *p)
 
 /* ---- out --------------------------------------------------------------------- */
 
+ssize_t sock_send(SockChr *c, const void *buf, size_t n)
+{
+    ssize_t r;
+
+    if (c->tls) {
+        return tls_write(c->tls, buf, n, NULL);
+    }
+    do {
+        r = send(c->fd, buf, n, MSG_NOSIGNAL);
+    } while (r < 0 && errno == EINTR);
+    return r < 0 ? -errno : r;
+}
+
 /* Sends from buf, with the descriptors that wait; bytes, or -errno. */
 static ssize_t send_some(SockChr *c, const void *buf, size_t n)
 {
@@ -106,19 +125,20 @@ static ssize_t send_some(SockChr *c, const void *buf, size_t n)
         char room[CMSG_SPACE(sizeof(int) * SOCK_FDS)];
     } ctl;
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+    size_t len;
     ssize_t r;
 
-    if (c->n_out_fds) {
-        size_t len = sizeof(int) * c->n_out_fds;
-
-        memset(&ctl, 0, sizeof(ctl));
-        msg.msg_control = &ctl;
-        msg.msg_controllen = CMSG_SPACE(len);
-        ctl.head.cmsg_len = CMSG_LEN(len);
-        ctl.head.cmsg_level = SOL_SOCKET;
-        ctl.head.cmsg_type = SCM_RIGHTS;
-        memcpy(CMSG_DATA(&ctl.head), c->out_fds, len);
+    if (!c->n_out_fds) {
+        return sock_send(c, buf, n);
     }
+    len = sizeof(int) * c->n_out_fds;
+    memset(&ctl, 0, sizeof(ctl));
+    msg.msg_control = &ctl;
+    msg.msg_controllen = CMSG_SPACE(len);
+    ctl.head.cmsg_len = CMSG_LEN(len);
+    ctl.head.cmsg_level = SOL_SOCKET;
+    ctl.head.cmsg_type = SCM_RIGHTS;
+    memcpy(CMSG_DATA(&ctl.head), c->out_fds, len);
     do {
         r = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
     } while (r < 0 && errno == EINTR);
@@ -153,9 +173,12 @@ static ssize_t write_up(SockChr *c, const uint8_t *buf, size_t n)
     if (r < 0) {
         return r;
     }
-    if (c->websocket || (c->telnet && memchr(buf, 0xff, n))) {
+    /* TLS wants the same bytes again when there was no room: they are kept. */
+    if (c->websocket || c->tls || (c->telnet && memchr(buf, 0xff, n))) {
         n = MIN2(n, CHUNK);
-        if (c->websocket) {
+        if (!c->websocket && !c->telnet) {
+            g_byte_array_append(c->tx, buf, n);
+        } else if (c->websocket) {
             ws_out(c->tx, buf, n);
         } else {
             telnet_out(c->tx, buf, n);
@@ -249,6 +272,23 @@ static void keep_fds(SockChr *c, const int *fds, unsigned n)
     pthread_mutex_unlock(&c->p.write_lock);
 }
 
+ssize_t sock_recv(SockChr *c, void *buf, size_t n)
+{
+    ssize_t r;
+
+    if (c->tls) {
+        /* One thread at a time in the session: writers come from others. */
+        pthread_mutex_lock(&c->p.write_lock);
+        r = tls_read(c->tls, buf, n, NULL);
+        pthread_mutex_unlock(&c->p.write_lock);
+        return r;
+    }
+    do {
+        r = recv(c->fd, buf, n, MSG_DONTWAIT);
+    } while (r < 0 && errno == EINTR);
+    return r < 0 ? -errno : r;
+}
+
 static ssize_t recv_some(SockChr *c, uint8_t *buf, size_t n)
 {
     struct iovec iov = { buf, n };
@@ -265,17 +305,18 @@ static ssize_t recv_some(SockChr *c, uint8_t *buf, size_t n)
         g_byte_array_remove_range(c->early, 0, n);
         return n;
     }
-    if (c->addr.kind != ADDR_INET) {
-        msg.msg_control = &ctl;
-        msg.msg_controllen = sizeof(ctl);
+    if (c->addr.kind == ADDR_INET || c->tls) {
+        return sock_recv(c, buf, n);
     }
+    msg.msg_control = &ctl;
+    msg.msg_controllen = sizeof(ctl);
     do {
         r = recvmsg(c->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     } while (r < 0 && errno == EINTR);
     if (r < 0) {
         return -errno;
     }
-    for (struct cmsghdr *h = CMSG_FIRSTHDR(&msg); msg.msg_control && h;
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(&msg); h;
          h = CMSG_NXTHDR(&msg, h)) {
         if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS) {
             int fds[SOCK_FDS];
@@ -414,9 +455,14 @@ void sock_down(SockChr *c)
     if (was_up && c->events) {
         loop_fd(c->p.loop, fd, 0, NULL, NULL);
     }
+    if (was_up && c->tls) {
+        tls_bye(c->tls);
+    }
     pthread_mutex_lock(&c->p.write_lock);
     c->phase = SOCK_DOWN;
     c->fd = -1;
+    c->old_tls = c->tls;
+    c->tls = NULL;
     c->events = 0;
     c->want_out = false;
     g_byte_array_set_size(c->tx, 0);

@@ -9,6 +9,7 @@
 #include "chardev/addr.h"
 #include "chardev/chr-priv.h"
 #include "chardev/wire.h"
+#include "tls.h"
 
 #define SOCK_FDS 16                    /* with one message                    */
 
@@ -37,6 +38,8 @@ typedef struct SockChr {
     Work again_work;
     struct ConnectTask *task;          /* under way                           */
     GByteArray *head;                  /* of the handshake                    */
+    Obj *creds;                        /* NULL: no TLS                        */
+    TlsSession *old_tls;               /* of a connection that has ended      */
     /* connection; fd, phase, tx and msg fds change under p.write_lock */
     SockPhase phase;
     int fd;
@@ -45,6 +48,7 @@ typedef struct SockChr {
     bool want_out;                     /* somebody waits for room             */
     bool half_closed;                  /* the end is behind unread data       */
     Work watch_work;
+    TlsSession *tls;
     Telnet tn;
     WebSock ws;
     GByteArray *early;                 /* came with the handshake             */
@@ -58,6 +62,10 @@ typedef struct SockChr {
 void sock_init(SockChr *c);
 /* fd is connected and through with its handshake. */
 void sock_up(SockChr *c) MACHINE_CALL;
+/* Plain bytes of the connection, whatever is around them: bytes, 0 at the end,
+ * or -errno. */
+ssize_t sock_recv(SockChr *c, void *buf, size_t n);
+ssize_t sock_send(SockChr *c, const void *buf, size_t n);
 /* Ends the connection and says so to the front end; in the port's loop, or in
  * the main loop while phase is not SOCK_UP. */
 void sock_down(SockChr *c);

@@ -33,6 +33,7 @@ static const MemOps debugcon_ops = { .read = debugcon_read,
 
 static bool debugcon_realize(Device *dev, Error **errp)
 {
+    machine_assert_locked();
     DebugCon *d = (DebugCon *)dev;
 
     if (!d->front.port) {
@@ -51,6 +52,7 @@ static bool debugcon_realize(Device *dev, Error **errp)
 
 static void debugcon_unrealize(Device *dev)
 {
+    machine_assert_locked();
     DebugCon *d = (DebugCon *)dev;
 
     isa_unmap(&d->isa, &d->io);

@@ -220,6 +220,7 @@ static void par_reset(Device *dev, ResetKind kind)
 
 static bool par_realize(Device *dev, Error **errp)
 {
+    machine_assert_locked();
     Parallel *s = (Parallel *)dev;
     uint32_t i = s->index;
     uint8_t probe;
@@ -257,6 +258,7 @@ static bool par_realize(Device *dev, Error **errp)
 
 static void par_unrealize(Device *dev)
 {
+    machine_assert_locked();
     Parallel *s = (Parallel *)dev;
 
     isa_unmap(&s->isa, &s->io);

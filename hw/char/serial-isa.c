@@ -21,6 +21,7 @@ static unsigned used;                  /* ports taken, a bit each             */
 
 static bool isa_serial_realize(Device *dev, Error **errp)
 {
+    machine_assert_locked();
     IsaSerial *s = (IsaSerial *)dev;
     uint32_t i = s->index;
 
@@ -55,6 +56,7 @@ static bool isa_serial_realize(Device *dev, Error **errp)
 
 static void isa_serial_unrealize(Device *dev)
 {
+    machine_assert_locked();
     IsaSerial *s = (IsaSerial *)dev;
 
     isa_unmap(&s->isa, &s->io);
@@ -64,6 +66,7 @@ static void isa_serial_unrealize(Device *dev)
 
 static void isa_serial_reset(Device *dev, ResetKind kind)
 {
+    machine_assert_locked();
     serial_reset(&((IsaSerial *)dev)->s);
 }
 

@@ -408,3 +408,67 @@ TEST(refusals)
         CHECK(!chr_find("a"));
     }
 }
+
+static Obj *creds(const char *id, const char *endpoint)
+{
+    Json *o = json_obj();
+    Obj *obj;
+
+    json_set_str(o, "endpoint", endpoint);
+    obj = user_obj_add("tls-creds-anon", id, o, true, NULL);
+    json_free(o);
+    return obj;
+}
+
+TEST(tls_between_two_ports)
+{
+    static char block[100000], back[sizeof(block)];
+    CharPort *a, *b;
+    char name[256];
+    size_t sent = 0;
+    Ear x, y;
+
+    if (!machine_locked()) {
+        machine_lock();
+    }
+    if (!user_type_find("tls-creds-anon") || !creds("ts", "server") ||
+        !creds("tc", "client")) {
+        SKIP("no TLS in this build");
+    }
+    CHECK(!port_new("socket,id=b,host=127.0.0.1,port=9,tls-creds=ts"));
+    CHECK_STR(chr_why, "Expected TLS credentials for a client endpoint");
+    a = port_new("socket,id=a,host=127.0.0.1,port=0,server=on,wait=off,"
+                 "tls-creds=ts");
+    REQUIRE(a);
+    CHECK(!user_obj_del("ts", NULL));
+    a->drv->filename(a, name, sizeof(name));
+    b = port_new("socket,id=b,host=127.0.0.1,port=%d,tls-creds=tc",
+                 atoi(strchr(strstr(name, "127."), ':') + 1));
+    REQUIRE(b);
+    ear_open(&x, a);
+    ear_open(&y, b);
+    LOOP_UNTIL(x.f.open_told && y.f.open_told);
+    for (size_t i = 0; i < sizeof(block); i++) {
+        block[i] = i * 7 + (i >> 8);
+    }
+    while (sent < sizeof(block)) {
+        ssize_t r = chr_write(&x.f, block + sent, sizeof(block) - sent);
+
+        if (r > 0) {
+            sent += r;
+        } else {
+            REQUIRE_EQ(r, -EAGAIN);
+        }
+        loop_step(false);
+    }
+    LOOP_UNTIL(y.got->len == sizeof(block));
+    memcpy(back, y.got->str, sizeof(back));
+    CHECK_MEM(back, block, sizeof(block));
+    ear_close(&y);
+    port_del("b");
+    LOOP_UNTIL(!x.f.open_told);
+    ear_close(&x);
+    port_del("a");
+    CHECK(user_obj_del("ts", NULL));
+    CHECK(user_obj_del("tc", NULL));
+}
