@@ -14,6 +14,7 @@
  *    place() for a boot without firmware, adds the blob's address.
  */
 #include <glib.h>
+#include "accel.h"
 #include "hw/acpi/tables.h"
 #include "hw/fw/blob.h"
 #include "hw/fw/fw-cfg.h"
@@ -181,9 +182,10 @@ static void fadt_make(Build *b)
     put8(b, 1);                        /* interrupt model: dual PIC and APIC  */
     put8(b, 0);
     put16(b, 9);                       /* SCI                                 */
-    put32(b, 0xb2);
-    put8(b, 0xf1);
-    put8(b, 0xf0);
+    /* Without SMM the board is in ACPI mode from the start. */
+    put32(b, b->facts.smm ? 0xb2 : 0);
+    put8(b, b->facts.smm ? 0xf1 : 0);
+    put8(b, b->facts.smm ? 0xf0 : 0);
     put8(b, 0);
     put8(b, 0);
     put32(b, pm);
@@ -364,6 +366,8 @@ static void facts_read(Build *b)
         piix4_pm_sleep_states(b->p->pm, &b->facts.s3, &b->facts.s4,
                               &b->facts.s4_val);
     }
+    b->facts.smm = b->p->smm == OOA_ON ||
+                   (b->p->smm == OOA_AUTO && accel_has_smm());
     b->facts.hole64_first = ALIGN_UP(4 * GiB + b->p->above_4g, 1 * GiB);
     b->facts.hole64_last = b->facts.hole64_first + 2 * GiB - 1;
 }

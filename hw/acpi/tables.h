@@ -9,7 +9,7 @@
 /* What firmware (or direct boot) has programmed, read when tables are made. */
 typedef struct AcpiFacts {
     uint16_t pm_base;                  /* PIIX4's I/O block; 0: not set       */
-    bool s3, s4;
+    bool s3, s4, smm;
     uint8_t s4_val;
     uint64_t hole64_first, hole64_last;
 } AcpiFacts;
