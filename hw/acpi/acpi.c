@@ -16,6 +16,7 @@
 #include <glib.h>
 #include "accel.h"
 #include "hw/acpi/tables.h"
+#include "hw/misc/misc.h"
 #include "hw/fw/blob.h"
 #include "hw/fw/fw-cfg.h"
 #include "settings.h"
@@ -27,7 +28,8 @@
 #define LOADER_ROOM 0x1000
 #define HEADER 36
 
-enum { LOAD_ALLOCATE = 1, LOAD_POINTER = 2, LOAD_CHECKSUM = 3 };
+enum { LOAD_ALLOCATE = 1, LOAD_POINTER = 2, LOAD_CHECKSUM = 3,
+       LOAD_WRITE_POINTER = 4 };
 enum { ZONE_HIGH = 1, ZONE_FSEG = 2 };
 
 typedef struct Build {
@@ -35,6 +37,7 @@ typedef struct Build {
     uint32_t table_at[24];
     unsigned ntables;
     uint32_t facs, dsdt, rsdt;
+    uint32_t genid_ptr;                /* word for the id's page; 0: none     */
     uint8_t rsdp[20];
     const Pc *p;
     AcpiFacts facts;
@@ -170,6 +173,23 @@ static void aml_table(Build *b, const char *sig, bool dsdt)
     if (dsdt) {
         b->ntables--;                  /* found through the FADT, not the RSDT */
     }
+}
+
+/* The generation id's page is its own file, placed by firmware alone. */
+static void genid_make(Build *b)
+{
+    size_t len, addr;
+    const uint8_t *aml = vmgenid_ssdt(&len, &addr);
+    uint32_t at;
+
+    if (!aml) {
+        return;
+    }
+    at = table_begin(b, "SSDT", 1);
+    memcpy(b->tables->data + at + 16, "VMGENID ", 8);
+    b->genid_ptr = b->tables->len + addr;
+    g_byte_array_append(b->tables, aml, len);
+    table_end(b, at);
 }
 
 static void fadt_make(Build *b)
@@ -395,6 +415,7 @@ static bool tables_make(Build *b, const Pc *p, Error **errp)
         hpet_make(b);
     }
     waet_make(b);
+    genid_make(b);
     for (unsigned i = 0; i < settings.acpitable.n; i++) {
         if (!user_table(b, settings.acpitable.v[i].arg, errp)) {
             return false;
@@ -416,6 +437,18 @@ static void script_make(Build *b)
     script_allocate(b, FILE_TABLES, 64, ZONE_HIGH);
     for (size_t i = 0; i < b->ptrs->len / 4; i++) {
         script_pointer(b, FILE_TABLES, FILE_TABLES, ptr[i], 4);
+    }
+    if (b->genid_ptr) {
+        uint8_t a[124] = { 0 };
+
+        script_allocate(b, VMGENID_GUID_FILE, 4096, ZONE_HIGH);
+        script_pointer(b, FILE_TABLES, VMGENID_GUID_FILE, b->genid_ptr, 4);
+        /* Written file, file pointed at, offset in each, size. */
+        g_strlcpy((char *)a, VMGENID_ADDR_FILE, 56);
+        g_strlcpy((char *)a + 56, VMGENID_GUID_FILE, 56);
+        st_le32(a + 116, VMGENID_OFFSET);
+        a[120] = 8;
+        script(b, LOAD_WRITE_POINTER, a, sizeof(a));
     }
     for (size_t i = 0; i < b->sums->len / 8; i++) {
         script_checksum(b, FILE_TABLES, sum[i * 2] + 9, sum[i * 2],

@@ -8,6 +8,7 @@
  * Thread class: machine lock.
  */
 #include "hw/acpi/tables.h"
+#include "hw/misc/misc.h"
 
 enum { SPACE_MEMORY = 0, SPACE_IO = 1, SPACE_PCI = 2 };
 enum { FIELD_BYTE = 1, FIELD_DWORD = 3, FIELD_LOCK = 0x10, FIELD_ZEROS = 0x40 };
@@ -281,6 +282,35 @@ static bool isa_port_of(Device *dev, void *arg)
     return true;
 }
 
+/* The guest reads and writes the panic port by these two methods. */
+static void isa_pvpanic(Aml *a, uint16_t port)
+{
+    aml_device(a, "PEVT");
+    aml_name_str(a, "_HID", "QEMU0001");
+    aml_name(a, "_CRS");
+    aml_res_begin(a);
+    fixed_io(a, port, 1);
+    aml_res_end(a);
+    aml_region(a, "PEOR", SPACE_IO, port, 1);
+    aml_field(a, "PEOR", FIELD_BYTE);
+    aml_field_bits(a, "PEPT", 8);
+    aml_end(a);
+    aml_name_int(a, "_STA", 0x0f);
+    aml_method(a, "RDPT", 0, false);
+    aml_op(a, AML_STORE);
+    aml_ref(a, "PEPT");
+    aml_local(a, 0);
+    aml_op(a, AML_RETURN);
+    aml_local(a, 0);
+    aml_end(a);
+    aml_method(a, "WRPT", 1, false);
+    aml_op(a, AML_STORE);
+    aml_arg(a, 0);
+    aml_ref(a, "PEPT");
+    aml_end(a);
+    aml_end(a);
+}
+
 static void isa_devices(Aml *a, const Pc *p)
 {
     IsaPorts w = { .a = a };
@@ -301,6 +331,9 @@ static void isa_devices(Aml *a, const Pc *p)
     }
     isa_floppy(a, p);
     device_each(isa_port_of, &w);
+    if (pvpanic_port()) {
+        isa_pvpanic(a, pvpanic_port());
+    }
     aml_device(a, "RTC");
     aml_name_eisa(a, "_HID", "PNP0B00");
     aml_name(a, "_CRS");
