@@ -22,6 +22,9 @@ void mon_append_locked(Monitor *m, const char *p, size_t n)
 {
     MonBuf *b = &m->pend;
 
+    if (!n) {
+        return;
+    }
     if (b->n + n > b->cap) {
         b->cap = MAX2(b->n + n, b->cap * 2);
         b->cap = MAX2(b->cap, (size_t)1024);
