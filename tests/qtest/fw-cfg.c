@@ -418,7 +418,7 @@ static const uint8_t *table_find(const uint8_t *t, uint32_t len,
 
 TEST(acpi_tables)
 {
-    QTest *q = qtest_start("-machine pc -m 64 -nodefaults -smp 3");
+    QTest *q = qtest_start("-machine pc,smm=on -m 64 -nodefaults -smp 3");
     uint32_t len;
     uint8_t *t = file_read(q, "etc/acpi/tables", &len);
     const uint8_t *f, *m;
@@ -450,6 +450,16 @@ TEST(acpi_tables)
     CHECK_EQ(ld_le64(m + 44), 0xfed00000u);
     CHECK(table_find(t, len, "DSDT") != NULL);
     CHECK(table_find(t, len, "WAET") != NULL);
+    free(t);
+    qtest_quit(q);
+    /* In ACPI mode from the start: no port to ask for it. */
+    q = qtest_start("-machine pc,smm=off -m 64 -nodefaults");
+    t = file_read(q, "etc/acpi/tables", &len);
+    REQUIRE(t != NULL);
+    f = table_find(t, len, "FACP");
+    REQUIRE(f != NULL);
+    CHECK_EQ(ld_le32(f + 48), 0u);
+    CHECK_EQ(f[52], 0);
     free(t);
     qtest_quit(q);
 }
