@@ -218,7 +218,7 @@ static bool unix_name(const SockAddr *a, struct sockaddr_un *un,
     un->sun_family = AF_UNIX;
     if (n > max) {
         error_set(errp, "UNIX socket path '%s' is too long", a->path);
-        error_hint(errp, "Path must be less than %zu bytes\n", max);
+        error_hint(errp, "Path must be less than %zu bytes", max);
         return false;
     }
     memcpy(un->sun_path + a->abstract, a->path, n);

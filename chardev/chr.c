@@ -221,6 +221,8 @@ CharPort *chr_add(const Json *opts, bool text, Error **errp)
     }
     if (text && !opt_id_ok(id)) {
         error_set(errp, "Parameter 'id' expects an identifier");
+        error_hint(errp, "Identifiers consist of letters, digits, '-', '.', "
+                   "'_', starting with a letter.");
         return NULL;
     }
     d = chr_driver_find(type);
