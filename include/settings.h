@@ -22,7 +22,7 @@ void given_add(GivenList *l, const char *kind, const char *arg);
 typedef struct Settings {
     GivenList machine, accel, object, chardev, blockdev, drive, device, netdev,
               serial, parallel, mon, debugcon, fw_cfg, acpitable, smbios,
-              option_rom, global, set, numa, add_fd, trace, plugin, vnc, spice,
+              option_rom, global, numa, trace, plugin, vnc, spice,
               display, qtest, incoming, loadvm, audiodev, tpmdev, fsdev, virtfs,
               usbdevice, sandbox, gdb, l_dirs, snapshot_files, cpu, m, smp, rtc,
               boot, icount, watchdog, vga, iscsi, writeconfig;
@@ -32,8 +32,7 @@ typedef struct Settings {
     char *qtest_log, *keyboard;
     bool daemonize, nodefaults, no_user_config, nographic, stopped, preconfig,
          only_migratable, no_acpi, no_hpet, enable_kvm, usb, snapshot,
-         no_fd_bootchk, full_screen, dry_run, print_config, curses,
-         win2k_hack;
+         no_fd_bootchk, dry_run, print_config, curses;
     /* Which defaults remain: cleared by options that replace them. */
     bool no_default_serial, no_default_parallel, no_default_monitor,
          no_default_net, no_default_floppy, no_default_cdrom, no_default_vga;

@@ -6,3 +6,5 @@ hw-y += hw/machine/startup.o
 hw-y += hw/machine/defaults.o
 hw-y += hw/machine/config.o
 hw-y += hw/machine/ports.o
+hw-y += hw/machine/groups.o
+hw-y += hw/machine/man.o

@@ -218,7 +218,8 @@ bool machine_memory_make(Machine *m, Error **errp)
 static const OptionRow *option_of_group(const char *group)
 {
     for (const OptionRow *r = option_rows; r->name; r++) {
-        if (r->group && !strcmp(r->group, group) && r->has_arg) {
+        if (r->group && !strcmp(r->group, group) && r->has_arg &&
+            r->handle) {
             return r;
         }
     }
@@ -232,7 +233,7 @@ static bool section_end(const OptionRow *row, GString *text, Error **errp)
     if (row) {
         char *arg = g_strdup(text->str);
 
-        ok = row->handle(arg, errp);
+        ok = option_use(row, arg, errp);
         g_free(arg);
     }
     g_string_truncate(text, 0);

@@ -13,6 +13,7 @@
 #include "machine-opts.h"
 #include "monitor.h"
 #include "settings.h"
+#include "startup.h"
 #include "schema/schema.h"
 
 Settings settings;
@@ -67,9 +68,7 @@ OPT_LIST(chardev, chardev)
 OPT_LIST(blockdev, blockdev)
 OPT_LIST(device, device)
 OPT_LIST(global, global)
-OPT_LIST(set, set)
 OPT_LIST(numa, numa)
-OPT_LIST(add_fd, add_fd)
 OPT_LIST(trace, trace)
 OPT_LIST(fw_cfg, fw_cfg)
 OPT_LIST(acpitable, acpitable)
@@ -88,6 +87,8 @@ OPT_LIST(hdb, drive)
 OPT_LIST(hdc, drive)
 OPT_LIST(hdd, drive)
 OPT_LIST(pflash, drive)
+OPT_LIST(sd, drive)
+OPT_LIST(mtdblock, drive)
 OPT_LIST_REPLACES(fda, drive, no_default_floppy)
 OPT_LIST(fdb, drive)
 OPT_LIST_REPLACES(cdrom, drive, no_default_cdrom)
@@ -350,6 +351,23 @@ static const char *option_nearest(const char *name)
     return opt_nearest(name, names, n);
 }
 
+/* In the table, whether or not something here handles it. */
+static bool option_listed(const char *name)
+{
+    for (const OptionRow *r = option_rows; r->name; r++) {
+        if (!strcmp(r->name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool option_use(const OptionRow *row, const char *arg, Error **errp)
+{
+    now_kind = row->name;
+    return row->handle(arg, errp);
+}
+
 int settings_parse(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -370,7 +388,13 @@ int settings_parse(int argc, char **argv)
             const char *near = option_nearest(word);
 
             report_where(argv[i]);
-            error_set(&err, "invalid option");
+            if (option_listed(word)) {
+                error_set(&err, "this build has no part that handles this "
+                          "option");
+                near = NULL;
+            } else {
+                error_set(&err, "invalid option");
+            }
             if (near) {
                 error_hint(&err, "Did you mean '-%s'? -help lists all "
                            "options.", near);
@@ -389,11 +413,8 @@ int settings_parse(int argc, char **argv)
         where = arg ? g_strdup_printf("-%s %s", row->name, arg)
                     : g_strdup_printf("-%s", row->name);
         now_where = where;
-        now_kind = row->name;
         report_where(where);
-        ok = row->handle ? row->handle(arg, &err)
-                         : error_set(&err, "this build has no part that "
-                                     "handles this option");
+        ok = option_use(row, arg, &err);
         report_where(NULL);
         if (!ok) {
             report_where(where);

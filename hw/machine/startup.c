@@ -224,7 +224,8 @@ static bool do_drive(const char *arg, const char *kind, Error **errp)
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         if (!strcmp(rows[i].kind, kind)) {
             char *esc = opt_escape(arg);
-            char *text = g_strdup_printf("file=%s", esc);
+            char *text = g_strdup_printf("file=%s%s", esc, settings.snapshot
+                                         ? ",snapshot=on" : "");
             bool ok = drive_add(text, rows[i].type, rows[i].extra, errp);
 
             g_free(esc);
@@ -232,7 +233,10 @@ static bool do_drive(const char *arg, const char *kind, Error **errp)
             return ok;
         }
     }
-    return drive_add(arg, IF_DEFAULT, NULL, errp) != NULL;
+    /* A drive that says snapshot=off keeps that. */
+    return drive_add(arg, IF_DEFAULT, settings.snapshot &&
+                     !strstr(arg, "snapshot=") ? "snapshot=on" : NULL,
+                     errp) != NULL;
 }
 
 static bool do_blockdev(const char *arg, const char *kind, Error **errp)
@@ -583,6 +587,7 @@ static bool start_boards(Json *mopts, Error **errp)
            start_qtest(errp) && start_net(errp) &&
            machine->type->build(machine, errp) &&
            given_each(&settings.device, do_device, errp) &&
+           start_leftovers(errp) &&
            (!machine->type->ready || machine->type->ready(machine, errp));
 }
 
@@ -596,10 +601,11 @@ bool startup(Error **errp)
     Json *mopts = NULL;
     bool ok;
 
-    if (!start_log(errp) ||
+    if (!start_writeconfig(errp) || !start_log(errp) ||
         (settings.daemonize && !daemon_start(errp)) ||
         (settings.pidfile && !pidfile_make(settings.pidfile, errp)) ||
-        !machine_choose(&mopts, errp)) {
+        !machine_choose(&mopts, errp) || !start_refusals(errp)) {
+        json_free(mopts);
         return false;
     }
     if (settings.nodefaults || machine->type->no_cpus) {

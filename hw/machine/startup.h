@@ -21,6 +21,14 @@ void machine_props_help(const MachineType *t);
 bool machine_memory_make(Machine *m, Error **errp) MACHINE_CALL;
 /* Commas doubled, as a value inside option text. Caller g_frees. */
 char *opt_escape(const char *s);
+/* One use of an option, as on the command line or in a configuration file. */
+typedef struct OptionRow OptionRow;
+bool option_use(const OptionRow *row, const char *arg, Error **errp)
+    MACHINE_CALL;
+/* -writeconfig; options without effect: before and after the board is built. */
+bool start_writeconfig(Error **errp) MACHINE_CALL;
+bool start_refusals(Error **errp) MACHINE_CALL;
+bool start_leftovers(Error **errp) MACHINE_CALL;
 void object_help(const Json *opts) MACHINE_CALL;
 bool mon_option(const char *kind, const char *arg, Error **errp) MACHINE_CALL;
 /* Sandbox, chroot, user; last, when everything is open. */

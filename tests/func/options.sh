@@ -1,0 +1,75 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# -set, -writeconfig and -readconfig, -add-fd; options that nothing carries out
+# say so.
+. tests/tap.sh
+
+[ -x "$TERN" ] || skip_all "tern is not built"
+
+# Ends by itself: the error comes first, or the monitor's input does.
+run()
+{
+    echo quit | timeout 60 "$TERN" -accel qtest -machine pc -m 16 -nodefaults \
+        -display none -S -monitor stdio "$@" 2>&1
+}
+
+# text, arguments: fails and says text
+says()
+{
+    text=$1
+    shift
+    if out=$(run "$@"); then
+        fail "$* is refused" "$out"
+    else
+        has "$* is refused" "$out" "$text"
+    fi
+}
+
+says "can't parse: \"foo\"" -set foo
+says "There is no option group 'bar'" -set bar.x.y=1
+says 'there is no device "x" defined' -set device.x.y=1
+says "Property 'isa-serial.foo' not found" -device isa-serial,id=s \
+    -set device.s.foo=1
+out=$(echo 'info qtree' | timeout 60 "$TERN" -accel qtest -nodefaults \
+    -display none -S -monitor stdio -device isa-debug-exit,id=e,iobase=0x501 \
+    -set device.e.iobase=0x777 2>&1)
+has "-set replaces what -device said" "$out" "iobase = 1911"
+
+says "fd cannot be a standard I/O stream" -add-fd fd=1,set=1
+says "fd option is required" -add-fd set=1
+says "set option is required" -add-fd fd=9 9</dev/null
+says "fd is not valid or already in use" -add-fd fd=200,set=1
+truncate -s 1M "$TMP/img"
+check "an inherited descriptor is a disk" run -add-fd fd=9,set=2 \
+    -drive if=none,id=d,format=raw,file=/dev/fdset/2 9<>"$TMP/img"
+
+check "-writeconfig writes" run -writeconfig "$TMP/c" -chardev null,id=c \
+    -device isa-debug-exit,id=e,iobase=0x777 -hdc "$TMP/img" \
+    -set chardev.c.logfile="$TMP/a,b"
+has "a device's section" "$(cat "$TMP/c")" '[device "e"]'
+has "a comma is a plain character there" "$(cat "$TMP/c")" "a,b\""
+cat >"$TMP/mon" <<X
+[chardev "m"]
+  backend = "stdio"
+[mon]
+  chardev = "m"
+  mode = "readline"
+X
+out=$(echo 'info qtree' | timeout 60 "$TERN" -accel qtest -nodefaults \
+    -display none -S -readconfig "$TMP/c" -readconfig "$TMP/mon" 2>&1)
+has "-readconfig takes what -writeconfig wrote" "$out" "iobase = 1911"
+says "quotation mark" -writeconfig "$TMP/d" -name x -chardev 'null,id=c,logfile="'
+
+says "guests have one memory node" -numa node
+says "does not count instructions" -icount shift=3
+says "does not support if=sd,bus=0,unit=0" -drive if=sd,format=raw,file="$TMP/img"
+says "does not support if=scsi" -drive if=scsi,format=raw,file="$TMP/img"
+says "snapshot=on" -snapshot -hda "$TMP/img"
+says "is unexpected" -compat foo=accept
+says "does not accept value 'reject'" -compat deprecated-input=reject
+says "before a monitor answers" -preconfig
+says "no device tree" -dtb x
+says "Bad argument to echr" -echr x
+has "-k says that it has no effect" "$(run -k de)" "no effect"
+has "a page is printed" "$("$TERN" --x-man)" '.TH TERN 1'
+finish
