@@ -20,7 +20,7 @@
 #include "chardev/addr.h"
 #include "monitor.h"
 
-/* ---- values ------------------------------------------------------------------ */
+/* ---- values -------------------------------------------------------------- */
 
 void addr_copy(SockAddr *to, const SockAddr *from)
 {
@@ -182,7 +182,7 @@ bool addr_from_json(SockAddr *a, const Json *v, Error **errp)
                      type);
 }
 
-/* ---- resolving --------------------------------------------------------------- */
+/* ---- resolving ----------------------------------------------------------- */
 
 static struct addrinfo *resolve(const SockAddr *a, int socktype, bool passive,
                                 Error **errp)
@@ -259,7 +259,7 @@ int addr_take_fd(const SockAddr *a, Error **errp)
     return fd;
 }
 
-/* ---- listening --------------------------------------------------------------- */
+/* ---- listening ----------------------------------------------------------- */
 
 static int listen_unix(const SockAddr *a, Error **errp)
 {
@@ -379,7 +379,7 @@ int addr_listen(const SockAddr *a, int *fds, Error **errp)
     return fds[0] < 0 ? -1 : 1;
 }
 
-/* ---- connecting -------------------------------------------------------------- */
+/* ---- connecting ---------------------------------------------------------- */
 
 /* 0, or an errno value. */
 static int connect_within(int fd, const void *sa, socklen_t len, int limit_ms)
@@ -464,7 +464,7 @@ int addr_connect(const SockAddr *a, int limit_ms, Error **errp)
     return -1;
 }
 
-/* ---- datagrams --------------------------------------------------------------- */
+/* ---- datagrams ----------------------------------------------------------- */
 
 int addr_datagram(const SockAddr *remote, const SockAddr *local, Error **errp)
 {

@@ -22,7 +22,7 @@ struct CharWatch {
     struct CharWatch *next;
 };
 
-/* ---- the object -------------------------------------------------------------------- */
+/* ---- the object ---------------------------------------------------------- */
 
 static const Prop chr_base_props[] = {
     PROP_STR("logfile", CharPort, logfile,
@@ -382,7 +382,7 @@ void chr_help(void)
     }
 }
 
-/* ---- short forms: -serial X ------------------------------------------------------------ */
+/* ---- short forms: -serial X ---------------------------------------------- */
 
 Json *chr_short_opts(const char *label, const char *text, Error **errp)
 {
@@ -436,7 +436,7 @@ CharPort *chr_new_short(const char *label, const char *text, bool with_mux,
     return p;
 }
 
-/* ---- front end side ------------------------------------------------------------------------ */
+/* ---- front end side ------------------------------------------------------ */
 
 bool chr_attach(CharFront *f, CharPort *p, Error **errp)
 {
@@ -667,7 +667,7 @@ void chr_front_event(CharFront *f, ChrEvent e)
     f->event(f->arg, e);
 }
 
-/* ---- backend side ----------------------------------------------------------------------------- */
+/* ---- backend side -------------------------------------------------------- */
 
 int chr_can_receive(CharPort *p)
 {
@@ -713,7 +713,7 @@ void chr_writable(CharPort *p)
     }
 }
 
-/* ---- chardev= properties ------------------------------------------------------------------------ */
+/* ---- chardev= properties ------------------------------------------------- */
 
 static void *ref_claim(Obj *owner, const char *prop, const char *id,
                        Error **errp)

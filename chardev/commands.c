@@ -14,7 +14,7 @@
 #include "opt.h"
 #include "schema/schema.h"
 
-/* ---- queries ----------------------------------------------------------------- */
+/* ---- queries ------------------------------------------------------------- */
 
 static void port_name(const CharPort *p, char *buf, size_t n)
 {
@@ -64,7 +64,7 @@ bool cmd_query_chardev_backends(const void *arg, void *ret, Error **errp)
     return true;
 }
 
-/* ---- making and exchanging --------------------------------------------------- */
+/* ---- making and exchanging ----------------------------------------------- */
 
 /* {type, data} of the protocol as the options of the driver. */
 static Json *options_of(const char *id, const Json *backend, Error **errp)
@@ -177,7 +177,7 @@ bool cmd_chardev_send_break(const void *arg, void *ret, Error **errp)
     return true;
 }
 
-/* ---- the same for people ----------------------------------------------------- */
+/* ---- the same for people ------------------------------------------------- */
 
 static void complain(Error *err)
 {

@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include "chardev/chr-priv.h"
 
-/* ---- common ------------------------------------------------------------------ */
+/* ---- common -------------------------------------------------------------- */
 
 static void fd_event(void *arg, unsigned events);
 static void fd_out_event(void *arg, unsigned events);
@@ -147,7 +147,7 @@ void fdchr_stop(FdChr *c, bool close_fds)
     }
 }
 
-/* ---- null ----------------------------------------------------------------------------- */
+/* ---- null ---------------------------------------------------------------- */
 
 static bool null_open(CharPort *p, Error **errp)
 {
@@ -166,7 +166,7 @@ CHAR_DRIVER(chr_null, {
     .short_form = null_short, .open = null_open,
 });
 
-/* ---- file ------------------------------------------------------------------------------- */
+/* ---- file ---------------------------------------------------------------- */
 
 typedef struct FileChr {
     FdChr fd;
@@ -239,7 +239,7 @@ CHAR_DRIVER(chr_file, {
     .accept_input = fdchr_accept_input, .want_write = fdchr_want_write,
 });
 
-/* ---- pipe -------------------------------------------------------------------- */
+/* ---- pipe ---------------------------------------------------------------- */
 
 typedef struct PipeChr {
     FdChr fd;
@@ -310,7 +310,7 @@ CHAR_DRIVER(chr_pipe, {
     .accept_input = fdchr_accept_input, .want_write = fdchr_want_write,
 });
 
-/* ---- stdio -------------------------------------------------------------------------------- */
+/* ---- stdio --------------------------------------------------------------- */
 
 typedef struct StdioChr {
     FdChr fd;

@@ -30,7 +30,7 @@ static const Prop host_props[] = {
 
 static const char *const host_renamed[] = { "device", "path", NULL };
 
-/* ---- serial lines ------------------------------------------------------------ */
+/* ---- serial lines -------------------------------------------------------- */
 
 static void line_params(int fd, const ChrSerialParams *s)
 {
@@ -136,7 +136,7 @@ CHAR_DRIVER(chr_serial, {
     .ioctl = line_ioctl,
 });
 
-/* ---- parallel ports ---------------------------------------------------------- */
+/* ---- parallel ports ------------------------------------------------------ */
 
 static bool to_mode(HostChr *c, int mode)
 {

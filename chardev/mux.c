@@ -60,7 +60,7 @@ bool cli_echr(const char *arg, Error **errp)
     return true;
 }
 
-/* ---- input ------------------------------------------------------------------- */
+/* ---- input --------------------------------------------------------------- */
 
 static CharFront *focused(MuxChr *m)
 {
@@ -278,7 +278,7 @@ void chr_mux_focus(CharPort *p, CharFront *f)
     mux_accept_input(p);
 }
 
-/* ---- output ------------------------------------------------------------------ */
+/* ---- output -------------------------------------------------------------- */
 
 static void make_stamp(MuxChr *m)
 {
@@ -363,7 +363,7 @@ static void mux_want_write(CharPort *p)
     }
 }
 
-/* ---- front ends -------------------------------------------------------------- */
+/* ---- front ends ---------------------------------------------------------- */
 
 static bool mux_attach(CharPort *p, CharFront *f, Error **errp)
 {
@@ -434,7 +434,7 @@ static void mux_set_echo(CharPort *p, bool on)
     chr_set_echo(&((MuxChr *)p)->base, on);
 }
 
-/* ---- life -------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 static bool mux_start(MuxChr *m, CharPort *base, Error **errp)
 {

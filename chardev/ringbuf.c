@@ -82,7 +82,7 @@ CHAR_DRIVER(chr_memory, {
     .close = ring_close, .write = ring_write,
 });
 
-/* ---- commands ---------------------------------------------------------------- */
+/* ---- commands ------------------------------------------------------------ */
 
 static RingChr *ring_find(const char *id, Error **errp)
 {

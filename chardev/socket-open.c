@@ -22,7 +22,7 @@
 
 #define CONNECT_MS 30000
 
-/* ---- a connection begins ----------------------------------------------------- */
+/* ---- a connection begins ------------------------------------------------- */
 
 static void listen_on(SockChr *c, bool on);
 
@@ -145,7 +145,7 @@ static void begin(SockChr *c, int fd)
     }
 }
 
-/* ---- listening --------------------------------------------------------------- */
+/* ---- listening ----------------------------------------------------------- */
 
 static void listen_event(void *arg, unsigned events)
 {
@@ -224,7 +224,7 @@ static bool start_server(SockChr *c, Error **errp)
     return true;
 }
 
-/* ---- connecting -------------------------------------------------------------- */
+/* ---- connecting ---------------------------------------------------------- */
 
 typedef struct ConnectTask {
     PoolTask task;
@@ -331,7 +331,7 @@ static bool start_client(SockChr *c, Error **errp)
     return true;
 }
 
-/* ---- options ----------------------------------------------------------------- */
+/* ---- options ------------------------------------------------------------- */
 
 static bool make_addr(SockChr *c, Error **errp)
 {
@@ -517,7 +517,7 @@ static const Prop sock_props[] = {
     PROP_END
 };
 
-/* ---- what the tree shows ----------------------------------------------------- */
+/* ---- what the tree shows ------------------------------------------------- */
 
 static Json *get_connected(const Obj *o, const Prop *p, Error **errp)
 {
@@ -535,7 +535,7 @@ static const Prop sock_shown[] = {
     PROP_END
 };
 
-/* ---- short forms ------------------------------------------------------------- */
+/* ---- short forms --------------------------------------------------------- */
 
 /* The options after the address: a=b, or a, or noa. The last two forms are
  * taken here without the warning that -chardev gives. */

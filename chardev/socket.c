@@ -22,7 +22,7 @@
 
 #define CHUNK (32 * KiB)
 
-/* ---- what the loop waits for ------------------------------------------------- */
+/* ---- what the loop waits for --------------------------------------------- */
 
 static void data_event(void *arg, unsigned events);
 
@@ -101,7 +101,7 @@ void sock_want_write(CharPort *p)
     ask_watch(c);
 }
 
-/* ---- out --------------------------------------------------------------------- */
+/* ---- out ----------------------------------------------------------------- */
 
 ssize_t sock_send(SockChr *c, const void *buf, size_t n)
 {
@@ -232,7 +232,7 @@ bool sock_add_fds(CharPort *p, const int *fds, int n)
     return true;
 }
 
-/* ---- in ---------------------------------------------------------------------- */
+/* ---- in ------------------------------------------------------------------ */
 
 /* write_lock is held. */
 static void drop_in_fds(SockChr *c)
@@ -418,7 +418,7 @@ static void data_event(void *arg, unsigned events)
     update_watch(c);
 }
 
-/* ---- beginning and end ------------------------------------------------------- */
+/* ---- beginning and end --------------------------------------------------- */
 
 static void up_now(void *arg)
 {

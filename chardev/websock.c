@@ -16,7 +16,7 @@ enum { OP_MORE = 0, OP_TEXT = 1, OP_BINARY = 2, OP_CLOSE = 8, OP_PING = 9,
        OP_PONG = 10 };
 enum { STATUS_NORMAL = 1000, STATUS_PROTOCOL = 1002, STATUS_DATA = 1003 };
 
-/* ---- handshake --------------------------------------------------------------- */
+/* ---- handshake ----------------------------------------------------------- */
 
 /* The value of a header field, trimmed; NULL: absent. The caller g_frees. */
 static char *field(char **lines, const char *name)
@@ -136,7 +136,7 @@ ssize_t ws_request(const char *text, size_t n, GByteArray *reply)
     return bad ? -1 : end - text + 4;
 }
 
-/* ---- frames ------------------------------------------------------------------ */
+/* ---- frames -------------------------------------------------------------- */
 
 static void frame(GByteArray *out, uint8_t op, const uint8_t *buf, size_t n)
 {

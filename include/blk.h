@@ -77,7 +77,7 @@ typedef enum BlkOpenFlags {
 typedef struct BlkDriver BlkDriver;
 /* The driver table is in block/driver.h: only block/ needs it. */
 
-/* ---- opening: MACHINE_CALL ------------------------------------------------------ */
+/* ---- opening: MACHINE_CALL ----------------------------------------------- */
 /* blockdev-add form. Returns a node with one reference. */
 BlkNode *blk_open_json(const Json *opts, bool text, Error **errp) MACHINE_CALL;
 /* File name or json:{…} with options (format probed when "driver" is absent). */

@@ -111,7 +111,7 @@ struct Bus {
 extern const BusType bus_system;       /* chips on the board; "System"        */
 extern Bus *bus_main;                  /* "main-system-bus"                   */
 
-/* ---- life cycle ---------------------------------------------------------------- */
+/* ---- life cycle ---------------------------------------------------------- */
 const DeviceType *device_type_find(const char *name_or_alias);
 Device *device_new(const char *type, Error **errp) MACHINE_CALL;
 /* For the machine's own parts, whose type is linked in: never NULL. */
@@ -146,7 +146,7 @@ void bus_main_init(void) MACHINE_CALL;
  * between tests. */
 void device_exit(void) MACHINE_CALL;
 
-/* ---- -global ---------------------------------------------------------------- */
+/* ---- -global ------------------------------------------------------------- */
 /* driver may be a type or a parent of types. Kept in order of mention. */
 void device_global_add(const char *driver, const char *prop, const char *value)
     MACHINE_CALL;
@@ -156,7 +156,7 @@ bool device_globals_apply(Obj *o, const char *type, Error **errp) MACHINE_CALL;
 /* Warns about those that nothing used; after the machine is complete. */
 void device_globals_check(void) MACHINE_CALL;
 
-/* ---- for people and clients -------------------------------------------------- */
+/* ---- for people and clients ---------------------------------------------- */
 /* `-device help`, `-device X,help`: true when help was asked for and given (or
  * *errp says why not). */
 bool device_help(const Json *opts, void (*out)(void *arg, const char *line),

@@ -16,7 +16,7 @@
 
 typedef struct Loop Loop;
 
-/* ---- work and loops ------------------------------------------------------- */
+/* ---- work and loops ------------------------------------------------------ */
 /* Embedded by its owner; posting one that is queued already does nothing. */
 typedef struct Work {
     void (*fn)(void *arg);
@@ -88,7 +88,7 @@ void loop_use_glib(void) MACHINE_CALL;
 void loop_signal(int signo, void (*fn)(void *arg, int signo, pid_t from),
                  void *arg) MACHINE_CALL;
 
-/* ---- clocks and timers ---------------------------------------------------- */
+/* ---- clocks and timers --------------------------------------------------- */
 typedef enum Clock {
     CLOCK_RT,                          /* host monotonic; runs always         */
     CLOCK_HOST,                        /* wall clock; may jump                */
@@ -135,7 +135,7 @@ static inline bool timer_armed(const Timer *t)
 #define NS_PER_MS 1000000ll
 #define NS_PER_US 1000ll
 
-/* ---- coroutines: metadata code only --------------------------------------- */
+/* ---- coroutines: metadata code only -------------------------------------- */
 typedef struct Co Co;
 Co *co_new(void (*fn)(void *arg), void *arg);      /* freed when fn returns   */
 void co_enter(Co *co);                 /* runs until yield or end; any thread's
@@ -159,7 +159,7 @@ typedef struct CoMutex {
 void co_mutex_lock(CoMutex *m);
 void co_mutex_unlock(CoMutex *m);
 
-/* ---- worker pool ---------------------------------------------------------- */
+/* ---- worker pool --------------------------------------------------------- */
 typedef struct PoolTask {
     int64_t (*run)(void *arg);         /* in a worker; may block              */
     void (*done)(void *arg, int64_t ret);          /* in the submitter's loop */
@@ -176,7 +176,7 @@ void loop_set_pool(Loop *l, unsigned min, unsigned max) ANY_THREAD;
 void pool_limits(unsigned min_threads, unsigned max_threads);  /* loop_main's */
 int64_t pool_co_run(int64_t (*run)(void *arg), void *arg);  /* in a coroutine */
 
-/* ---- epochs: published data that readers use without a lock ---------------- */
+/* ---- epochs: published data that readers use without a lock -------------- */
 void epoch_enter(void) ANY_THREAD;     /* nestable; do not wait inside        */
 void epoch_exit(void) ANY_THREAD;
 /* Runs fn(p) in loop_main after every reader that could see p has left. */

@@ -61,7 +61,7 @@ char *firmware_find(const char *name, Error **errp);
 /* CPUs by topology: the APIC id of vCPU number i. */
 uint32_t machine_apic_id(const Machine *m, unsigned i);
 
-/* ---- fw_cfg ---------------------------------------------------------------- */
+/* ---- fw_cfg -------------------------------------------------------------- */
 /* Data is copied unless said; false: table full or name taken. */
 bool fwcfg_add_file(const char *name, const void *data, size_t len);
 /* Takes over `data` (g_free'd), which a callback may refresh when selected. */
@@ -74,7 +74,7 @@ void fwcfg_add_u32(uint16_t key, uint32_t v);
 void fwcfg_add_u64(uint16_t key, uint64_t v);
 bool fwcfg_present(void);
 
-/* ---- names of the guest ------------------------------------------------------ */
+/* ---- names of the guest -------------------------------------------------- */
 extern char *guest_name, *guest_process_name;
 extern uint8_t guest_uuid[16];
 extern bool guest_uuid_set;

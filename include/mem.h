@@ -124,7 +124,7 @@ static inline uint64_t mem_size(const MemRegion *mr)   /* 0 means 2^64 */
     return mr->last + 1;
 }
 
-/* ---- address spaces -------------------------------------------------------- */
+/* ---- address spaces ------------------------------------------------------ */
 typedef struct FlatRange {
     uint64_t first, last;              /* guest addresses                     */
     MemRegion *mr;
@@ -207,7 +207,7 @@ bool mem_log_sync_clear(MemRegion *mr, MemDirty client, uint64_t off,
 bool ram_log_sync_clear(RamBlock *rb, MemDirty client, uint64_t off,
                         uint64_t len, uint8_t *out) MACHINE_CALL;
 
-/* ---- listeners ---------------------------------------------------------------- */
+/* ---- listeners ----------------------------------------------------------- */
 typedef struct MemListener {
     const char *name;
     int priority;                      /* ascending for add, descending for del */
@@ -231,7 +231,7 @@ typedef struct MemListener {
 void mem_listen(MemSpace *as, MemListener *l) MACHINE_CALL;
 void mem_unlisten(MemSpace *as, MemListener *l) MACHINE_CALL;
 
-/* ---- ioeventfds: matched here for every accelerator ---------------------------- */
+/* ---- ioeventfds: matched here for every accelerator ---------------------- */
 struct MemIoEvent {
     uint64_t off;                      /* in the region                       */
     uint8_t size;                      /* 0: any                              */
@@ -245,7 +245,7 @@ void mem_event_add(MemRegion *mr, uint64_t off, unsigned size, bool match,
 void mem_event_del(MemRegion *mr, uint64_t off, unsigned size, bool match,
                    uint64_t value, int fd) MACHINE_CALL;
 
-/* ---- backends ------------------------------------------------------------------ */
+/* ---- backends ------------------------------------------------------------ */
 /* memory-backend-*: the block; NULL: not a backend. */
 RamBlock *mem_backend_ram(Obj *backend) MACHINE_CALL;
 /* Takes it for one user ("can't use already busy memdev: id"), and lets go. */

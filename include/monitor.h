@@ -8,7 +8,7 @@
 
 #include "json.h"
 
-/* ---- schema tables (generated) --------------------------------------------- */
+/* ---- schema tables (generated) ------------------------------------------- */
 typedef enum QMeta { QM_BUILTIN, QM_ENUM, QM_STRUCT, QM_UNION, QM_ALTERNATE,
                      QM_LIST, QM_ANY } QMeta;
 typedef enum QBuiltin { QB_STR, QB_INT, QB_I8, QB_I16, QB_I32, QB_I64, QB_U8,
@@ -104,7 +104,7 @@ typedef struct OptionRow {             /* command line                        */
     bool (*handle)(const char *arg, Error **errp) MACHINE_PTR;
 } OptionRow;
 
-/* ---- walkers ------------------------------------------------------------------ */
+/* ---- walkers ------------------------------------------------------------- */
 /* JSON -> struct; text: leaves are strings. Errors as the peer's ("Parameter 'x'
  * is missing", "Invalid parameter type for 'x', expected: string", "Parameter 'x'
  * is unexpected"). Members of an open set stay in the JSON given. */
@@ -137,7 +137,7 @@ typedef struct OpenSet {
 void open_set_each(const char *set, OpenSetFn *fn, void *arg);
 bool open_set_has(const char *set, const char *name);
 
-/* ---- events ---------------------------------------------------------------------- */
+/* ---- events -------------------------------------------------------------- */
 /* data: the generated struct of ev->arg, or NULL. May be called with or without
  * the machine lock. ANY_THREAD. */
 void monitor_event(const Event *ev, const void *data);

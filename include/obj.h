@@ -76,7 +76,7 @@ typedef struct TypeSource {
     SET_MEMBER(type_sources, TypeSource, sym, __VA_ARGS__)
 const Prop *type_props(const char *type, unsigned i);
 
-/* ---- user-creatable objects: -object, object-add --------------------------- */
+/* ---- user-creatable objects: -object, object-add ------------------------- */
 typedef struct UserType {
     const char *name;                  /* "memory-backend-ram"                */
     const char *parent;                /* QOM parent, "object" by default     */

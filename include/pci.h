@@ -136,7 +136,7 @@ uint32_t pci_config_read(PciDevice *d, uint32_t off, unsigned size)
 void pci_config_write(PciDevice *d, uint32_t off, uint32_t v, unsigned size)
     MACHINE_CALL;
 
-/* ---- bridges (type-1 header) ----------------------------------------------- */
+/* ---- bridges (type-1 header) --------------------------------------------- */
 /* Of a PciInfo.bridge function: its windows, and the bus below. */
 typedef struct PciBridge {
     PciDevice pci;
@@ -152,7 +152,7 @@ void pci_bridge_init(PciBridge *b, const BusType *type) MACHINE_CALL;
 void pci_bridge_fini(PciBridge *b) MACHINE_CALL;
 PciBridge *pci_bridge_of(PciDevice *d);            /* NULL: not a bridge      */
 
-/* ---- host bridges ----------------------------------------------------------- */
+/* ---- host bridges -------------------------------------------------------- */
 /* Configuration mechanism 1: address register and data window, a part of a
  * board's host bridge. */
 typedef struct PciHostPorts {
@@ -174,12 +174,12 @@ MemResult pci_dma_read(PciDevice *d, uint64_t addr, void *buf, uint64_t len);
 MemResult pci_dma_write(PciDevice *d, uint64_t addr, const void *buf,
                         uint64_t len);
 
-/* ---- for people and clients -------------------------------------------------- */
+/* ---- for people and clients ---------------------------------------------- */
 Json *pci_query(void) MACHINE_CALL;    /* reply of query-pci                  */
 void pci_print(void (*out)(void *arg, const char *line), void *arg)
     MACHINE_CALL;                      /* `info pci`                          */
 
-/* ---- MSI, MSI-X ------------------------------------------------------------ */
+/* ---- MSI, MSI-X ---------------------------------------------------------- */
 typedef struct MsiMessage {
     uint64_t addr;
     uint32_t data;

@@ -153,7 +153,7 @@ uint32_t x86_apic_id(const Machine *m, X86Place at);
 X86Place x86_place(const Machine *m, uint32_t apic_id);
 X86Cpu *x86_cpu_by_apic_id(uint32_t id) MACHINE_CALL;          /* NULL: none    */
 
-/* ---- software local APIC (hw/pc/apic.c), for soft and qtest ------------------- */
+/* ---- software local APIC (hw/pc/apic.c), for soft and qtest -------------- */
 /* Highest deliverable vector, acknowledged; -1: none (spurious: see apic). */
 int apic_ack(X86Cpu *c) MACHINE_CALL;
 /* True when INTR would be taken now, given IF. */
@@ -186,7 +186,7 @@ uint64_t x86_tsc_hz(void) ANY_THREAD;
 uint64_t x86_tsc_base(void) ANY_THREAD;
 void x86_tsc_hz_set(uint64_t hz);      /* before the first vCPU; else 1 GHz   */
 
-/* ---- translation and disassembly (target/x86) --------------------------------- */
+/* ---- translation and disassembly (target/x86) ---------------------------- */
 /* Guest linear -> physical by the guest's tables, no side effects; false: not
  * mapped. */
 bool x86_gva2gpa(X86Cpu *c, uint64_t va, uint64_t *pa) MACHINE_CALL;

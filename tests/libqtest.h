@@ -90,7 +90,7 @@ bool qtest_event_seen(QTest *q, const char *name);
 /* Text of an HMP command, with JSON's escapes undone; caller frees. */
 char *qtest_hmp(QTest *q, const char *command);
 
-/* ---- PCI, by configuration mechanism 1, bus 0 unless bus is in bits 8..15 -- */
+/* ---- PCI, by configuration mechanism 1, bus 0 unless bus is in bits 8..15 ---- */
 uint32_t qpci_read(QTest *q, unsigned devfn, unsigned off, unsigned size);
 void qpci_write(QTest *q, unsigned devfn, unsigned off, unsigned size,
                 uint32_t v);

@@ -14,7 +14,7 @@
 
 #define GDB_PACKET_MAX 4096u           /* told to the client in hexadecimal   */
 
-/* ---- packet.c: "$data#cs" -------------------------------------------------- */
+/* ---- packet.c: "$data#cs" ------------------------------------------------ */
 typedef enum GdbSeen {
     GDB_NOTHING,                       /* more is needed                      */
     GDB_PACKET,                        /* buf[0..n) is one, unescaped         */
@@ -36,7 +36,7 @@ bool gdb_hex_in(const char *s, size_t n, uint8_t *out);
 /* A hexadecimal number; moves *s behind it. False: none, or above 64 bits. */
 bool gdb_number(const char **s, uint64_t *out);
 
-/* ---- regs.c ------------------------------------------------------------------ */
+/* ---- regs.c -------------------------------------------------------------- */
 /* Rows of the register file the client is told; 32-bit CPUs have fewer. */
 unsigned gdb_reg_count(bool is64);
 unsigned gdb_reg_bytes(bool is64, unsigned n);     /* at most 16; 0: no such  */
@@ -46,7 +46,7 @@ bool gdb_reg_set(X86Regs *r, bool is64, unsigned n, const uint8_t *in);
 /* target.xml; made once. */
 const char *gdb_target_xml(bool is64);
 
-/* ---- stub.c ------------------------------------------------------------------ */
+/* ---- stub.c -------------------------------------------------------------- */
 typedef struct GdbPoint {
     uint64_t addr, len;
     int type;
@@ -68,7 +68,7 @@ void gdb_reply(Gdb *g, const char *text) MACHINE_CALL;
 void gdb_reply_bytes(Gdb *g, const void *data, size_t n) MACHINE_CALL;
 void gdb_points_drop(Gdb *g) MACHINE_CALL;
 
-/* ---- commands.c, query.c -------------------------------------------------------- */
+/* ---- commands.c, query.c ------------------------------------------------- */
 /* p[n] is NUL. */
 void gdb_command(Gdb *g, const char *p, size_t n) MACHINE_CALL;
 void gdb_query(Gdb *g, const char *p) MACHINE_CALL;

@@ -43,7 +43,7 @@ static void update_irq(Parallel *s)
     irq_set(&s->irq, s->irq_pending);
 }
 
-/* ---- a printer --------------------------------------------------------------- */
+/* ---- a printer ----------------------------------------------------------- */
 
 static void printer_control(Parallel *s, uint8_t v)
 {
@@ -80,7 +80,7 @@ static uint8_t printer_status(Parallel *s)
     return v;
 }
 
-/* ---- the host's port --------------------------------------------------------- */
+/* ---- the host's port ----------------------------------------------------- */
 
 static int host_epp(Parallel *s, unsigned off, bool write, uint8_t *buf,
                     unsigned n)
@@ -164,7 +164,7 @@ static uint64_t host_read(Parallel *s, unsigned off, unsigned size)
     return ld_le32(bytes);
 }
 
-/* ---- registers --------------------------------------------------------------- */
+/* ---- registers ----------------------------------------------------------- */
 
 static void par_write(void *dev, uint64_t off, uint64_t val, unsigned size)
 {
@@ -205,7 +205,7 @@ static const MemOps par_ops = { .read = par_read, .write = par_write,
 static const MemOps epp_ops = { .read = par_read, .write = par_write,
                                 .max = 4 };
 
-/* ---- life -------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 static void par_reset(Device *dev, ResetKind kind)
 {

@@ -103,7 +103,7 @@ static void serial_poll_msr(Serial *s)
 
 static void serial_tx_run(void *arg);
 
-/* ---- receiving ----------------------------------------------------------------------- */
+/* ---- receiving ----------------------------------------------------------- */
 
 static void serial_rx_put(Serial *s, uint8_t c)
 {
@@ -220,7 +220,7 @@ static uint8_t serial_rx_get(Serial *s)
     return c;
 }
 
-/* ---- sending --------------------------------------------------------------------------- */
+/* ---- sending ------------------------------------------------------------- */
 
 static void serial_tx_done(Serial *s)
 {
@@ -284,7 +284,7 @@ static void serial_tx_put(Serial *s, uint8_t c)
     }
 }
 
-/* ---- registers ---------------------------------------------------------------------------- */
+/* ---- registers ----------------------------------------------------------- */
 
 static void serial_write_fcr(Serial *s, uint8_t v)
 {
@@ -436,7 +436,7 @@ static uint64_t serial_read(void *dev, uint64_t off, unsigned size)
 const MemOps serial_ops = { .read = serial_read, .write = serial_write,
                             .max = 1 };
 
-/* ---- life ------------------------------------------------------------------------------------ */
+/* ---- life ---------------------------------------------------------------- */
 
 bool serial_realize(Serial *s, Error **errp)
 {

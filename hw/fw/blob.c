@@ -142,7 +142,7 @@ bool blob_read_file(const char *what, const char *path, uint64_t most,
     return true;
 }
 
-/* ---- memory map ------------------------------------------------------------ */
+/* ---- memory map ---------------------------------------------------------- */
 
 static uint64_t taken;                 /* bytes at the top of low RAM         */
 

@@ -37,7 +37,7 @@ void boot_order_add(const char *path, int32_t bootindex)
     g_free(list);
 }
 
-/* ---- letters ----------------------------------------------------------------- */
+/* ---- letters ------------------------------------------------------------- */
 
 static bool started;                   /* the reset of start-up is behind us  */
 
@@ -90,7 +90,7 @@ void hmp_boot_set(const Json *args)
     }
 }
 
-/* ---- paths ------------------------------------------------------------------- */
+/* ---- paths --------------------------------------------------------------- */
 
 static bool collect(Device *dev, void *arg)
 {

@@ -68,7 +68,7 @@ bool fwcfg_present(void)
     return fw != NULL;
 }
 
-/* ---- the host's side ------------------------------------------------------------------ */
+/* ---- the host's side ----------------------------------------------------- */
 
 static FwItem *item_find(uint16_t key)
 {
@@ -221,7 +221,7 @@ void fwcfg_each_file(void (*fn)(void *arg, const char *name, const void *data,
     }
 }
 
-/* ---- the guest's side --------------------------------------------------------------------- */
+/* ---- the guest's side ---------------------------------------------------- */
 
 /* Directory: u32 count, then size u32, key u16, reserved u16, name[56], all
  * big-endian. */
@@ -394,7 +394,7 @@ static const MemOps dma_ops = {
     /* Items may be guest-visible device state whose owner reads RAM. */
 };
 
-/* ---- the device ------------------------------------------------------------------------------ */
+/* ---- the device ---------------------------------------------------------- */
 
 static bool fw_realize(Device *dev, Error **errp)
 {

@@ -50,7 +50,7 @@ static void multiboot_state(X86Regs *r)
     r->gpr[X86_RBX] = info_addr;
 }
 
-/* ---- the kernel ------------------------------------------------------------- */
+/* ---- the kernel ---------------------------------------------------------- */
 
 /* The header says what of the file goes where. */
 static bool load_by_address(Pc *p, const KernelFile *k, uint32_t off,
@@ -115,7 +115,7 @@ static bool load_kernel(Pc *p, const KernelFile *k, uint32_t off,
     return elf_load(p, k, entry, &low, high, errp);
 }
 
-/* ---- modules: -initrd "file arguments,file arguments", commas doubled --------- */
+/* ---- modules: -initrd "file arguments,file arguments", commas doubled ---- */
 
 /* The next piece of *list up to a single comma; NULL at its end. */
 static char *next_module(const char **list)
@@ -197,7 +197,7 @@ static bool load_modules(Pc *p, BootInfo *b, uint8_t *info, uint64_t at,
     return ok;
 }
 
-/* ---- information --------------------------------------------------------------- */
+/* ---- information --------------------------------------------------------- */
 
 /* Entries begin with their size, which does not count itself. */
 static bool put_map(Pc *p, BootInfo *b, uint8_t *info, Error **errp)

@@ -88,7 +88,7 @@ bool option_roms_load(Pc *p, Error **errp)
     return true;
 }
 
-/* ---- info roms ---------------------------------------------------------------- */
+/* ---- info roms ----------------------------------------------------------- */
 
 /* ROMs of PCI devices that have no ROM bar. */
 static void list_vga(void *arg, const char *name, const void *data,

@@ -12,7 +12,7 @@
 #include "pc.h"
 #include "settings.h"
 
-/* ---- -fw_cfg [name=]NAME,file=F|string=S|gen_id=ID --------------------------------------- */
+/* ---- -fw_cfg [name=]NAME,file=F|string=S|gen_id=ID ----------------------- */
 
 static bool user_content(const Json *o, const char *name, Error **errp)
 {
@@ -78,7 +78,7 @@ static bool fwcfg_user_files(Error **errp)
     return true;
 }
 
-/* ---- the machine's own --------------------------------------------------------------------- */
+/* ---- the machine's own --------------------------------------------------- */
 
 static void add_e820(const Pc *p)
 {

@@ -26,7 +26,7 @@ typedef struct Writer {
     unsigned count, longest;
 } Writer;
 
-/* ---- structures ------------------------------------------------------------- */
+/* ---- structures ---------------------------------------------------------- */
 
 static void put8(Writer *w, uint8_t v)
 {
@@ -87,7 +87,7 @@ static void end(Writer *w)
     w->longest = MAX2(w->longest, w->out->len - w->at);
 }
 
-/* ---- fields as given --------------------------------------------------------- */
+/* ---- fields as given ----------------------------------------------------- */
 
 static const char *text_of(const Json *o, const char *key, const char *without)
 {
@@ -119,7 +119,7 @@ static const char *version(const Writer *w, const Json *o)
     return text_of(o, "version", w->p->m.type->name);
 }
 
-/* ---- the types ------------------------------------------------------------------ */
+/* ---- the types ----------------------------------------------------------- */
 
 static void type0_bios(Writer *w)
 {
@@ -443,7 +443,7 @@ static bool type41_onboard(Writer *w, Error **errp)
     return true;
 }
 
-/* ---- all of it ---------------------------------------------------------------------- */
+/* ---- all of it ----------------------------------------------------------- */
 
 static bool write_all(Writer *w, bool wide, Error **errp)
 {

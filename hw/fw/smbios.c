@@ -59,7 +59,7 @@ static bool type_known(uint64_t type)
     return false;
 }
 
-/* ---- values ---------------------------------------------------------------- */
+/* ---- values -------------------------------------------------------------- */
 
 static bool number_ok(uint8_t type, const char *key, const char *v,
                       uint64_t most, Error **errp)
@@ -132,7 +132,7 @@ static bool value_ok(uint8_t type, FieldKind kind, const char *key,
     }
 }
 
-/* ---- type=N,field=value ------------------------------------------------------- */
+/* ---- type=N,field=value -------------------------------------------------- */
 
 /* Rows of type 11: one for each value or path, in the order given. */
 static bool add_oem_string(Json *list, const char *key, const char *v,
@@ -236,7 +236,7 @@ static bool option_fields(Smbios *s, const Json *o, Error **errp)
     return true;
 }
 
-/* ---- file= ---------------------------------------------------------------------- */
+/* ---- file= --------------------------------------------------------------- */
 
 /* One structure: header with its length, then strings up to a double NUL. */
 static bool option_file(Smbios *s, const Json *o, Error **errp)
@@ -313,7 +313,7 @@ void smbios_free(Smbios *s)
     *s = (Smbios){ 0 };
 }
 
-/* ---- where they go -------------------------------------------------------------- */
+/* ---- where they go ------------------------------------------------------- */
 
 static uint8_t minus_sum(const uint8_t *p, size_t n)
 {

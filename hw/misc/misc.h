@@ -11,7 +11,7 @@
 /* Port of the ISA pvpanic device; 0: the machine has none. */
 uint16_t pvpanic_port(void) MACHINE_CALL;
 
-/* ---- vmgenid ------------------------------------------------------------------ */
+/* ---- vmgenid ------------------------------------------------------------- */
 /* Where the id is in the page that firmware allocates. */
 #define VMGENID_OFFSET 40
 #define VMGENID_GUID_FILE "etc/vmgenid_guid"

@@ -238,7 +238,7 @@ X86Cpu *x86_cpu_by_apic_id(uint32_t id)
 
 static const DeviceType *chosen;       /* by -cpu                             */
 
-/* ---- a CPU's place --------------------------------------------------------- */
+/* ---- a CPU's place ------------------------------------------------------- */
 
 static bool id_ok(const char *name, int32_t id, unsigned n, Error **errp)
 {

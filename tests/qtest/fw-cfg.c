@@ -186,7 +186,7 @@ TEST(hypertransport_range_of_amd)
     qtest_quit(q);
 }
 
-/* ---- SMBIOS -------------------------------------------------------------------- */
+/* ---- SMBIOS -------------------------------------------------------------- */
 
 /* The structure of a type, by number; its strings end is *end. */
 static const uint8_t *smbios_find(const uint8_t *t, uint32_t len, int type,
@@ -346,7 +346,7 @@ TEST(smbios_refusals)
     }
 }
 
-/* ---- boot order --------------------------------------------------------------- */
+/* ---- boot order ---------------------------------------------------------- */
 
 static uint8_t cmos(QTest *q, uint8_t index)
 {
@@ -394,7 +394,7 @@ TEST(boot_wishes)
     qtest_quit(q);
 }
 
-/* ---- ACPI ----------------------------------------------------------------------- */
+/* ---- ACPI ---------------------------------------------------------------- */
 
 static const uint8_t *table_find(const uint8_t *t, uint32_t len,
                                  const char *sig)

@@ -174,7 +174,7 @@ TEST(stack_overflow_faults)
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
 }
 
-/* ---- waking --------------------------------------------------------------- */
+/* ---- waking -------------------------------------------------------------- */
 
 static void sleeper(void *arg)
 {
@@ -298,7 +298,7 @@ TEST(coroutines_move_between_threads)
     }
 }
 
-/* ---- queues and mutexes --------------------------------------------------- */
+/* ---- queues and mutexes -------------------------------------------------- */
 
 static CoQueue queue;
 static int through;
@@ -374,7 +374,7 @@ TEST(mutex_excludes)
     machine_unlock();
 }
 
-/* ---- workers -------------------------------------------------------------- */
+/* ---- workers ------------------------------------------------------------- */
 
 static int64_t square(void *arg)
 {
@@ -445,7 +445,7 @@ TEST(coroutines_in_iothreads)
     machine_unlock();
 }
 
-/* ---- figures -------------------------------------------------------------- */
+/* ---- figures ------------------------------------------------------------- */
 
 static int64_t rounds;
 

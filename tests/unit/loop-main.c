@@ -380,7 +380,7 @@ TEST(signals_come_as_events)
     machine_unlock();
 }
 
-/* ---- GMainContext --------------------------------------------------------- */
+/* ---- GMainContext -------------------------------------------------------- */
 
 static int idle_calls, timeout_calls, pipe_calls;
 

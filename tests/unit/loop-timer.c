@@ -14,7 +14,7 @@ static uint32_t draw(uint32_t below)
     return (seed >> 20) % below;
 }
 
-/* ---- a clock that stops and goes ------------------------------------------ */
+/* ---- a clock that stops and goes ----------------------------------------- */
 
 static bool watchers_stop;
 
@@ -73,7 +73,7 @@ TEST(virtual_clock_stops_and_goes)
     machine_unlock();
 }
 
-/* ---- the virtual clock by hand: everything is exact ----------------------- */
+/* ---- the virtual clock by hand: everything is exact ---------------------- */
 
 static int64_t vm_begin(void)
 {
@@ -328,7 +328,7 @@ TEST(heap_agrees_with_the_model)
     machine_unlock();
 }
 
-/* ---- clocks that run ------------------------------------------------------ */
+/* ---- clocks that run ----------------------------------------------------- */
 
 static int64_t fired_at;
 
@@ -460,7 +460,7 @@ TEST(timers_set_from_any_thread)
     machine_unlock();
 }
 
-/* ---- figures -------------------------------------------------------------- */
+/* ---- figures ------------------------------------------------------------- */
 
 TEST(figures)
 {

@@ -18,7 +18,7 @@ static bool flag_get(const bool *p)
     return __atomic_load_n(p, __ATOMIC_ACQUIRE);
 }
 
-/* ---- posting -------------------------------------------------------------- */
+/* ---- posting ------------------------------------------------------------- */
 
 typedef struct Item {
     Work work;
@@ -251,7 +251,7 @@ TEST(cancel_races_with_posts)
     machine_unlock();
 }
 
-/* ---- iothreads ------------------------------------------------------------ */
+/* ---- iothreads ----------------------------------------------------------- */
 
 typedef struct Where {
     Loop *self;
@@ -332,7 +332,7 @@ TEST(run_sync_from_several_threads)
     machine_unlock();
 }
 
-/* ---- descriptors ---------------------------------------------------------- */
+/* ---- descriptors --------------------------------------------------------- */
 
 typedef struct Fd {
     int fd, calls;
@@ -480,7 +480,7 @@ TEST(fd_hangup_and_plain_files)
     machine_unlock();
 }
 
-/* ---- adaptive polling ----------------------------------------------------- */
+/* ---- adaptive polling ---------------------------------------------------- */
 
 typedef struct Ring {
     int fd;
@@ -625,7 +625,7 @@ TEST(polling_looks_once_more_before_it_sleeps)
     close(r.fd);
 }
 
-/* ---- figures -------------------------------------------------------------- */
+/* ---- figures ------------------------------------------------------------- */
 
 static bool pong;
 static Loop *ping_loop;
