@@ -495,6 +495,7 @@ void chr_detach(CharFront *f)
 void chr_listen(CharFront *f, Loop *l)
 {
     CharPort *p = f->port;
+    bool moves;
 
     if (!p) {
         return;
@@ -506,20 +507,24 @@ void chr_listen(CharFront *f, Loop *l)
             return;
         }
     }
-    if (l && l != p->loop && p->drv->set_loop) {
+    moves = l && l != p->loop && p->drv->set_loop;
+    if (moves && l == loop_main) {     /* back: before anything is touched    */
         p->drv->set_loop(p, l);
-        p->loop = l;
     }
-    f->listens = true;
-    if (!f->manual_open) {
-        chr_set_open(f, true);
+    if (!f->listens) {
+        f->listens = true;
+        if (!f->manual_open) {
+            chr_set_open(f, true);
+        }
     }
     if (p->drv->attach) {
         chr_mux_listen(p, f);
     } else if (p->open) {
         chr_front_event(f, CHR_OPENED);
     }
-    if (p->drv->accept_input) {
+    if (moves && l != loop_main) {     /* away: the other thread goes on      */
+        p->drv->set_loop(p, l);
+    } else if (p->drv->accept_input) {
         p->drv->accept_input(p);
     }
 }
