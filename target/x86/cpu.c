@@ -269,7 +269,7 @@ static void init_model(X86CpuDev *d, const X86Model *m)
 {
     static const char kvm_on[] = "kvmclock kvm-nopiodelay kvm-asyncpf "
         "kvm-steal-time kvm-pv-eoi kvmclock-stable-bit x2apic",
-        kvm_off[] = "acpi monitor svm", soft_off[] = "vme";
+        kvm_off[] = "acpi monitor svm", soft_off[] = "vme svm";
     static const X86Model kvm_row = { .add = kvm_on, .drop = kvm_off };
     uint64_t *f = d->x.features, on[FW_COUNT], off[FW_COUNT];
     X86Model lists = kvm_row;
