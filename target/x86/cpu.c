@@ -269,7 +269,8 @@ static void init_model(X86CpuDev *d, const X86Model *m)
 {
     static const char kvm_on[] = "kvmclock kvm-nopiodelay kvm-asyncpf "
         "kvm-steal-time kvm-pv-eoi kvmclock-stable-bit x2apic",
-        kvm_off[] = "acpi monitor svm", soft_off[] = "vme svm";
+        kvm_off[] = "acpi monitor svm", sw_off[] = "vme",
+        soft_off[] = "vme svm";
     static const X86Model kvm_row = { .add = kvm_on, .drop = kvm_off };
     uint64_t *f = d->x.features, on[FW_COUNT], off[FW_COUNT];
     X86Model lists = kvm_row;
@@ -300,7 +301,9 @@ static void init_model(X86CpuDev *d, const X86Model *m)
         d->x.model = mod;
         d->x.stepping = st;
     } else {
-        X86Model drops = { .add = soft_off };
+        X86Model drops = {
+            .add = accel_is("soft") ? soft_off : sw_off
+        };
 
         memset(on, 0, sizeof(on));
         x86_model_features(&drops, off);
