@@ -30,7 +30,7 @@ says "There is no option group 'bar'" -set bar.x.y=1
 says 'there is no device "x" defined' -set device.x.y=1
 says "Property 'isa-serial.foo' not found" -device isa-serial,id=s \
     -set device.s.foo=1
-out=$(echo 'info qtree' | timeout 60 "$TERN" -accel qtest -nodefaults \
+out=$(printf 'info qtree\nquit\n' | timeout 60 "$TERN" -accel qtest -nodefaults \
     -display none -S -monitor stdio -device isa-debug-exit,id=e,iobase=0x501 \
     -set device.e.iobase=0x777 2>&1)
 has "-set replaces what -device said" "$out" "iobase = 1911"
@@ -55,7 +55,7 @@ cat >"$TMP/mon" <<X
   chardev = "m"
   mode = "readline"
 X
-out=$(echo 'info qtree' | timeout 60 "$TERN" -accel qtest -nodefaults \
+out=$(printf 'info qtree\nquit\n' | timeout 60 "$TERN" -accel qtest -nodefaults \
     -display none -S -readconfig "$TMP/c" -readconfig "$TMP/mon" 2>&1)
 has "-readconfig takes what -writeconfig wrote" "$out" "iobase = 1911"
 says "quotation mark" -writeconfig "$TMP/d" -name x -chardev 'null,id=c,logfile="'
