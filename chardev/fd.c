@@ -234,7 +234,8 @@ CHAR_DRIVER(chr_file, {
     .parent = "chardev-fd",
     .name = "file", .type = "chardev-file", .size = sizeof(FileChr),
     .desc = "writes a file", .doc = "Writes what is sent to a file.",
-    .props = file_props, .renamed = file_renamed, .short_form = file_short, .open = file_open,
+    .props = file_props, .renamed = file_renamed, .short_form = file_short,
+    .open = file_open,
     .close = file_close, .write = fdchr_write, .filename = file_name,
     .accept_input = fdchr_accept_input, .want_write = fdchr_want_write,
 });

@@ -63,7 +63,8 @@ static bool low_tables(bool wide, Error **errp)
 {
     /* Flat code is described for the mode that the kernel starts in. */
     uint64_t gdt[5] = {
-        0, 0, wide ? 0x00af9b000000ffffull : 0x00cf9b000000ffffull, 0x00cf93000000ffffull,
+        0, 0, wide ? 0x00af9b000000ffffull : 0x00cf9b000000ffffull,
+        0x00cf93000000ffffull,
         0x00008b0000000067ull,
     };
     uint8_t *g = g_malloc0(sizeof(gdt)), *pt = g_malloc0(6 * 4096);

@@ -197,7 +197,8 @@ bool machine_memory_make(Machine *m, Error **errp)
     if (!m->ram_size && !m->memory_backend) {
         m->ram_size = m->type->default_ram;
     }
-    if (m->ram_size && !mem_check_sizes(m->ram_size, m->ram_slots, &m->maxram_size, errp)) {
+    if (m->ram_size && !mem_check_sizes(m->ram_size, m->ram_slots,
+                                        &m->maxram_size, errp)) {
         return false;
     }
     if (!m->ram_size && !m->memory_backend) {

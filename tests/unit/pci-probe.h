@@ -3,6 +3,8 @@
 #ifndef TERN_TESTS_UNIT_PCI_PROBE_H
 #define TERN_TESTS_UNIT_PCI_PROBE_H
 
+#define UNUSED __attribute__((unused))
+
 #include <sys/eventfd.h>
 #include "accel.h"
 #include "tests/contract/bench.h"
@@ -15,12 +17,12 @@ typedef struct Probe {
     uint32_t value;
 } Probe;
 
-static __attribute__((unused)) uint64_t probe_read(void *dev, uint64_t off, unsigned size)
+static UNUSED uint64_t probe_read(void *dev, uint64_t off, unsigned size)
 {
     return 0x11223344;
 }
 
-static __attribute__((unused)) void probe_write(void *dev, uint64_t off, uint64_t val, unsigned size)
+static UNUSED void probe_write(void *dev, uint64_t off, uint64_t val, unsigned size)
 {
     ((Probe *)dev)->value = val;
 }
@@ -29,7 +31,7 @@ static const MemOps probe_ops = {
     .read = probe_read, .write = probe_write, .min = 4, .max = 4,
 };
 
-static __attribute__((unused)) MACHINE_CALL bool probe_realize(Device *dev, Error **errp)
+static UNUSED MACHINE_CALL bool probe_realize(Device *dev, Error **errp)
 {
     Probe *s = (Probe *)dev;
 
@@ -41,12 +43,12 @@ static __attribute__((unused)) MACHINE_CALL bool probe_realize(Device *dev, Erro
            msix_init_bar(&s->pci, 70, 2, errp);
 }
 
-static __attribute__((unused)) MACHINE_CALL void probe_unrealize(Device *dev)
+static UNUSED MACHINE_CALL void probe_unrealize(Device *dev)
 {
     mem_fini(&((Probe *)dev)->regs);
 }
 
-static __attribute__((unused)) void probe_reset(Device *dev, ResetKind kind)
+static UNUSED void probe_reset(Device *dev, ResetKind kind)
 {
     ((Probe *)dev)->value = 0;
 }
@@ -62,19 +64,19 @@ DEVICE(probe_type, {
     .unrealize = probe_unrealize, .reset = probe_reset,
 });
 
-static __attribute__((unused)) MACHINE_CALL bool bridge_realize(Device *dev, Error **errp)
+static UNUSED MACHINE_CALL bool bridge_realize(Device *dev, Error **errp)
 {
     pci_set_pin((PciDevice *)dev, 1);
     pci_bridge_init((PciBridge *)dev, &bus_pci);
     return true;
 }
 
-static __attribute__((unused)) MACHINE_CALL void bridge_unrealize(Device *dev)
+static UNUSED MACHINE_CALL void bridge_unrealize(Device *dev)
 {
     pci_bridge_fini((PciBridge *)dev);
 }
 
-static __attribute__((unused)) void bridge_reset(Device *dev, ResetKind kind)
+static UNUSED void bridge_reset(Device *dev, ResetKind kind)
 {
 }
 
@@ -89,7 +91,7 @@ DEVICE(bridge_type, {
     .unrealize = bridge_unrealize, .reset = bridge_reset,
 });
 
-static __attribute__((unused)) NO_TSA Device *add(const char *json)
+static UNUSED NO_TSA Device *add(const char *json)
 {
     Json *o = json_parse(json, strlen(json), NULL);
     Error *err = NULL;
@@ -108,7 +110,7 @@ static __attribute__((unused)) NO_TSA Device *add(const char *json)
     return dev;
 }
 
-static __attribute__((unused)) NO_TSA Probe *probe(const char *addr, const char *bus)
+static UNUSED NO_TSA Probe *probe(const char *addr, const char *bus)
 {
     char *s = g_strdup_printf("{'driver': 'probe', 'addr': '%s', 'bus': '%s'}",
                               addr, bus);
@@ -118,12 +120,12 @@ static __attribute__((unused)) NO_TSA Probe *probe(const char *addr, const char 
     return (Probe *)dev;
 }
 
-static __attribute__((unused)) NO_TSA uint32_t rd(void *d, unsigned off)
+static UNUSED NO_TSA uint32_t rd(void *d, unsigned off)
 {
     return pci_config_read(d, off, 4);
 }
 
-static __attribute__((unused)) NO_TSA void wr(void *d, unsigned off, uint32_t v)
+static UNUSED NO_TSA void wr(void *d, unsigned off, uint32_t v)
 {
     pci_config_write(d, off, v, 4);
 }
