@@ -17,6 +17,7 @@ done
 tern=$BUILD/tests/toys/tern
 [ -x "$tern" ] || skip_all "$tern is not built"
 
+has "the manual page has it" "$("$tern" --x-man 2>&1)" 'Btoy\-pci'
 has "-device help lists it" "$("$tern" -device help 2>&1)" \
     'name "toy-pci", bus PCI'
 help=$("$tern" -device toy-pci,help 2>&1)
