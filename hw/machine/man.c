@@ -125,7 +125,7 @@ static void put_option(const OptionRow *r)
     put_sentence(r->doc);
 }
 
-static void put_options(void)
+static MACHINE_CALL void put_options(void)
 {
     const char *section = "";
 
@@ -235,7 +235,7 @@ static void put_accels(void)
     }
 }
 
-static void put_hmp(void)
+static MACHINE_CALL void put_hmp(void)
 {
     put_head("Monitor for people");
     for (const Command *c = commands; c < commands + command_count; c++) {
@@ -265,7 +265,7 @@ static void put_args(const QType *t)
     }
 }
 
-static void put_qmp(void)
+static MACHINE_CALL void put_qmp(void)
 {
     put_head("Monitor protocol");
     put("Commands of QMP with their arguments.\n");
