@@ -351,7 +351,10 @@ TEST(websocket_frames)
 
     for (size_t i = 0; i < sizeof(in); i++) {
         if (ws_in(&w, in + i, 1, r, &end)) {
-            strncat(got, (char *)in + i, 1);
+            size_t n = strlen(got);
+
+            got[n] = in[i];
+            got[n + 1] = '\0';
         }
     }
     CHECK_STR(got, "Hello");
