@@ -459,6 +459,9 @@ static MACHINE_CALL bool apic_after_load(void *opaque, int version,
 {
     X86Apic *s = opaque;
 
+    if (s->loaded < 0 || s->loaded > INT64_MAX / 2) {
+        return error_set(errp, "apic: the timer's load time is out of range");
+    }
     s->wait_sipi = s->wait_sipi != 0;
     s->cpu->regs.apic_base = s->base;
     apic_timer_update(s);

@@ -6,8 +6,8 @@
  * Thread class: machine lock.
  *
  * Invariants:
- * 1. The main counter is a function of the virtual clock while it runs and is
- *    stored in `counter` while it is halted.
+ * 1. The main counter stands at `counter` while it is halted, and goes on from
+ *    there with the virtual clock from `started` while it runs.
  * 2. With legacy replacement on, the PIT's and the RTC's inputs are swallowed,
  *    and timers 0 and 1 own IRQ 0 and IRQ 8; otherwise the inputs pass.
  * 3. Periodic interrupts come at least PERIOD_MIN apart, whatever a guest asks.
@@ -53,7 +53,7 @@ struct Hpet {
     uint32_t flags, intcap;
     bool offset_saved;
     uint64_t config, isr, counter;
-    int64_t started;                   /* CLOCK_VM ns when counter was 0      */
+    int64_t started;                   /* CLOCK_VM ns                         */
     uint8_t rtc_level, pit_level;
     HpetTimer t[MAX_TIMERS];
     bool mapped;
@@ -71,8 +71,9 @@ static bool hpet_legacy(const Hpet *s)
 
 static uint64_t hpet_counter(const Hpet *s)
 {
-    return hpet_on(s) ? (uint64_t)(clock_ns(CLOCK_VM) - s->started) / CLK_NS
-                      : s->counter;
+    uint64_t ns = (uint64_t)clock_ns(CLOCK_VM) - s->started;
+
+    return hpet_on(s) ? s->counter + ns / CLK_NS : s->counter;
 }
 
 /* ---- interrupts --------------------------------------------------------- */
@@ -348,7 +349,7 @@ static void hpet_config(Hpet *s, uint32_t v)
 
     s->config = v & (CFG_ENABLE | CFG_LEGACY);
     if (hpet_on(s) && !(old & CFG_ENABLE)) {
-        s->started = clock_ns(CLOCK_VM) - (int64_t)(s->counter * CLK_NS);
+        s->started = clock_ns(CLOCK_VM);
         for (int i = 0; i < s->timers; i++) {
             if (s->isr >> i & 1) {
                 timer_irq(&s->t[i], true);

@@ -484,7 +484,7 @@ static bool channel_after_load(void *opaque, int version, Error **errp)
     if (c->count < 1 || c->count > 0x10000 || c->mode > 5 ||
         c->read_state > RW_WORD1 || c->write_state > RW_WORD1 ||
         c->rw_mode > RW_WORD0 || c->count_latched > RW_WORD0 ||
-        c->loaded < -NS_PER_S || c->held >> 40) {
+        c->loaded < -NS_PER_S || c->loaded > INT64_MAX / 2 || c->held >> 40) {
         return error_set(errp, "i8254: channel state out of range");
     }
     return true;

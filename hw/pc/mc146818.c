@@ -6,7 +6,7 @@
  * Thread class: machine lock.
  *
  * Invariants:
- * 1. The time of day is base + (clock - base_at): registers 0..9 are computed
+ * 1. The time of day is base + phase + (clock - base_at): registers 0..9 are computed
  *    when read while the clock runs, and stored while SET or the divider holds
  *    it.
  * 2. The interrupt line is high exactly while a flag of register C is set whose
@@ -45,8 +45,9 @@ typedef struct Rtc {
     uint8_t irq_nr;
     int lost_policy;
     uint8_t cmos[128], index;
-    int64_t base;                      /* ns since 1970 at base_at            */
-    int64_t base_at;                   /* on the chosen clock                 */
+    int64_t base;                      /* s since 1970 at base_at             */
+    int64_t phase;                     /* ns of that second                   */
+    int64_t base_at;                   /* ns on the chosen clock              */
     int64_t last_update;               /* second already reported by UF, AF   */
     int64_t next_periodic;             /* CLOCK ns, -1: off                   */
     uint32_t lost;                     /* ticks to be delivered again         */
@@ -67,10 +68,29 @@ static bool rtc_held(const Rtc *s)
     return s->cmos[REG_B] & B_SET || (s->cmos[REG_A] & 0x70) > 0x20;
 }
 
-/* Unsigned on the way: a saved state may hold any base. */
+/* Rounded down, before 1970 too. */
+static int64_t to_seconds(int64_t ns)
+{
+    return ns / NS_PER_S - (ns % NS_PER_S < 0);
+}
+
+static int64_t rtc_since_base(const Rtc *s)
+{
+    return s->phase + clock_ns(s->clock) - s->base_at;
+}
+
+/* Seconds since 1970. */
 static int64_t rtc_now(const Rtc *s)
 {
-    return (uint64_t)s->base + clock_ns(s->clock) - s->base_at;
+    return s->base + to_seconds(rtc_since_base(s));
+}
+
+/* Nanoseconds of the second. */
+static int64_t rtc_phase(const Rtc *s)
+{
+    int64_t ns = rtc_since_base(s);
+
+    return ns - to_seconds(ns) * NS_PER_S;
 }
 
 static uint8_t to_reg(const Rtc *s, int v)
@@ -86,12 +106,6 @@ static int from_reg(const Rtc *s, uint8_t v)
     return (v >> 4) * 10 + (v & 15);
 }
 
-/* Rounded down, before 1970 too. */
-static int64_t to_seconds(int64_t ns)
-{
-    return ns / NS_PER_S - (ns % NS_PER_S < 0);
-}
-
 static uint8_t hour_reg(const Rtc *s, int hour)
 {
     int h = hour % 12;
@@ -102,9 +116,9 @@ static uint8_t hour_reg(const Rtc *s, int hour)
     return to_reg(s, h ? h : 12) | (hour >= 12 ? 0x80 : 0);
 }
 
-static void rtc_put_time(Rtc *s, int64_t ns)
+static void rtc_put_time(Rtc *s, int64_t sec)
 {
-    time_t t = to_seconds(ns);
+    time_t t = sec;
     struct tm tm;
     int year;
 
@@ -137,9 +151,7 @@ static int64_t rtc_get_time(const Rtc *s)
     tm.tm_year = from_reg(s, s->cmos[9]) +
                  from_reg(s, s->cmos[REG_CENTURY]) * 100 +
                  MIN2(MAX2(s->base_year, -9999), 9999) - 1900;
-    /* Registers can say years that nanoseconds cannot. */
-    return MIN2(MAX2((int64_t)timegm(&tm), -9000000000ll), 9000000000ll) *
-           NS_PER_S;
+    return timegm(&tm);
 }
 
 /* ---- interrupts --------------------------------------------------------- */
@@ -244,21 +256,17 @@ static bool alarm_at(const Rtc *s, int64_t sec)
 
 static void rtc_second_set(Rtc *s)
 {
-    int64_t now;
-
     /* UF is only watched by guests that enable or read it; keep it cheap. */
     if (rtc_held(s) || !(s->cmos[REG_B] & (B_UIE | B_AIE))) {
         timer_clear(&s->second);
         return;
     }
-    now = rtc_now(s);
-    timer_set(&s->second, clock_ns(s->clock) + NS_PER_S -
-              ((now % NS_PER_S) + NS_PER_S) % NS_PER_S);
+    timer_set(&s->second, clock_ns(s->clock) + NS_PER_S - rtc_phase(s));
 }
 
 static void rtc_seconds_pass(Rtc *s)
 {
-    int64_t sec = to_seconds(rtc_now(s));
+    int64_t sec = rtc_now(s);
     bool alarm = false;
 
     if (rtc_held(s) || sec == s->last_update) {
@@ -295,26 +303,20 @@ static MACHINE_CALL void rtc_changed(Rtc *s)
 {
     char *path = obj_path(&s->isa.dev.obj);
 
-    rtc_changed_event(to_seconds(rtc_now(s)) -
+    rtc_changed_event(rtc_now(s) -
                       clock_ns(CLOCK_HOST) / NS_PER_S, path);
     g_free(path);
 }
 
-/* phase: of the second, ns. */
+/* phase: of the second, ns; the divider does not notice that the time above it
+ * is set. */
 static MACHINE_CALL void rtc_set_from_regs(Rtc *s, int64_t phase)
 {
-    s->base = rtc_get_time(s) + phase;
+    s->base = rtc_get_time(s);
+    s->phase = phase;
     s->base_at = clock_ns(s->clock);
-    s->last_update = to_seconds(s->base);
+    s->last_update = s->base;
     rtc_changed(s);
-}
-
-/* The divider does not notice that the time above it is set. */
-static int64_t rtc_phase(const Rtc *s)
-{
-    int64_t now = rtc_now(s);
-
-    return now - to_seconds(now) * NS_PER_S;
 }
 
 static MACHINE_CALL void rtc_write_a(Rtc *s, uint8_t v)
@@ -474,7 +476,7 @@ void rtc_forget_lost(void)
 static Json *rtc_time_get(const Obj *o, const Prop *p, Error **errp)
 {
     const Rtc *s = (const Rtc *)o;
-    time_t t = to_seconds(rtc_now(s));
+    time_t t = rtc_now(s);
     struct tm tm;
     Json *j = json_obj();
 
@@ -491,15 +493,20 @@ static Json *rtc_time_get(const Obj *o, const Prop *p, Error **errp)
 static MACHINE_CALL bool rtc_realize(Device *dev, Error **errp)
 {
     Rtc *s = (Rtc *)dev;
+    int64_t start = clock_ns(CLOCK_HOST) + rtc_config.offset_ns;
 
     s->clock = rtc_config.clock;
     if (s->base_year == 2000) {        /* the century byte tells              */
         s->base_year = 0;
     }
-    s->base = rtc_config.has_date ? rtc_config.date_ns
-              : clock_ns(CLOCK_HOST) + rtc_config.offset_ns;
+    if (rtc_config.has_date) {
+        s->base = rtc_config.date;
+    } else {
+        s->base = to_seconds(start);
+        s->phase = start - s->base * NS_PER_S;
+    }
     s->base_at = clock_ns(s->clock);
-    s->last_update = to_seconds(s->base);
+    s->last_update = s->base;
     s->next_periodic = -1;
     s->cmos[REG_A] = 0x26;
     s->cmos[REG_B] = B_24H;
@@ -546,16 +553,26 @@ static void rtc_before_save(void *opaque)
     Rtc *s = opaque;
 
     if (s->clock == CLOCK_RT) {
+        int64_t phase = rtc_phase(s);
+
         s->base = rtc_now(s);
+        s->phase = phase;
         s->base_at = clock_ns(s->clock);
     }
 }
+
+#define SEC_MAX (1ll << 40)
 
 static bool rtc_after_load(void *opaque, int version, Error **errp)
 {
     Rtc *s = opaque;
 
     machine_assert_locked();
+    if (s->base < -SEC_MAX || s->base > SEC_MAX || s->phase < 0 ||
+        s->phase >= NS_PER_S || s->base_at < 0 || s->next_periodic < -1 ||
+        s->last_update < -SEC_MAX || s->last_update > SEC_MAX) {
+        return error_set(errp, "mc146818rtc: a time is out of range");
+    }
     if (s->clock == CLOCK_RT) {
         s->base_at = clock_ns(s->clock);
     }
@@ -573,7 +590,7 @@ static const VmState rtc_state = {
     .before_save = rtc_before_save, .after_load = rtc_after_load,
     .fields = (const VmField[]){
         VM_BYTES(Rtc, cmos), VM_U8(Rtc, index), VM_I64(Rtc, base),
-        VM_I64(Rtc, base_at), VM_I64(Rtc, last_update),
+        VM_I64(Rtc, phase), VM_I64(Rtc, base_at), VM_I64(Rtc, last_update),
         VM_I64(Rtc, next_periodic), VM_U32(Rtc, lost), VM_TIMER(Rtc, periodic),
         VM_TIMER(Rtc, second), VM_TIMER(Rtc, coalesced),
         VM_END

@@ -9,7 +9,7 @@ typedef struct RtcConfig {
     Clock clock;                       /* CLOCK_HOST, CLOCK_RT or CLOCK_VM    */
     int64_t offset_ns;                 /* guest time - host UTC at start      */
     bool slew, has_date;
-    int64_t date_ns;                   /* has_date: instead of the host's     */
+    int64_t date;                      /* has_date: seconds since 1970        */
 } RtcConfig;
 extern RtcConfig rtc_config;
 /* Tells clients that the guest has set its clock, by so many seconds against

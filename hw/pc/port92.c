@@ -14,13 +14,13 @@
 #include "pc.h"
 
 #define RESET_BIT 1
-#define A20_BIT 2
 
 typedef struct Port92 {
     IsaDevice isa;
     MemRegion io;
     IrqLine a20;
     uint8_t out;
+    uint8_t gate;                      /* of A20, for saved state             */
 } Port92;
 
 /* ---- the gate ----------------------------------------------------------- */
@@ -108,7 +108,7 @@ static void port92_before_save(void *opaque)
 {
     Port92 *s = opaque;
 
-    s->out = (s->out & ~A20_BIT) | (pc_a20() ? A20_BIT : 0);
+    s->gate = pc_a20();
 }
 
 static bool port92_after_load(void *opaque, int version, Error **errp)
@@ -116,14 +116,14 @@ static bool port92_after_load(void *opaque, int version, Error **errp)
     Port92 *s = opaque;
 
     machine_assert_locked();
-    pc_a20_set(1, s->out & A20_BIT);
+    pc_a20_set(1, s->gate != 0);
     return true;
 }
 
 static const VmState port92_state = {
     .name = "port92", .version = 1, .oldest = 1,
     .before_save = port92_before_save, .after_load = port92_after_load,
-    .fields = (const VmField[]){ VM_U8(Port92, out), VM_END },
+    .fields = (const VmField[]){ VM_U8(Port92, out), VM_U8(Port92, gate), VM_END },
 };
 
 DEVICE(port92, {

@@ -40,7 +40,7 @@ static bool set_date(const char *text, Error **errp)
         goto bad;
     }
     rtc_config.has_date = true;
-    rtc_config.date_ns = (int64_t)t * NS_PER_S;
+    rtc_config.date = t;
     return true;
 
 bad:

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The I/O APIC: registers, triggers, masks, and what reaches the local APIC. */
+#include <stdlib.h>
 #include "tests/libqtest.h"
 #include "tests/tern-test.h"
 
@@ -149,5 +150,32 @@ TEST(timer_is_on_pin_2)
     qtest_clock_step(q, 10000000);
     CHECK(arrived(q, 0x51));
     CHECK(!arrived(q, 0x52));
+    qtest_quit(q);
+}
+
+TEST(shown_to_people)
+{
+    QTest *q = start();
+    char *text;
+
+    qtest_outb(q, 0x43, 0x30);
+    entry(q, 9, 0x8061);
+    entry(q, 4, 0xc41);
+    qtest_set_irq_in(q, CHIP, NULL, 9, 1);
+    qtest_outb(q, 0x21, 0x5a);
+    text = qtest_hmp(q, "info pic");
+    CHECK(strstr(text, "ioapic0: ver=0x20 id=0x00 sel=0x18 (redir[4])"));
+    CHECK(strstr(text, "pin 9  0x000000000000c061 dest=0 vec=97  active-hi "
+                 "level        fixed  physical"));
+    CHECK(strstr(text, "dest=0 vec=65  active-hi edge         NMI    logical"));
+    CHECK(strstr(text, "Remote IRR 9 "));
+    CHECK(strstr(text, "imr=5a isr=00 hprio=0 irq_base=00 rr_sel=0 elcr=00 "
+                 "fnm=0"));
+    free(text);
+    text = qtest_hmp(q, "info irq");
+    CHECK(strstr(text, "IRQ statistics for ioapic:"));
+    CHECK(strstr(text, " 9: 1"));
+    CHECK(strstr(text, "IRQ statistics for isa-i8259:"));
+    free(text);
     qtest_quit(q);
 }

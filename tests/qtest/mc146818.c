@@ -122,6 +122,27 @@ TEST(setting)
     qtest_quit(q);
 }
 
+TEST(far_years)
+{
+    QTest *q = start("9998-12-31T23:59:59");
+
+    CHECK_STR(now(q), "99981231 235959 5");
+    qtest_clock_step(q, SECOND);
+    CHECK_STR(now(q), "99990101 000000 6");
+    set(q, 9, 0x00);
+    set(q, 0x32, 0x03);
+    CHECK_STR(now(q), "03000101 000000 2");
+    set(q, 11, 0x82);                  /* nonsense in every register          */
+    for (int i = 0; i < 10; i++) {
+        set(q, i, 0xff);
+    }
+    set(q, 0x32, 0xff);
+    set(q, 11, 0x02);
+    qtest_clock_step(q, SECOND);
+    get(q, 9);
+    qtest_quit(q);
+}
+
 TEST(divider_holds)
 {
     QTest *q = start("2001-02-03T04:05:06");
