@@ -13,15 +13,14 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     machine_lock();
     code = settings_parse(argc, argv);
-    if (code) {
-        return code - 1;
-    }
-    if (!startup(&err)) {
+    if (!code && !startup(&err)) {
         error_report(err);
         shutdown_all();
-        return 1;
+        code = 2;
+    } else if (!code) {
+        loop_run();
+        shutdown_all();
     }
-    loop_run();
-    shutdown_all();
-    return exit_status;
+    machine_unlock();
+    return code ? code - 1 : exit_status;
 }

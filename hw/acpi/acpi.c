@@ -160,7 +160,7 @@ static void facs_make(Build *b)
     g_byte_array_append(b->tables, t, sizeof(t));
 }
 
-static void aml_table(Build *b, const char *sig, bool dsdt)
+static MACHINE_CALL void aml_table(Build *b, const char *sig, bool dsdt)
 {
     Aml a = { .b = b->tables };
     uint32_t at = table_begin(b, sig, 1);
@@ -176,7 +176,7 @@ static void aml_table(Build *b, const char *sig, bool dsdt)
 }
 
 /* The generation id's page is its own file, placed by firmware alone. */
-static void genid_make(Build *b)
+static MACHINE_CALL void genid_make(Build *b)
 {
     size_t len, addr;
     const uint8_t *aml = vmgenid_ssdt(&len, &addr);
@@ -375,7 +375,7 @@ static bool user_table(Build *b, const char *arg, Error **errp)
 
 /* ---- all of it ----------------------------------------------------------- */
 
-static void facts_read(Build *b)
+static MACHINE_CALL void facts_read(Build *b)
 {
     PciDevice *pm = (PciDevice *)b->p->pm;
 
@@ -398,7 +398,7 @@ static void id_fill(char *to, size_t n, const char *s)
     memcpy(to, s, MIN2(strlen(s), n));
 }
 
-static bool tables_make(Build *b, const Pc *p, Error **errp)
+static MACHINE_CALL bool tables_make(Build *b, const Pc *p, Error **errp)
 {
     *b = (Build){
         .p = p, .tables = g_byte_array_new(), .loader = g_byte_array_new(),
@@ -477,7 +477,7 @@ static void publish(Build *b)
     fwcfg_update_file(FILE_RSDP, b->rsdp, sizeof(b->rsdp));
 }
 
-static void selected(void *arg)
+static MACHINE_CALL void selected(void *arg)
 {
     Build b;
 

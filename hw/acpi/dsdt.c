@@ -213,7 +213,7 @@ static void isa_keyboard(Aml *a)
     aml_end(a);
 }
 
-static void isa_floppy(Aml *a, const Pc *p)
+static MACHINE_CALL void isa_floppy(Aml *a, const Pc *p)
 {
     uint8_t type = rtc_get_cmos(p->rtc, 0x10);
     uint8_t fde[20] = { 0 };
@@ -311,7 +311,7 @@ static void isa_pvpanic(Aml *a, uint16_t port)
     aml_end(a);
 }
 
-static void isa_devices(Aml *a, const Pc *p)
+static MACHINE_CALL void isa_devices(Aml *a, const Pc *p)
 {
     IsaPorts w = { .a = a };
 
@@ -398,7 +398,7 @@ static void hotplug_registers(Aml *a)
     aml_end(a);
 }
 
-static void slots(Aml *a, const Pc *p)
+static MACHINE_CALL void slots(Aml *a, const Pc *p)
 {
     char name[8];
 

@@ -30,7 +30,7 @@ static AcpiPciHotplug *hotplug_of(PciBus *bus, unsigned *n)
     return NULL;
 }
 
-static bool plug(PciBus *bus, PciDevice *d, Error **errp)
+static MACHINE_CALL bool plug(PciBus *bus, PciDevice *d, Error **errp)
 {
     unsigned n;
     AcpiPciHotplug *h = hotplug_of(bus, &n);
@@ -47,7 +47,7 @@ static bool plug(PciBus *bus, PciDevice *d, Error **errp)
     return true;
 }
 
-static bool unplug_request(PciBus *bus, PciDevice *d, Error **errp)
+static MACHINE_CALL bool unplug_request(PciBus *bus, PciDevice *d, Error **errp)
 {
     unsigned n;
     AcpiPciHotplug *h = hotplug_of(bus, &n);
@@ -75,7 +75,7 @@ static bool slot_fixed(PciBus *bus, unsigned slot)
     return false;
 }
 
-static void eject(AcpiPciHotplug *h, unsigned n, uint32_t slots)
+static MACHINE_CALL void eject(AcpiPciHotplug *h, unsigned n, uint32_t slots)
 {
     PciBus *bus = h->bus[n];
 

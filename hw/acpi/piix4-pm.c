@@ -35,7 +35,7 @@ typedef struct Piix4Pm {
     uint8_t s3_off, s4_off, s4_val;
 } Piix4Pm;
 
-static void piix4_map(Piix4Pm *s)
+static MACHINE_CALL void piix4_map(Piix4Pm *s)
 {
     uint8_t *c = s->pci.config;
     uint16_t base = ld_le32(c + PMBASE) & 0xffc0;
@@ -47,7 +47,8 @@ static void piix4_map(Piix4Pm *s)
     mem_commit();
 }
 
-static void piix4_config_write(PciDevice *d, uint32_t off, uint32_t v,
+static MACHINE_CALL
+void piix4_config_write(PciDevice *d, uint32_t off, uint32_t v,
                                unsigned size)
 {
     pci_config_write_default(d, off, v, size);
@@ -87,7 +88,7 @@ static void apm_write(void *dev, uint64_t off, uint64_t v, unsigned size)
 static const MemOps apm_ops = { .read = apm_read, .write = apm_write,
                                 .max = 1 };
 
-static bool piix4_realize(Device *dev, Error **errp)
+static MACHINE_CALL bool piix4_realize(Device *dev, Error **errp)
 {
     Piix4Pm *s = (Piix4Pm *)dev;
     PciDevice *d = &s->pci;
@@ -125,7 +126,7 @@ static bool piix4_realize(Device *dev, Error **errp)
     return true;
 }
 
-static void piix4_unrealize(Device *dev)
+static MACHINE_CALL void piix4_unrealize(Device *dev)
 {
     Piix4Pm *s = (Piix4Pm *)dev;
 
@@ -137,7 +138,7 @@ static void piix4_unrealize(Device *dev)
 }
 
 /* Read-only values stay: vendor, class, the SMBus block. */
-static void piix4_reset(Device *dev, ResetKind kind)
+static MACHINE_CALL void piix4_reset(Device *dev, ResetKind kind)
 {
     Piix4Pm *s = (Piix4Pm *)dev;
     uint8_t *c = s->pci.config;
@@ -155,7 +156,8 @@ static void piix4_reset(Device *dev, ResetKind kind)
     piix4_map(s);
 }
 
-static bool piix4_after_load(void *opaque, int version, Error **errp)
+static MACHINE_CALL
+bool piix4_after_load(void *opaque, int version, Error **errp)
 {
     Piix4Pm *s = opaque;
 

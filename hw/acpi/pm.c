@@ -55,7 +55,7 @@ void acpi_sci_update(AcpiPm *pm)
     }
 }
 
-static void pm_timer_fire(void *arg)
+static MACHINE_CALL void pm_timer_fire(void *arg)
 {
     request_wakeup(2);
     acpi_sci_update(arg);
@@ -70,7 +70,8 @@ static uint64_t evt_read(void *dev, uint64_t off, unsigned size)
     return off == 0 ? pm_status(pm) : off == 2 ? pm->en : 0;
 }
 
-static void evt_write(void *dev, uint64_t off, uint64_t v, unsigned size)
+static MACHINE_CALL
+void evt_write(void *dev, uint64_t off, uint64_t v, unsigned size)
 {
     AcpiPm *pm = dev;
 
@@ -131,7 +132,8 @@ static uint64_t gpe_read(void *dev, uint64_t off, unsigned size)
     return ((AcpiPm *)dev)->gpe[off];
 }
 
-static void gpe_write(void *dev, uint64_t off, uint64_t v, unsigned size)
+static MACHINE_CALL
+void gpe_write(void *dev, uint64_t off, uint64_t v, unsigned size)
 {
     AcpiPm *pm = dev;
 

@@ -48,7 +48,7 @@ static void blobs_reset(void *arg, ResetKind kind)
     }
 }
 
-static void blobs_register(void)
+static MACHINE_CALL void blobs_register(void)
 {
     if (!registered) {
         registered = true;

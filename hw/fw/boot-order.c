@@ -51,7 +51,7 @@ bool boot_order_set(const char *order, Error **errp)
            boot_order_apply(order, errp);
 }
 
-static void order_reset(void *arg, ResetKind kind)
+static MACHINE_CALL void order_reset(void *arg, ResetKind kind)
 {
     size_t len;
     char *list;

@@ -59,7 +59,7 @@ static void state64(X86Regs *r)
     r->cr0 = 0x80000011u;              /* PG, ET, PE                          */
 }
 
-static bool low_tables(bool wide, Error **errp)
+static MACHINE_CALL bool low_tables(bool wide, Error **errp)
 {
     /* Flat code is described for the mode that the kernel starts in. */
     uint64_t gdt[5] = {
@@ -88,7 +88,8 @@ static bool low_tables(bool wide, Error **errp)
 }
 
 /* As high as the header allows, so that the kernel can unpack beneath. */
-static bool load_initrd(Pc *p, uint8_t *params, uint64_t kernel_end,
+static MACHINE_CALL
+bool load_initrd(Pc *p, uint8_t *params, uint64_t kernel_end,
                         Error **errp)
 {
     uint64_t top = ld_le32(params + H_INITRD_MAX), len, at;
@@ -119,7 +120,7 @@ static bool load_initrd(Pc *p, uint8_t *params, uint64_t kernel_end,
     return blob_add("initrd", at, data, len, 0, errp);
 }
 
-static bool load_cmdline(Pc *p, uint8_t *params, Error **errp)
+static MACHINE_CALL bool load_cmdline(Pc *p, uint8_t *params, Error **errp)
 {
     const char *text = p->m.append ? p->m.append : "";
     uint64_t most = ld_le32(params + H_CMDLINE_SIZE), len = strlen(text);

@@ -21,7 +21,7 @@
 bool direct_boot;
 uint64_t direct_rsdp;
 
-static void set_up(void)
+static MACHINE_CALL void set_up(void)
 {
     static const uint8_t routes[4] = { 10, 10, 11, 11 };
     PciDevice *host = pci_find(0, PCI_DEVFN(0, 0));
@@ -68,7 +68,7 @@ static void set_up_mtrrs(X86Cpu *c)
     }
 }
 
-static void set_up_reset(void *arg, ResetKind kind)
+static MACHINE_CALL void set_up_reset(void *arg, ResetKind kind)
 {
     if (kind != RESET_COLD) {
         return;
@@ -81,7 +81,7 @@ static void set_up_reset(void *arg, ResetKind kind)
     }
 }
 
-static bool place_tables(Pc *p, Error **errp)
+static MACHINE_CALL bool place_tables(Pc *p, Error **errp)
 {
     uint64_t len, base, rsdp;
     uint8_t *data;

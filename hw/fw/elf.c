@@ -69,7 +69,8 @@ static Segment segment_read(const KernelFile *k, uint64_t at)
     };
 }
 
-static bool segment_load(const KernelFile *k, const Segment *s, uint64_t top,
+static MACHINE_CALL
+bool segment_load(const KernelFile *k, const Segment *s, uint64_t top,
                          Error **errp)
 {
     uint64_t room = MAX2(s->memsz, s->filesz);

@@ -396,7 +396,7 @@ static const MemOps dma_ops = {
 
 /* ---- the device ---------------------------------------------------------- */
 
-static bool fw_realize(Device *dev, Error **errp)
+static MACHINE_CALL bool fw_realize(Device *dev, Error **errp)
 {
     FwCfg *s = (FwCfg *)dev;
 
@@ -420,7 +420,7 @@ static bool fw_realize(Device *dev, Error **errp)
     return true;
 }
 
-static void fw_unrealize(Device *dev)
+static MACHINE_CALL void fw_unrealize(Device *dev)
 {
     FwCfg *s = (FwCfg *)dev;
 

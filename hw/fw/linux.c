@@ -21,7 +21,7 @@ static bool without_kernel(const Machine *m, Error **errp)
     return true;
 }
 
-static bool load_direct(Pc *p, const KernelFile *k, Error **errp)
+static MACHINE_CALL bool load_direct(Pc *p, const KernelFile *k, Error **errp)
 {
     uint32_t header;
     uint64_t entry;
@@ -48,7 +48,8 @@ static bool load_direct(Pc *p, const KernelFile *k, Error **errp)
     return false;
 }
 
-static bool load_by_firmware(Pc *p, const KernelFile *k, Error **errp)
+static MACHINE_CALL
+bool load_by_firmware(Pc *p, const KernelFile *k, Error **errp)
 {
     if (bzimage_is(k)) {
         return linuxboot_load(p, k, errp);
@@ -59,7 +60,7 @@ static bool load_by_firmware(Pc *p, const KernelFile *k, Error **errp)
     return false;
 }
 
-static bool wants_firmware(const Pc *p)
+static MACHINE_CALL bool wants_firmware(const Pc *p)
 {
     return p->m.firmware || p->pflash0 || drive_find(IF_PFLASH, 0, 0);
 }

@@ -74,7 +74,7 @@ static bool add_cmdline(Pc *p, uint8_t *setup, Error **errp)
     return true;
 }
 
-static bool add_rom(Error **errp)
+static MACHINE_CALL bool add_rom(Error **errp)
 {
     uint8_t *rom = g_memdup2(linuxboot_rom, linuxboot_rom_size), sum = 0;
 

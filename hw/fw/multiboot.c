@@ -53,7 +53,8 @@ static void multiboot_state(X86Regs *r)
 /* ---- the kernel ---------------------------------------------------------- */
 
 /* The header says what of the file goes where. */
-static bool load_by_address(Pc *p, const KernelFile *k, uint32_t off,
+static MACHINE_CALL
+bool load_by_address(Pc *p, const KernelFile *k, uint32_t off,
                             uint64_t *entry, uint64_t *high, Error **errp)
 {
     const uint8_t *h = k->data + off;
@@ -88,7 +89,7 @@ static bool load_by_address(Pc *p, const KernelFile *k, uint32_t off,
                     room - len, errp);
 }
 
-static bool load_kernel(Pc *p, const KernelFile *k, uint32_t off,
+static MACHINE_CALL bool load_kernel(Pc *p, const KernelFile *k, uint32_t off,
                         uint64_t *entry, uint64_t *high, Error **errp)
 {
     uint32_t flags = ld_le32(k->data + off + 4);
@@ -135,7 +136,8 @@ static char *next_module(const char **list)
     return g_string_free(s, FALSE);
 }
 
-static bool load_module(Pc *p, BootInfo *b, const char *text, uint64_t *at,
+static MACHINE_CALL
+bool load_module(Pc *p, BootInfo *b, const char *text, uint64_t *at,
                         uint8_t *row, Error **errp)
 {
     const char *name = text + strspn(text, " ");
@@ -171,7 +173,8 @@ static bool load_module(Pc *p, BootInfo *b, const char *text, uint64_t *at,
     return blob_add(file, *at - len, data, len, 0, errp);
 }
 
-static bool load_modules(Pc *p, BootInfo *b, uint8_t *info, uint64_t at,
+static MACHINE_CALL
+bool load_modules(Pc *p, BootInfo *b, uint8_t *info, uint64_t at,
                          Error **errp)
 {
     const char *list = p->m.initrd;
@@ -222,7 +225,8 @@ static bool put_map(Pc *p, BootInfo *b, uint8_t *info, Error **errp)
     return true;
 }
 
-static bool fill(Pc *p, const KernelFile *k, BootInfo *b, uint64_t kernel_end,
+static MACHINE_CALL
+bool fill(Pc *p, const KernelFile *k, BootInfo *b, uint64_t kernel_end,
                  Error **errp)
 {
     g_autofree char *text = p->m.append && *p->m.append

@@ -30,7 +30,7 @@ static void pvh_state(X86Regs *r)
 }
 
 /* At the top of low RAM, away from where the kernel unpacks itself. */
-static bool load_initrd(Pc *p, BootInfo *b, uint64_t kernel_end,
+static MACHINE_CALL bool load_initrd(Pc *p, BootInfo *b, uint64_t kernel_end,
                         uint32_t module, Error **errp)
 {
     uint64_t len, at, top = blob_ram_top(p);
@@ -71,7 +71,8 @@ static uint32_t put_map(Pc *p, BootInfo *b, unsigned *n, Error **errp)
     return at;
 }
 
-static bool fill(Pc *p, BootInfo *b, uint64_t kernel_end, Error **errp)
+static MACHINE_CALL
+bool fill(Pc *p, BootInfo *b, uint64_t kernel_end, Error **errp)
 {
     const char *text = p->m.append ? p->m.append : "";
     uint32_t start = boot_info_take(b, START_SIZE, errp);

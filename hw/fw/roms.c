@@ -43,7 +43,7 @@ bool rom_add(const char *name, void *data, uint32_t len, int32_t bootindex,
 }
 
 /* -option-rom [file=]FILE[,bootindex=N] */
-static bool user_rom(const char *arg, Error **errp)
+static MACHINE_CALL bool user_rom(const char *arg, Error **errp)
 {
     Opts o;
     const char *file, *index;

@@ -409,7 +409,7 @@ static unsigned device_kind(const char *name)
     return 0;
 }
 
-static bool type41_onboard(Writer *w, Error **errp)
+static MACHINE_CALL bool type41_onboard(Writer *w, Error **errp)
 {
     const Json *list = w->s->fields[41];
 
@@ -445,7 +445,7 @@ static bool type41_onboard(Writer *w, Error **errp)
 
 /* ---- all of it ----------------------------------------------------------- */
 
-static bool write_all(Writer *w, bool wide, Error **errp)
+static MACHINE_CALL bool write_all(Writer *w, bool wide, Error **errp)
 {
     const Pc *p = w->p;
     unsigned ndimms = (p->m.ram_size + DIMM_MOST - 1) / DIMM_MOST;

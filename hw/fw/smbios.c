@@ -327,7 +327,7 @@ static uint8_t minus_sum(const uint8_t *p, size_t n)
 
 /* What firmware does: the entry point in the F segment, with the address of the
  * tables and its checksums. */
-static bool place(const SmbiosBlob *b, bool wide, Error **errp)
+static MACHINE_CALL bool place(const SmbiosBlob *b, bool wide, Error **errp)
 {
     uint32_t first = ALIGN_UP(b->anchor->len, 16);
     uint8_t *a = b->anchor->data;

@@ -36,7 +36,8 @@ void json_merge(Json *into, const char *key, Json *v)
 }
 
 /* Members that older command lines put here and that mean something else. */
-static bool machine_sugar(Machine *m, const char *key, const Json *v,
+static MACHINE_CALL
+bool machine_sugar(Machine *m, const char *key, const Json *v,
                           bool *done, Error **errp)
 {
     const char *s = json_kind(v) == JSON_STR ? json_str_of(v) : "";
@@ -216,7 +217,7 @@ bool machine_memory_make(Machine *m, Error **errp)
 
 /* ---- configuration files ------------------------------------------------- */
 
-static const OptionRow *option_of_group(const char *group)
+static MACHINE_CALL const OptionRow *option_of_group(const char *group)
 {
     for (const OptionRow *r = option_rows; r->name; r++) {
         if (r->group && !strcmp(r->group, group) && r->has_arg &&
@@ -227,7 +228,8 @@ static const OptionRow *option_of_group(const char *group)
     return NULL;
 }
 
-static bool section_end(const OptionRow *row, GString *text, Error **errp)
+static MACHINE_CALL
+bool section_end(const OptionRow *row, GString *text, Error **errp)
 {
     bool ok = true;
 
@@ -241,7 +243,8 @@ static bool section_end(const OptionRow *row, GString *text, Error **errp)
     return ok;
 }
 
-static bool config_line(char *line, const OptionRow **row, GString *text,
+static MACHINE_CALL
+bool config_line(char *line, const OptionRow **row, GString *text,
                         const char *file, unsigned n, Error **errp)
 {
     char group[64], id[64], key[64], value[1024];

@@ -102,7 +102,8 @@ bool default_drives(Error **errp)
 }
 
 /* "none" leaves its slot empty, so that the next is COM2. */
-static bool open_ports(GivenList *l, const char *base, CharPort **slots,
+static MACHINE_CALL
+bool open_ports(GivenList *l, const char *base, CharPort **slots,
                        unsigned nslots, Error **errp)
 {
     for (unsigned i = 0; i < l->n; i++) {

@@ -17,7 +17,8 @@
 static unsigned monitors;              /* made by -monitor, -qmp: compat_monitorN */
 
 /* -monitor DEV, -qmp DEV: a chardev of its own; -mon [chardev=]ID,mode=,pretty= */
-static bool mon_short(const char *kind, const char *arg, Error **errp)
+static MACHINE_CALL
+bool mon_short(const char *kind, const char *arg, Error **errp)
 {
     bool qmp = strcmp(kind, "monitor") != 0;
     char label[32];
@@ -34,7 +35,7 @@ static bool mon_short(const char *kind, const char *arg, Error **errp)
     return mon_add(port, qmp, !strcmp(kind, "qmp-pretty"), errp);
 }
 
-static bool mon_long(const char *arg, Error **errp)
+static MACHINE_CALL bool mon_long(const char *arg, Error **errp)
 {
     Opts o;
     const char *id = NULL, *mode = "readline";

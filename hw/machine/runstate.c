@@ -138,7 +138,7 @@ void run_state_set(RunStateNr s)
     __atomic_store_n(&state_now, s, __ATOMIC_RELEASE);
 }
 
-static void stop_now(RunStateNr why, bool tell)
+static MACHINE_CALL void stop_now(RunStateNr why, bool tell)
 {
     if (run_state() != RS_RUNNING) {
         /* A stopped machine may learn a better reason (shutdown, error). */
@@ -327,7 +327,7 @@ void system_reset_now(int kind, ShutdownWhy why)
     }
 }
 
-static void do_suspend(void)
+static MACHINE_CALL void do_suspend(void)
 {
     cpus_pause();
     notify_call(&suspend_notify, NULL);
@@ -335,7 +335,7 @@ static void do_suspend(void)
     monitor_event(&event_SUSPEND, NULL);
 }
 
-static void do_wakeup(void)
+static MACHINE_CALL void do_wakeup(void)
 {
     int reason = __atomic_load_n(&wakeup_reason, __ATOMIC_RELAXED);
 
@@ -346,7 +346,7 @@ static void do_wakeup(void)
     monitor_event(&event_WAKEUP, NULL);
 }
 
-static bool do_shutdown(void)
+static MACHINE_CALL bool do_shutdown(void)
 {
     ShutdownWhy why = __atomic_load_n(&shutdown_why, __ATOMIC_RELAXED);
 
@@ -362,7 +362,7 @@ static bool do_shutdown(void)
     return true;
 }
 
-static void do_panic(void)
+static MACHINE_CALL void do_panic(void)
 {
     unsigned bits = __atomic_exchange_n(&panic_bits, 0, __ATOMIC_RELAXED);
 

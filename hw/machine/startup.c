@@ -58,7 +58,7 @@ static void print_line(void *arg, const char *line)
 
 /* ---- objects, chardevs, devices ------------------------------------------ */
 
-static bool add_object(const char *arg, bool early, Error **errp)
+static MACHINE_CALL bool add_object(const char *arg, bool early, Error **errp)
 {
     Opts o;
     const UserType *t;
@@ -101,17 +101,20 @@ static bool add_object(const char *arg, bool early, Error **errp)
     return ok;
 }
 
-static bool do_object_early(const char *arg, const char *kind, Error **errp)
+static MACHINE_CALL
+bool do_object_early(const char *arg, const char *kind, Error **errp)
 {
     return add_object(arg, true, errp);
 }
 
-static bool do_object_late(const char *arg, const char *kind, Error **errp)
+static MACHINE_CALL
+bool do_object_late(const char *arg, const char *kind, Error **errp)
 {
     return add_object(arg, false, errp);
 }
 
-static bool do_chardev(const char *arg, const char *kind, Error **errp)
+static MACHINE_CALL
+bool do_chardev(const char *arg, const char *kind, Error **errp)
 {
     Opts o;
     bool ok;
@@ -129,7 +132,8 @@ static bool do_chardev(const char *arg, const char *kind, Error **errp)
     return ok;
 }
 
-static bool do_device(const char *arg, const char *kind, Error **errp)
+static MACHINE_CALL
+bool do_device(const char *arg, const char *kind, Error **errp)
 {
     Opts o;
     bool ok;
@@ -143,7 +147,8 @@ static bool do_device(const char *arg, const char *kind, Error **errp)
 }
 
 /* Help needs no machine, and must not wait for one that cannot be built. */
-static bool do_device_help(const char *arg, const char *kind, Error **errp)
+static MACHINE_CALL
+bool do_device_help(const char *arg, const char *kind, Error **errp)
 {
     Opts o;
     bool ok = true;
@@ -168,7 +173,8 @@ static bool do_device_help(const char *arg, const char *kind, Error **errp)
     return ok;
 }
 
-static bool do_global(const char *arg, const char *kind, Error **errp)
+static MACHINE_CALL
+bool do_global(const char *arg, const char *kind, Error **errp)
 {
     Opts o;
     const char *driver, *prop, *value;
@@ -202,7 +208,8 @@ static bool do_global(const char *arg, const char *kind, Error **errp)
     return ok;
 }
 
-static bool do_drive(const char *arg, const char *kind, Error **errp)
+static MACHINE_CALL
+bool do_drive(const char *arg, const char *kind, Error **errp)
 {
     static const struct {
         const char *kind;
@@ -239,7 +246,8 @@ static bool do_drive(const char *arg, const char *kind, Error **errp)
                      errp) != NULL;
 }
 
-static bool do_blockdev(const char *arg, const char *kind, Error **errp)
+static MACHINE_CALL
+bool do_blockdev(const char *arg, const char *kind, Error **errp)
 {
     Opts o;
     bool ok;
@@ -252,7 +260,7 @@ static bool do_blockdev(const char *arg, const char *kind, Error **errp)
     return ok;
 }
 
-static bool do_mon(const char *arg, const char *kind, Error **errp)
+static MACHINE_CALL bool do_mon(const char *arg, const char *kind, Error **errp)
 {
     return mon_option(kind, arg, errp);
 }
@@ -267,7 +275,7 @@ static bool do_trace(const char *arg, const char *kind, Error **errp)
     return trace_option(arg, errp);
 }
 
-static bool start_log(Error **errp)
+static MACHINE_CALL bool start_log(Error **errp)
 {
     if (settings.log_items && (!strcmp(settings.log_items, "help") ||
                                !strcmp(settings.log_items, "?"))) {
@@ -376,7 +384,7 @@ static bool pidfile_make(const char *path, Error **errp)
 
 /* ---- machine ------------------------------------------------------------- */
 
-static bool machine_choose(Json **opts, Error **errp)
+static MACHINE_CALL bool machine_choose(Json **opts, Error **errp)
 {
     const MachineType *t;
     Json *all = json_obj();
@@ -429,7 +437,7 @@ static bool machine_choose(Json **opts, Error **errp)
     return true;
 }
 
-static bool machine_configure(Json *opts, Error **errp)
+static MACHINE_CALL bool machine_configure(Json *opts, Error **errp)
 {
     Machine *m = machine;
     bool ok = true;
@@ -496,7 +504,8 @@ static void on_signal(void *arg, int signo, pid_t from)
     request_shutdown(WHY_HOST_SIGNAL);
 }
 
-static bool do_accel(const char *arg, const char *kind, Error **errp)
+static MACHINE_CALL
+bool do_accel(const char *arg, const char *kind, Error **errp)
 {
     bool help;
 
@@ -511,7 +520,8 @@ static bool do_accel(const char *arg, const char *kind, Error **errp)
 }
 
 /* Only the last -cpu counts, but each may ask for help. */
-static bool do_cpu_help(const char *arg, const char *kind, Error **errp)
+static MACHINE_CALL
+bool do_cpu_help(const char *arg, const char *kind, Error **errp)
 {
     bool help = false;
 
@@ -523,7 +533,7 @@ static bool do_cpu_help(const char *arg, const char *kind, Error **errp)
     return true;
 }
 
-static bool do_rtc(const char *arg, const char *kind, Error **errp)
+static MACHINE_CALL bool do_rtc(const char *arg, const char *kind, Error **errp)
 {
     return rtc_option(arg, errp);
 }
@@ -556,7 +566,7 @@ static bool do_display(const char *arg, const char *kind, Error **errp)
                      (int)n, arg);
 }
 
-static bool start_boards(Json *mopts, Error **errp)
+static MACHINE_CALL bool start_boards(Json *mopts, Error **errp)
 {
     const char *accel_list = json_get_str(mopts, "accel");
 
@@ -591,7 +601,7 @@ static bool start_boards(Json *mopts, Error **errp)
            (!machine->type->ready || machine->type->ready(machine, errp));
 }
 
-static bool do_gdb(const char *arg, const char *kind, Error **errp)
+static MACHINE_CALL bool do_gdb(const char *arg, const char *kind, Error **errp)
 {
     return gdbserver_start(arg, errp);
 }

@@ -50,7 +50,7 @@ static uint8_t pam_mode(const I440fx *s, int i)
     return s->pci.config[PAM_FIRST + nibble / 2] >> (nibble & 1 ? 4 : 0) & 3;
 }
 
-static void i440fx_update(I440fx *s)
+static MACHINE_CALL void i440fx_update(I440fx *s)
 {
     uint8_t smram = s->pci.config[SMRAM_REG];
 
@@ -68,7 +68,8 @@ static void i440fx_update(I440fx *s)
     mem_commit();
 }
 
-static void i440fx_config_write(PciDevice *d, uint32_t off, uint32_t v,
+static MACHINE_CALL
+void i440fx_config_write(PciDevice *d, uint32_t off, uint32_t v,
                                 unsigned size)
 {
     I440fx *s = (I440fx *)d;
@@ -85,7 +86,7 @@ static void i440fx_config_write(PciDevice *d, uint32_t off, uint32_t v,
     }
 }
 
-static bool i440fx_realize(Device *dev, Error **errp)
+static MACHINE_CALL bool i440fx_realize(Device *dev, Error **errp)
 {
     I440fx *s = (I440fx *)dev;
     PciDevice *d = &s->pci;
@@ -121,7 +122,7 @@ static bool i440fx_realize(Device *dev, Error **errp)
     return true;
 }
 
-static void i440fx_unrealize(Device *dev)
+static MACHINE_CALL void i440fx_unrealize(Device *dev)
 {
     I440fx *s = (I440fx *)dev;
     MemRegion *sys = mem_system.root;
@@ -140,7 +141,7 @@ static void i440fx_unrealize(Device *dev)
     s->pam_mapped = false;
 }
 
-static void i440fx_reset(Device *dev, ResetKind kind)
+static MACHINE_CALL void i440fx_reset(Device *dev, ResetKind kind)
 {
     I440fx *s = (I440fx *)dev;
     uint8_t *c = s->pci.config;
@@ -152,7 +153,8 @@ static void i440fx_reset(Device *dev, ResetKind kind)
     i440fx_update(s);
 }
 
-static bool i440fx_after_load(void *opaque, int version, Error **errp)
+static MACHINE_CALL
+bool i440fx_after_load(void *opaque, int version, Error **errp)
 {
     i440fx_update(opaque);
     return true;
@@ -182,7 +184,7 @@ DEVICE(i440fx, {
 
 /* ---- the sysbus side: mechanism 1 ---------------------------------------- */
 
-static bool host_realize(Device *dev, Error **errp)
+static MACHINE_CALL bool host_realize(Device *dev, Error **errp)
 {
     I440fxHost *s = (I440fxHost *)dev;
 
@@ -191,7 +193,7 @@ static bool host_realize(Device *dev, Error **errp)
     return true;
 }
 
-static void host_unrealize(Device *dev)
+static MACHINE_CALL void host_unrealize(Device *dev)
 {
     pci_host_ports_fini(&((I440fxHost *)dev)->ports);
 }

@@ -11,7 +11,8 @@
 #include "settings.h"
 
 /* Creates a board device on the ISA bus with its chardev. */
-static bool isa_chr(Pc *p, const char *type, CharPort *port, int index,
+static MACHINE_CALL
+bool isa_chr(Pc *p, const char *type, CharPort *port, int index,
                     Error **errp)
 {
     Device *d = device_new(type, errp);

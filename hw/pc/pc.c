@@ -22,7 +22,7 @@ static IrqLine pic_in[16], ioapic_in[PC_GSI_COUNT];
 
 /* ---- memory -------------------------------------------------------------- */
 
-static bool pc_memory(Pc *p, Error **errp)
+static MACHINE_CALL bool pc_memory(Pc *p, Error **errp)
 {
     uint64_t size = p->m.ram_size;
     uint64_t lowmem = p->max_ram_below_4g ? p->max_ram_below_4g : 0xe0000000u;
@@ -102,7 +102,7 @@ static void intr_set(void *to, int n, int level)
     }
 }
 
-static bool pc_irq_chips(Pc *p, Error **errp)
+static MACHINE_CALL bool pc_irq_chips(Pc *p, Error **errp)
 {
     if (accel_irq.pic_in_kernel) {
         return kvm_irqchip_create(p, errp);
@@ -119,7 +119,7 @@ static bool pc_irq_chips(Pc *p, Error **errp)
 
 /* ---- devices ------------------------------------------------------------- */
 
-static bool pc_timers(Pc *p, Error **errp)
+static MACHINE_CALL bool pc_timers(Pc *p, Error **errp)
 {
     IrqLine irq0 = p->gsi[0], irq8 = p->gsi[8], hpet_in[2];
 
@@ -146,7 +146,7 @@ static bool pc_timers(Pc *p, Error **errp)
     return true;
 }
 
-static bool pc_super_io(Pc *p, Error **errp)
+static MACHINE_CALL bool pc_super_io(Pc *p, Error **errp)
 {
     if (!pc_serials(p, errp) || !pc_floppies(p, errp)) {
         return false;
@@ -160,7 +160,7 @@ static bool pc_super_io(Pc *p, Error **errp)
     return port92_create(p->isa, errp);
 }
 
-static bool pc_build(Machine *m, Error **errp)
+static MACHINE_CALL bool pc_build(Machine *m, Error **errp)
 {
     Pc *p = (Pc *)m;
     PciDevice *piix;
@@ -212,7 +212,7 @@ static bool pc_build(Machine *m, Error **errp)
     return true;
 }
 
-static bool pc_ready(Machine *m, Error **errp)
+static MACHINE_CALL bool pc_ready(Machine *m, Error **errp)
 {
     Pc *p = (Pc *)m;
 
@@ -262,7 +262,7 @@ static const Prop pc_props[] = {
     PROP_END
 };
 
-static bool isapc_build(Machine *m, Error **errp)
+static MACHINE_CALL bool isapc_build(Machine *m, Error **errp)
 {
     ((Pc *)m)->is_isapc = true;
     return pc_build(m, errp);

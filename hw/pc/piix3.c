@@ -52,7 +52,8 @@ static int piix3_map_irq(PciDevice *d, int pin)
     return (pin + PCI_SLOT(d->devfn) - 1) & 3;
 }
 
-static void piix3_config_write(PciDevice *d, uint32_t off, uint32_t v,
+static MACHINE_CALL
+void piix3_config_write(PciDevice *d, uint32_t off, uint32_t v,
                                unsigned size)
 {
     Piix3 *s = (Piix3 *)d;
@@ -92,7 +93,7 @@ static void rcr_write(void *dev, uint64_t off, uint64_t v, unsigned size)
 
 static const MemOps rcr_ops = { .read = rcr_read, .write = rcr_write, .max = 1 };
 
-static bool piix3_realize(Device *dev, Error **errp)
+static MACHINE_CALL bool piix3_realize(Device *dev, Error **errp)
 {
     Piix3 *s = (Piix3 *)dev;
     PciDevice *d = &s->pci;
@@ -109,7 +110,7 @@ static bool piix3_realize(Device *dev, Error **errp)
     return true;
 }
 
-static void piix3_unrealize(Device *dev)
+static MACHINE_CALL void piix3_unrealize(Device *dev)
 {
     Piix3 *s = (Piix3 *)dev;
 
