@@ -116,8 +116,8 @@ bool fwcfg_fill(Pc *p, Error **errp) MACHINE_CALL;
 bool acpi_build(Pc *p, Error **errp) MACHINE_CALL;
 /* The tables as memory contents at base, for a boot without firmware; *data is
  * the caller's. */
-bool acpi_place(const Pc *p, uint64_t base, uint16_t pm_base, uint8_t **data,
-                uint64_t *len, uint64_t *rsdp, Error **errp) MACHINE_CALL;
+bool acpi_place(const Pc *p, uint64_t base, uint8_t **data, uint64_t *len,
+                uint64_t *rsdp, Error **errp) MACHINE_CALL;
 bool smbios_build(Pc *p, Error **errp) MACHINE_CALL;
 /* -kernel: loads bzImage, PVH ELF, Multiboot into fw_cfg or guest memory. */
 bool linux_load(Pc *p, Error **errp) MACHINE_CALL;

@@ -26,6 +26,7 @@
 #define FILE_LOADER "etc/table-loader"
 #define TABLES_ROOM 0x20000
 #define LOADER_ROOM 0x1000
+#define TABLES_MOST 24                 /* in the RSDT, and itself             */
 #define HEADER 36
 
 enum { LOAD_ALLOCATE = 1, LOAD_POINTER = 2, LOAD_CHECKSUM = 3,
@@ -34,7 +35,7 @@ enum { ZONE_HIGH = 1, ZONE_FSEG = 2 };
 
 typedef struct Build {
     GByteArray *tables, *loader, *ptrs, *sums;
-    uint32_t table_at[24];
+    uint32_t table_at[TABLES_MOST];
     unsigned ntables;
     uint32_t facs, dsdt, rsdt;
     uint32_t genid_ptr;                /* word for the id's page; 0: none     */
@@ -335,6 +336,10 @@ static bool user_table(Build *b, const char *arg, Error **errp)
     uint64_t len;
     bool ok = false;
 
+    if (b->ntables >= TABLES_MOST - 1) {       /* the RSDT comes yet          */
+        return error_set(errp, "too many ACPI tables: at most %d fit",
+                         TABLES_MOST - 1);
+    }
     if (!opts_parse(&o, arg, NULL, OPT_FLAT, errp)) {
         return false;
     }
@@ -370,7 +375,7 @@ static bool user_table(Build *b, const char *arg, Error **errp)
         g_free(data);
     }
     opts_free(&o);
-    return ok && b->ntables < ARRAY_SIZE(b->table_at) - 8;
+    return ok;
 }
 
 /* ---- all of it ----------------------------------------------------------- */
@@ -535,8 +540,8 @@ static uint8_t sum_of(const uint8_t *p, uint32_t n)
 
 /* Does what the script says, for a blob at guest address `base`; the RSDP
  * follows the tables. */
-bool acpi_place(const Pc *p, uint64_t base, uint16_t pm_base, uint8_t **data,
-                uint64_t *len, uint64_t *rsdp, Error **errp)
+bool acpi_place(const Pc *p, uint64_t base, uint8_t **data, uint64_t *len,
+                uint64_t *rsdp, Error **errp)
 {
     Build b;
     const uint32_t *ptr, *sum;
@@ -546,7 +551,6 @@ bool acpi_place(const Pc *p, uint64_t base, uint16_t pm_base, uint8_t **data,
         build_free(&b);
         return false;
     }
-    (void)pm_base;
     ptr = (const uint32_t *)b.ptrs->data;
     sum = (const uint32_t *)b.sums->data;
     for (size_t i = 0; i < b.ptrs->len / 4; i++) {

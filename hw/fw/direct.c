@@ -87,7 +87,7 @@ static MACHINE_CALL bool place_tables(Pc *p, Error **errp)
     uint8_t *data;
 
     /* Once for the size, then where they end with low RAM. */
-    if (!acpi_place(p, 0, PM_BASE, &data, &len, &rsdp, errp)) {
+    if (!acpi_place(p, 0, &data, &len, &rsdp, errp)) {
         return false;
     }
     g_free(data);
@@ -96,7 +96,7 @@ static MACHINE_CALL bool place_tables(Pc *p, Error **errp)
                          len);
     }
     base = e820_take_top(p, len);
-    if (!acpi_place(p, base, PM_BASE, &data, &len, &rsdp, errp)) {
+    if (!acpi_place(p, base, &data, &len, &rsdp, errp)) {
         return false;
     }
     direct_rsdp = rsdp;

@@ -71,5 +71,13 @@ says "before a monitor answers" -preconfig
 says "no device tree" -dtb x
 says "Bad argument to echr" -echr x
 has "-k says that it has no effect" "$(run -k de)" "no effect"
+# More tables than the RSDT is made for: refused, not fallen over.
+head -c 64 /dev/zero >"$TMP/table"
+tables=
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24; do
+    tables="$tables -acpitable file=$TMP/table"
+done
+# shellcheck disable=SC2086
+says "too many ACPI tables" $tables
 has "a page is printed" "$("$TERN" --x-man)" '.TH TERN 1'
 finish
