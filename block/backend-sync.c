@@ -40,17 +40,6 @@ static void submit(void *arg)
     blk_submit(w->req.blk, &w->req);
 }
 
-/* Does the node, with those below it, serve requests on the spot? */
-static bool can_sync(const BlkNode *n)
-{
-    for (; n; n = n->file) {
-        if (!n->drv->sync || n->gate.plain || n->gate.exclusive) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static int run_here(BlkBackend *b, BlkReq *req)
 {
     bool over;
@@ -65,7 +54,7 @@ static MACHINE_CALL int run(BlkBackend *b, Wait *w)
 {
     w->req.iov = &w->iov;
     w->req.niov = 1;
-    if (b->loop == loop_main && can_sync(b->node)) {
+    if (b->loop == loop_main && blk_node_can_sync(b->node)) {
         return run_here(b, &w->req);
     }
     w->req.blk = b;

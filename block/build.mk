@@ -2,6 +2,7 @@
 block-y += block/node.o
 block-y += block/open.o
 block-y += block/request.o
+block-y += block/co.o
 block-y += block/backend.o
 block-y += block/backend-sync.o
 block-y += block/geometry.o

@@ -31,7 +31,12 @@ struct BlkNode {
     int discard;                       /* 0 ignore, 1 unmap                   */
     int detect_zeroes;                 /* BlkZeroes                           */
     bool force_share, auto_read_only;
-    BlkNode *file, *backing;
+    BlkNode *file, *backing;           /* also in children                    */
+    struct BlkChild *children;
+    Json *child_opts;                  /* given for children, until opened    */
+    struct BlkBitmap *bitmaps;         /* dirty bitmaps, block/bitmap.h       */
+    char *backing_name, *backing_format;   /* as the image records them; NULL */
+    unsigned running;                  /* requests inside co_run              */
     Loop *loop;
     BlkLimits limits;
     uint64_t length;                   /* bytes, multiple of 512              */
@@ -51,12 +56,89 @@ typedef struct BlkParent {
     struct BlkParent *next;
 } BlkParent;
 
+/* What a node uses another for; decides what it asks for and shares. */
+typedef enum BlkRole {
+    ROLE_STORAGE,                      /* holds a format's data and metadata  */
+    ROLE_FILTERED,                     /* shows the same contents             */
+    ROLE_BACKING,                      /* read where nothing is allocated     */
+    ROLE_DATA,                         /* a format's data only                */
+} BlkRole;
+typedef struct BlkChild {
+    const char *name;                  /* "file", "backing", "data-file"      */
+    BlkRole role;
+    BlkNode *node;
+    BlkParent parent;                  /* in node's list                      */
+    struct BlkChild *next;
+} BlkChild;
+typedef struct BlkChildRow {
+    const char *name;                  /* member of blockdev-add; NULL: end   */
+    BlkRole role;
+    bool by_driver;                    /* open() calls blk_child_open; else it
+                                          is required and opened before       */
+} BlkChildRow;
+
+/* ---- what formats offer beside requests; all called as co_run is --------- */
+typedef enum BlkPrealloc { PREALLOC_OFF, PREALLOC_METADATA, PREALLOC_FALLOC,
+                           PREALLOC_FULL } BlkPrealloc;
+extern const PropEnum blk_prealloc_enum;           /* PreallocMode            */
+
+/* Head of a driver's creation options. The driver's create_props describe the
+ * rest of the struct by the names of `create -o`. */
+typedef struct BlkCreate {
+    char *filename;                    /* protocols                           */
+    BlkNode *file;                     /* formats: opened, writable, empty    */
+    uint64_t size;                     /* bytes; "size" is set by the caller  */
+    char *backing_file, *backing_fmt;  /* as given; checked by the caller     */
+    bool backing_unsafe;               /* not to be opened                    */
+} BlkCreate;
+typedef struct BlkSnapshot {
+    char id[128], name[256];
+    uint64_t vm_state_size, disk_size; /* bytes                               */
+    int64_t date_s;                    /* since 1970                          */
+    uint32_t date_ns;
+    uint64_t vm_clock_ns, icount;      /* icount UINT64_MAX: not known        */
+} BlkSnapshot;
+typedef struct BlkCheck {              /* of `check`                          */
+    uint64_t corruptions, leaks, check_errors;
+    uint64_t corruptions_fixed, leaks_fixed;
+    uint64_t image_end_offset, total_clusters, allocated_clusters,
+             fragmented_clusters, compressed_clusters;
+    void (*say)(void *arg, const char *line);      /* a finding, for people   */
+    void *arg;
+} BlkCheck;
+enum { BLKC_FIX_LEAKS = 1, BLKC_FIX_ERRORS = 2 };
+typedef struct BlkMeasure {
+    uint64_t required, fully_allocated;
+    int64_t bitmaps;                   /* -1: none                            */
+} BlkMeasure;
+typedef struct BlkNodeInfo {           /* of query-named-block-nodes, map …   */
+    uint64_t cluster_size;             /* 0: none                             */
+    bool dirty, compressed, unallocated_are_zero, can_snapshot, encrypted;
+    uint64_t vm_state_off;             /* where VM state is kept; 0: nowhere  */
+    uint32_t compress_align;           /* of BLKF_COMPRESSED writes; 0: cannot */
+} BlkNodeInfo;
+typedef struct BlkSnapshotOps {
+    int (*create)(BlkNode *n, BlkSnapshot *s, Error **errp);
+    int (*go)(BlkNode *n, const char *id, Error **errp);
+    int (*del)(BlkNode *n, const char *id, const char *name, Error **errp);
+    /* *list: allocated array; returns its length */
+    int (*list)(BlkNode *n, BlkSnapshot **list);
+    /* Shows the snapshot's contents, read-only. */
+    int (*load)(BlkNode *n, const char *id, const char *name, Error **errp);
+} BlkSnapshotOps;
+/* Persistent dirty bitmaps. */
+typedef struct BlkBitmapOps {
+    bool (*can_store)(BlkNode *n, const char *name, uint32_t granularity,
+                      Error **errp);
+    int (*remove)(BlkNode *n, const char *name, Error **errp);
+} BlkBitmapOps;
+
 struct BlkDriver {
     const char *name;                  /* "qcow2"                             */
     const char *desc, *doc;
     size_t size;                       /* of the struct; BlkNode first        */
     const Prop *props;                 /* its branch of blockdev-add          */
-    const char *const *children;       /* "file", "backing"; NULL-terminated  */
+    const BlkChildRow *children;       /* NULL: none (protocols)              */
     bool protocol, filter;
     const char *prefix;                /* of file names: "file:"              */
     /* Options are in the struct, children open; sets length and limits. */
@@ -64,7 +146,13 @@ struct BlkDriver {
     void (*close)(BlkNode *n) MACHINE_PTR;
     /* Never blocks. Ends in blk_complete in the node's loop. */
     void (*submit)(BlkNode *n, BlkReq *req);
-    /* The same here and now, by the calling thread; NULL: cannot. */
+    /* In place of submit: sequential code in a coroutine of the node's loop, or,
+     * while nothing else runs on the node, outside one under the machine lock.
+     * May wait by blk_co_* only (and co_mutex, co_queue for what other requests
+     * hold). Returns 0 or -errno. */
+    int (*co_run)(BlkNode *n, BlkReq *req);
+    /* As submit, but here and now, by the calling thread; NULL: cannot (with
+     * co_run: co_run is). */
     int (*sync)(BlkNode *n, BlkReq *req);
     void (*plug)(BlkNode *n);
     void (*unplug)(BlkNode *n);
@@ -74,8 +162,41 @@ struct BlkDriver {
     void (*set_loop)(BlkNode *n, Loop *to) MACHINE_PTR;
     /* How likely the first bytes of an image are of this format, 0..100. */
     int (*probe)(const uint8_t *buf, size_t n, const char *filename);
-    bool (*truncate)(BlkNode *n, uint64_t length, Error **errp) MACHINE_PTR;
+    bool (*truncate)(BlkNode *n, uint64_t length, BlkPrealloc prealloc,
+                     bool exact, Error **errp) MACHINE_PTR;
     int64_t (*allocated)(BlkNode *n);  /* bytes on the host; -errno           */
+    /* State of the bytes from off: *x for at least one and at most len of them.
+     * x->len, flags, map, file; BLKX_RECURSE: ask x->file at x->map too. Not
+     * allocated here: no BLKX_ALLOCATED. NULL: all is data. 0 or -errno. */
+    int (*extent)(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *x);
+    /* MACHINE_CALL, the node drained, from here on. */
+    int (*flush_meta)(BlkNode *n);     /* caches to the file, without fsync   */
+    bool (*reopen)(BlkNode *n, Json *opts, unsigned flags, Error **errp)
+        MACHINE_PTR;
+    bool (*set_backing)(BlkNode *n, const char *file, const char *fmt,
+                        Error **errp) MACHINE_PTR; /* records; NULL: none     */
+    int (*make_empty)(BlkNode *n);     /* drops everything allocated here     */
+    int (*check)(BlkNode *n, BlkCheck *c, int fix, Error **errp);
+    bool (*amend)(BlkNode *n, const void *create, const uint8_t *given,
+                  void (*progress)(void *arg, double part), void *arg,
+                  Error **errp) MACHINE_PTR;
+    void (*info)(BlkNode *n, BlkNodeInfo *i);
+    Json *(*specific)(BlkNode *n);     /* ImageInfoSpecific's data            */
+    const BlkSnapshotOps *snapshots;
+    const BlkBitmapOps *bitmaps;
+    /* VM state at pos bytes of its area. 0 or -errno. */
+    int (*vmstate_rw)(BlkNode *n, uint64_t pos, void *buf, size_t len,
+                      bool write);
+    bool (*inactivate)(BlkNode *n, Error **errp) MACHINE_PTR;
+    bool (*activate)(BlkNode *n, Error **errp) MACHINE_PTR;
+    /* Making images. create_size: of the struct, BlkCreate first. */
+    const Prop *create_props;          /* by the names of `create -o`         */
+    size_t create_size;
+    bool (*create)(BlkCreate *c, Error **errp) MACHINE_PTR;
+    /* in: an image to hold, or NULL with c->size. */
+    bool (*measure)(const BlkCreate *c, BlkNode *in, BlkMeasure *m,
+                    Error **errp) MACHINE_PTR;
+    bool backing, encrypts;            /* images may name a backing file      */
 };
 #define BLK_DRIVER(sym, ...) SET_MEMBER(blk_drivers, BlkDriver, sym, __VA_ARGS__)
 
@@ -97,7 +218,51 @@ void blk_complete(BlkReq *req, int ret);
 void blk_node_submit(BlkNode *n, BlkReq *req);
 int blk_node_sync(BlkNode *n, BlkReq *req);
 
+/* ---- sequential access to a node ------------------------------------------
+ * In a coroutine of the node's loop these yield; elsewhere, under the machine
+ * lock, they wait. off and len in bytes, any alignment. 0 or -errno; a read past
+ * the end of the node gives zeroes, a write there grows it if it can. */
+int blk_co_preadv(BlkNode *n, uint64_t off, uint64_t len,
+                  const struct iovec *iov, unsigned niov, unsigned flags);
+int blk_co_pwritev(BlkNode *n, uint64_t off, uint64_t len,
+                   const struct iovec *iov, unsigned niov, unsigned flags);
+int blk_co_pread(BlkNode *n, uint64_t off, void *buf, size_t len);
+int blk_co_pwrite(BlkNode *n, uint64_t off, const void *buf, size_t len,
+                  unsigned flags);
+int blk_co_zero(BlkNode *n, uint64_t off, uint64_t len, unsigned flags);
+int blk_co_discard(BlkNode *n, uint64_t off, uint64_t len);
+int blk_co_flush(BlkNode *n);
+/* Any request; req's op, off, len, iov, flags are set. */
+int blk_co_req(BlkNode *n, BlkReq *req);
+/* The driver's extent, merged down: what n shows from off, BLKX_ALLOCATED where
+ * n itself, not its backing chain, holds it. */
+int blk_node_extent(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *x);
+/* A copy of len bytes between nodes, by the host where it can. */
+int blk_co_copy(BlkNode *from, uint64_t from_off, BlkNode *to, uint64_t to_off,
+                uint64_t len, unsigned flags);
+/* Does the node, with those below it, serve requests on the spot? */
+bool blk_node_can_sync(const BlkNode *n);
+/* A node whose co_run is being entered for req (submit of such nodes). */
+void blk_co_submit(BlkNode *n, BlkReq *req);
+
 /* ---- graph: MACHINE_CALL --- */
+/* Opens what the user gave for the child, else the file name that the image
+ * records (format NULL: probed; relative to n's own name). *out NULL: there is
+ * none. */
+bool blk_child_open(BlkNode *n, const char *name, const char *filename,
+                    const char *format, BlkNode **out, Error **errp)
+    MACHINE_CALL;
+/* Makes node n's child (taking over the reference), or takes it away. */
+bool blk_child_attach(BlkNode *n, BlkNode *node, const char *name, BlkRole role,
+                      Error **errp) MACHINE_CALL;
+void blk_child_detach(BlkNode *n, const char *name) MACHINE_CALL;
+/* A name that stands in image `base`: relative ones are beside it. g_free. */
+char *blk_path_combine(const char *base, const char *name);
+/* All levels: `create -o` text or object, size, backing. MACHINE_CALL. */
+bool blk_image_create(const char *filename, const char *format, Json *opts,
+                      bool text, uint64_t size, Error **errp) MACHINE_CALL;
+bool blk_node_truncate(BlkNode *n, uint64_t length, BlkPrealloc prealloc,
+                       bool exact, Error **errp) MACHINE_CALL;
 BlkNode *blk_node_first(void);
 bool blk_parent_add(BlkNode *n, BlkParent *p, Error **errp) MACHINE_CALL;
 bool blk_parent_change(BlkNode *n, BlkParent *p, uint64_t perm, uint64_t shared,

@@ -198,9 +198,16 @@ static MACHINE_CALL bool file_set_perm(BlkNode *n, uint64_t perm,
     return file_locks_set((FileNode *)n, perm, shared, errp);
 }
 
-static MACHINE_CALL bool file_truncate(BlkNode *n, uint64_t len, Error **errp)
+static MACHINE_CALL bool file_truncate(BlkNode *n, uint64_t len,
+                                       BlkPrealloc prealloc, bool exact,
+                                       Error **errp)
 {
     FileNode *f = (FileNode *)n;
+
+    if (prealloc != PREALLOC_OFF) {
+        return error_set(errp, "Preallocation of a growing file is not "
+                         "possible");
+    }
 
     if (!f->regular) {
         return error_set(errp, "Cannot resize the device '%s'", f->path);

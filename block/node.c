@@ -10,6 +10,8 @@
  *    wishes, and no parent has a permission that another does not share.
  * 2. A node is in the registry from the end of its opening to its last
  *    reference; its name is not given twice.
+ * 3. A child is asked for what its role says (child_perms), from the moment it is
+ *    attached and whenever the node's parents change their wishes.
  */
 #include <glib.h>
 #include "block/driver.h"
@@ -65,14 +67,53 @@ const char *blk_perm_name(uint64_t perm)
          : perm & BLKP_WRITE_UNCHANGED ? "write unchanged" : "resize";
 }
 
-static BlkParent *parent_of(BlkNode *child, const BlkNode *n)
+/* What n asks of a child for what its own parents ask of it (invariant 3). */
+static void child_perms(const BlkNode *n, BlkRole role, uint64_t *perm,
+                        uint64_t *shared)
 {
-    BlkParent *p = child->parents;
+    const uint64_t change = BLKP_WRITE | BLKP_RESIZE;
 
-    while (p && p->arg != n) {
-        p = p->next;
+    switch (role) {
+    case ROLE_FILTERED:
+        break;
+    case ROLE_BACKING:
+        *shared = (*shared & BLKP_WRITE ? change : 0) | BLKP_CONSISTENT_READ |
+                  BLKP_WRITE_UNCHANGED;
+        *perm &= BLKP_CONSISTENT_READ;
+        break;
+    case ROLE_STORAGE:
+        *perm &= BLKP_ALL & ~BLKP_RESIZE;
+        *perm |= n->flags & BLKO_NO_IO ? 0 : BLKP_CONSISTENT_READ;
+        *perm |= n->read_only || n->flags & BLKO_INACTIVE ? 0 : change;
+        *shared &= ~change;
+        break;
+    case ROLE_DATA:
+        *perm |= *perm & BLKP_WRITE ? BLKP_RESIZE : 0;
+        break;
     }
-    return p;
+    if (n->force_share) {
+        *shared = BLKP_ALL;
+    }
+}
+
+/* Asks all children; on refusal those asked already get their old share back. */
+static MACHINE_CALL bool children_ask(BlkNode *n, uint64_t perm,
+                                      uint64_t shared, Error **errp)
+{
+    for (BlkChild *c = n->children; c; c = c->next) {
+        uint64_t p = perm, s = shared;
+
+        child_perms(n, c->role, &p, &s);
+        if (!blk_parent_change(c->node, &c->parent, p, s, errp)) {
+            for (BlkChild *u = n->children; u != c; u = u->next) {
+                p = n->perm, s = n->shared;
+                child_perms(n, u->role, &p, &s);
+                blk_parent_change(u->node, &u->parent, p, s, NULL);
+            }
+            return false;
+        }
+    }
+    return true;
 }
 
 static MACHINE_CALL bool perms_apply(BlkNode *n, uint64_t perm,
@@ -85,8 +126,7 @@ static MACHINE_CALL bool perms_apply(BlkNode *n, uint64_t perm,
         return error_set(errp, "Block node '%s' is read-only", n->name);
     }
     if (n->drv->set_perm ? !n->drv->set_perm(n, perm, shared, errp)
-        : n->file ? !blk_parent_change(n->file, parent_of(n->file, n), perm,
-                                       shared, errp) : false) {
+                         : !children_ask(n, perm, shared, errp)) {
         return false;
     }
     n->perm = perm;
@@ -158,6 +198,24 @@ void blk_parent_del(BlkNode *n, BlkParent *p)
     blk_node_unref(n);
 }
 
+/* ---- size ---------------------------------------------------------------- */
+
+bool blk_node_truncate(BlkNode *n, uint64_t length, BlkPrealloc prealloc,
+                       bool exact, Error **errp)
+{
+    if (!n->drv->truncate) {
+        return error_set(errp, "Image format driver does not support resize");
+    }
+    if (n->read_only) {
+        return error_set(errp, "Image is read-only");
+    }
+    if (length > INT64_MAX - 512) {
+        return error_set(errp, "Required too big image size, it must be not "
+                         "greater than %" PRId64, INT64_MAX - 511);
+    }
+    return n->drv->truncate(n, length, prealloc, exact, errp);
+}
+
 /* ---- opening's end ------------------------------------------------------- */
 
 static const char *node_who(void *arg)
@@ -167,40 +225,64 @@ static const char *node_who(void *arg)
     return n->name;
 }
 
-/* The child's view of its parent node; freed with the parent's reference. */
-static MACHINE_CALL bool child_take(BlkNode *n, BlkNode *child,
-                                    const char *role, Error **errp)
+bool blk_child_attach(BlkNode *n, BlkNode *node, const char *name, BlkRole role,
+                      Error **errp)
 {
-    BlkParent *p = g_new0(BlkParent, 1);
+    BlkChild *c = g_new0(BlkChild, 1);
+    BlkChild **at = &n->children;
 
-    *p = (BlkParent){ .who = node_who, .arg = n, .role = role,
-                      .shared = BLKP_ALL };
-    if (!blk_parent_add(child, p, errp)) {
-        g_free(p);
+    *c = (BlkChild){ .name = name, .role = role, .node = node,
+                     .parent = { .who = node_who, .arg = n, .role = name,
+                                 .perm = n->perm, .shared = n->shared } };
+    child_perms(n, role, &c->parent.perm, &c->parent.shared);
+    if (!blk_parent_add(node, &c->parent, errp)) {
+        blk_node_unref(node);
+        g_free(c);
         return false;
+    }
+    blk_node_unref(node);
+    while (*at) {
+        at = &(*at)->next;
+    }
+    *at = c;
+    if (role == ROLE_BACKING) {
+        n->backing = node;
+    } else if (!n->file && strcmp(name, "data-file")) {
+        n->file = node;
     }
     return true;
 }
 
-static MACHINE_CALL void child_drop(BlkNode *n, BlkNode *child)
+void blk_child_detach(BlkNode *n, const char *name)
 {
-    BlkParent *p = child ? parent_of(child, n) : NULL;
+    for (BlkChild **at = &n->children; *at; at = &(*at)->next) {
+        BlkChild *c = *at;
 
-    if (p) {
-        blk_parent_del(child, p);
-        g_free(p);
+        if (strcmp(c->name, name)) {
+            continue;
+        }
+        *at = c->next;
+        n->backing = n->backing == c->node ? NULL : n->backing;
+        n->file = n->file == c->node ? NULL : n->file;
+        blk_parent_del(c->node, &c->parent);
+        g_free(c);
+        return;
     }
 }
 
 static MACHINE_CALL void node_free(BlkNode *n)
 {
-    child_drop(n, n->file);
-    child_drop(n, n->backing);
+    while (n->children) {
+        blk_child_detach(n, n->children->name);
+    }
     if (n->drv->props) {
         prop_release((Obj *)n, n->drv->props);
     }
     g_free(n->filename);
     g_free(n->name);
+    g_free(n->backing_name);
+    g_free(n->backing_format);
+    json_free(n->child_opts);
     json_free(n->opts);
     g_free(n);
 }
@@ -251,14 +333,12 @@ BlkNode *blk_node_start(BlkNode *n, BlkNode *file, Error **errp)
         n->name = name_make();
     }
     if (file) {
-        bool ok = child_take(n, file, "file", errp);
+        BlkRole role = n->drv->children[0].role;
 
-        blk_node_unref(file);
-        if (!ok) {
+        if (!blk_child_attach(n, file, "file", role, errp)) {
             node_free(n);
             return NULL;
         }
-        n->file = file;
         n->loop = file->loop;
     }
     if (!n->drv->open(n, errp)) {
@@ -284,6 +364,7 @@ void blk_node_set_loop(BlkNode *n, Loop *l)
         n->drv->set_loop(n, l);
     }
     n->loop = l;
-    blk_node_set_loop(n->file, l);
-    blk_node_set_loop(n->backing, l);
+    for (BlkChild *c = n->children; c; c = c->next) {
+        blk_node_set_loop(c->node, l);
+    }
 }

@@ -14,7 +14,7 @@
 #include "block/driver.h"
 #include "opt.h"
 
-#define DEPTH_MAX 64
+#define DEPTH_MAX 256
 
 static const PropEnum discard_enum = {
     .type = "BlockdevDiscardOptions",
@@ -189,12 +189,39 @@ static MACHINE_CALL bool take_props(BlkNode *n, const Prop *table, Json *opts,
     return true;
 }
 
-/* The child under `key`: a reference by name, an object, or dotted keys. */
-static MACHINE_CALL BlkNode *open_child(const char *key, Json *opts, bool text,
-                                        unsigned inherit, Error **errp)
+/* Takes what is said of a child: under `key`, or by dotted keys; NULL: nothing. */
+static Json *child_take(const char *key, Json *opts)
 {
     g_autofree char *prefix = g_strdup_printf("%s.", key);
     Json *v = json_take(opts, key), *obj;
+
+    if (v && json_kind(v) != JSON_OBJ) {
+        return v;
+    }
+    obj = v ? v : json_obj();
+    for (size_t i = 0; i < json_count(opts);) {
+        const char *k = json_key_at(opts, i);
+
+        if (!strncmp(k, prefix, strlen(prefix))) {
+            g_autofree char *full = g_strdup(k);
+
+            json_set(obj, full + strlen(prefix), json_take(opts, full));
+        } else {
+            i++;
+        }
+    }
+    if (!json_count(obj)) {
+        json_free(obj);
+        obj = NULL;
+    }
+    return obj;
+}
+
+/* The child `key` from what child_take gave (taken over): a reference by name or
+ * an object of options. */
+static MACHINE_CALL BlkNode *open_child(const char *key, Json *v, bool text,
+                                        unsigned inherit, Error **errp)
+{
     BlkNode *n;
 
     if (v && json_kind(v) == JSON_STR) {
@@ -210,24 +237,78 @@ static MACHINE_CALL BlkNode *open_child(const char *key, Json *opts, bool text,
         json_free(v);
         return n;
     }
-    obj = v ? v : json_obj();
-    for (size_t i = 0; i < json_count(opts);) {
-        const char *k = json_key_at(opts, i);
-
-        if (!strncmp(k, prefix, strlen(prefix))) {
-            g_autofree char *full = g_strdup(k);
-
-            json_set(obj, full + strlen(prefix), json_take(opts, full));
-        } else {
-            i++;
-        }
-    }
-    if (json_kind(obj) != JSON_OBJ || !json_count(obj)) {
-        json_free(obj);
+    if (!v || json_kind(v) != JSON_OBJ) {
+        json_free(v);
         error_set(errp, "Parameter '%s' is missing", key);
         return NULL;
     }
-    return blk_node_open(obj, text, inherit, errp);
+    return blk_node_open(v, text, inherit, errp);
+}
+
+/* What was said of children that the driver did not open. */
+static bool child_opts_used(const BlkNode *n, Error **errp)
+{
+    if (!n->child_opts || !json_count(n->child_opts)) {
+        return true;
+    }
+    return error_set(errp, "Parameter '%s' is unexpected",
+                     json_key_at(n->child_opts, 0));
+}
+
+bool blk_child_open(BlkNode *n, const char *name, const char *filename,
+                    const char *format, BlkNode **out, Error **errp)
+{
+    Json *v = n->child_opts ? json_take(n->child_opts, name) : NULL;
+    unsigned flags = n->flags;
+    const BlkChildRow *row = n->drv->children;
+    g_autofree char *path = NULL;
+    Json *opts;
+
+    *out = NULL;
+    while (row->name && strcmp(row->name, name)) {
+        row++;
+    }
+    if (row->role == ROLE_BACKING) {
+        flags &= ~(BLKO_RDWR | BLKO_AUTO_RDONLY | BLKO_COPY_ON_READ);
+    }
+    if (v && json_kind(v) == JSON_NULL) {
+        json_free(v);
+        return true;
+    }
+    if (v && json_kind(v) == JSON_STR && !*json_str_of(v)) {
+        json_free(v);
+        return true;
+    }
+    if (v && (json_kind(v) == JSON_STR || json_get(v, "driver") ||
+              json_get(v, "filename"))) {
+        *out = open_child(name, v, true, flags, errp);
+        return *out != NULL;
+    }
+    if (!filename) {
+        json_free(v);
+        return true;
+    }
+    opts = v ? v : json_obj();
+    if (format) {
+        json_set_str(opts, "driver", format);
+    }
+    path = blk_path_combine(n->file ? n->file->filename : "", filename);
+    *out = blk_open(path, opts, flags, errp);
+    json_free(opts);
+    return *out != NULL;
+}
+
+char *blk_path_combine(const char *base, const char *name)
+{
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz"
+                      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
+    const char *slash = strrchr(base, '/');
+
+    if (*name == '/' || (n && name[n] == ':') || !slash ||
+        g_str_has_prefix(base, "json:")) {
+        return g_strdup(name);
+    }
+    return g_strdup_printf("%.*s/%s", (int)(slash - base), base, name);
 }
 
 static bool name_ok(const BlkNode *n, Error **errp)
@@ -299,8 +380,17 @@ static MACHINE_CALL BlkNode *node_build(const BlkDriver *d, Json *opts,
     }
     ok = ok && take_props(n, d->props, opts, text, errp);
     if (ok && d->children) {
+        for (const BlkChildRow *c = d->children; c->name; c++) {
+            Json *v = c->by_driver ? child_take(c->name, opts) : NULL;
+
+            if (v) {
+                n->child_opts = n->child_opts ? n->child_opts : json_obj();
+                json_set(n->child_opts, c->name, v);
+            }
+        }
         /* What the format does not use reaches the file as it was asked. */
-        file = open_child("file", opts, text, flags | BLKO_UNMAP, errp);
+        file = open_child("file", child_take("file", opts), text,
+                          flags | BLKO_UNMAP, errp);
         ok = file != NULL;
     }
     if (ok && json_count(opts)) {
@@ -314,13 +404,19 @@ static MACHINE_CALL BlkNode *node_build(const BlkDriver *d, Json *opts,
         }
     }
     if (ok) {
-        return blk_node_start(n, file, errp);
+        n = blk_node_start(n, file, errp);
+        if (n && !child_opts_used(n, errp)) {
+            blk_node_unref(n);
+            n = NULL;
+        }
+        return n;
     }
     blk_node_unref(file);
     if (d->props) {
         prop_release((Obj *)n, d->props);
     }
     g_free(n->name);
+    json_free(n->child_opts);
     json_free(n->opts);
     g_free(n);
     return NULL;

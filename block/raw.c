@@ -107,16 +107,19 @@ static MACHINE_CALL bool raw_open(BlkNode *n, Error **errp)
     return true;
 }
 
-static MACHINE_CALL bool raw_truncate(BlkNode *n, uint64_t len, Error **errp)
+static MACHINE_CALL bool raw_truncate(BlkNode *n, uint64_t len,
+                                      BlkPrealloc prealloc, bool exact,
+                                      Error **errp)
 {
     Raw *r = (Raw *)n;
 
-    if (r->size || !n->file->drv->truncate) {
-        return error_set(errp, r->size
-                         ? "Cannot resize fixed-size raw disks"
-                         : "The file below '%s' cannot be resized", n->name);
+    if (r->size) {
+        return error_set(errp, "Cannot resize fixed-size raw disks");
     }
-    if (!n->file->drv->truncate(n->file, len + r->offset, errp)) {
+    if (len > INT64_MAX - r->offset) {
+        return error_set(errp, "Disk size too large for the chosen offset");
+    }
+    if (!blk_node_truncate(n->file, len + r->offset, prealloc, exact, errp)) {
         return false;
     }
     n->length = n->file->length - r->offset;
@@ -140,10 +143,15 @@ static const Prop raw_props[] = {
     PROP_END
 };
 
+static const BlkChildRow raw_children[] = {
+    { .name = "file", .role = ROLE_FILTERED },
+    { .name = NULL }
+};
+
 BLK_DRIVER(raw_driver, {
     .name = "raw", .desc = "bytes as they are", .size = sizeof(Raw),
     .doc = "The data is the file's, from offset on. Nothing is stored beside it.",
-    .props = raw_props, .children = (const char *const[]){ "file", NULL },
+    .props = raw_props, .children = raw_children,
     .filter = true, .open = raw_open, .submit = raw_submit, .sync = raw_sync,
     .probe = raw_probe,
     .truncate = raw_truncate, .allocated = raw_allocated,

@@ -35,6 +35,20 @@ void blk_complete(BlkReq *req, int ret)
     req->slot[req->depth].done(req);
 }
 
+static void to_driver(BlkNode *n, BlkReq *req)
+{
+    if (LIKELY(n->drv->submit != NULL)) {
+        n->drv->submit(n, req);
+    } else {
+        blk_co_submit(n, req);
+    }
+}
+
+static int to_driver_sync(BlkNode *n, BlkReq *req)
+{
+    return n->drv->sync ? n->drv->sync(n, req) : n->drv->co_run(n, req);
+}
+
 /* ---- the gate (invariant 2) ---------------------------------------------- */
 
 static void start(BlkNode *n, BlkReq *req);
@@ -145,7 +159,7 @@ static void bounce_done(BlkReq *req)
     req->op = BLK_WRITE;
     req->flags = user->flags & BLKF_FUA;
     req->depth = 1;
-    b->node->drv->submit(b->node, req);
+    to_driver(b->node, req);
 }
 
 /* A buffer of our own, aligned: read, patched, written. */
@@ -180,7 +194,7 @@ static void bounce(BlkNode *n, BlkReq *user)
     } else {
         b->req.op = BLK_READ;
     }
-    n->drv->submit(n, &b->req);
+    to_driver(n, &b->req);
 }
 
 static bool memory_fits(const BlkNode *n, const BlkReq *req)
@@ -211,7 +225,7 @@ static void start(BlkNode *n, BlkReq *req)
             blk_complete(req, 0);
             return;
         }
-        n->drv->submit(n, req);
+        to_driver(n, req);
     } else if (!fits(n, req) || (data && !memory_fits(n, req))) {
         if (req->len > 64 * MiB) {
             blk_complete(req, -EINVAL);
@@ -219,7 +233,7 @@ static void start(BlkNode *n, BlkReq *req)
         }
         bounce(n, req);
     } else {
-        n->drv->submit(n, req);
+        to_driver(n, req);
     }
 }
 
@@ -269,7 +283,7 @@ void blk_node_submit(BlkNode *n, BlkReq *req)
 {
     if (LIKELY(n->limits.align <= 1) || req->op == BLK_FLUSH ||
         req->op == BLK_IOCTL) {
-        n->drv->submit(n, req);
+        to_driver(n, req);
     } else {
         submit_aligned(n, req);
     }
@@ -291,7 +305,7 @@ static int sync_bounced(BlkNode *n, BlkReq *req)
                        end - first)) {
         return -ENOMEM;
     }
-    ret = n->drv->sync(n, &own);
+    ret = to_driver_sync(n, &own);
     if (ret >= 0) {
         uint8_t *at = (uint8_t *)iov.iov_base + (req->off - first);
 
@@ -301,7 +315,7 @@ static int sync_bounced(BlkNode *n, BlkReq *req)
             iov_copy(req->iov, req->niov, at, req->len, false);
             own.op = BLK_WRITE;
             own.flags = req->flags;
-            ret = n->drv->sync(n, &own);
+            ret = to_driver_sync(n, &own);
         }
     }
     free(iov.iov_base);
@@ -315,5 +329,5 @@ int blk_node_sync(BlkNode *n, BlkReq *req)
     if (n->limits.align > 1 && data && (!fits(n, req) || !memory_fits(n, req))) {
         return sync_bounced(n, req);
     }
-    return n->drv->sync(n, req);
+    return to_driver_sync(n, req);
 }
