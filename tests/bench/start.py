@@ -6,20 +6,15 @@ both sides. CPU is user + system time of the whole process; medians of $ROUNDS
 rounds (15). Arguments choose rows by a part of their name. What each figure
 means: docs/performance.md."""
 
-import json
 import os
-import shutil
-import statistics
 import subprocess
 import sys
 import threading
 import time
 
-BUILD = os.environ.get("BUILD", "build")
-ROUNDS = int(os.environ.get("ROUNDS", "15"))
+from libsides import BUILD, ROUNDS, cpu_ns, measure
+
 QUERIES = int(os.environ.get("QUERIES", "20000"))
-TERN = os.environ.get("TERN", BUILD + "/tern")
-PEER = os.environ.get("PEER") or shutil.which("qemu-system-x86_64")
 KVM = os.access("/dev/kvm", os.R_OK | os.W_OK)
 ACCEL = ["-accel", "kvm" if KVM else "tcg"]
 QUIET = ["-nodefaults", "-display", "none", "-m", "128"]
@@ -83,12 +78,7 @@ class Qmp:
         return finish(self.proc, self.began)
 
     def cpu_ns(self):
-        total = 0
-        base = "/proc/%d/task" % self.proc.pid
-        for tid in os.listdir(base):
-            with open("%s/%s/schedstat" % (base, tid)) as f:
-                total += int(f.read().split()[0])
-        return total
+        return cpu_ns(self.proc.pid)
 
 
 def start_and_quit(prog, args):
@@ -160,33 +150,6 @@ ROWS = [
 ]
 
 
-def main():
-    chosen = [r for r in ROWS
-              if not sys.argv[1:] or any(a in r[0] for a in sys.argv[1:])]
-    sides = [("tern", TERN)] if os.access(TERN, os.X_OK) else []
-    if PEER:
-        sides.append(("peer", PEER))
-    if not sides:
-        sys.exit("bench: %s is not built" % TERN)
-    print("%d rounds, medians, %s" % (ROUNDS, ACCEL[1]))
-    print("%-20s %-18s" % ("", "") + "".join("%12s" % s for s, _ in sides) +
-          ("%10s" % "ratio" if len(sides) == 2 else ""))
-    result = {}
-    for name, fn, args in chosen:
-        got = {s: [] for s, _ in sides}
-        for _ in range(ROUNDS if "query" not in name else (ROUNDS + 4) // 5):
-            for side, prog in sides:
-                got[side].append(fn(prog, args))
-        for figure in got[sides[0][0]][0]:
-            med = [statistics.median(r[figure] for r in got[s])
-                   for s, _ in sides]
-            ratio = "%10.2f" % (med[0] / med[1]) if len(med) == 2 else ""
-            print("%-20s %-18s" % (name, figure) +
-                  "".join("%12.1f" % m for m in med) + ratio, flush=True)
-            result[name + ", " + figure] = med
-    out = BUILD + "/bench-start.json"
-    with open(out, "w") as f:
-        json.dump({"sides": [s for s, _ in sides], "rows": result}, f, indent=1)
-
-
-main()
+measure(ROWS, lambda name: ROUNDS if "query" not in name else
+        (ROUNDS + 4) // 5,
+        "%d rounds, medians, %s" % (ROUNDS, ACCEL[1]), "bench-start")
