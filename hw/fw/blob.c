@@ -91,6 +91,20 @@ void blob_each(void (*fn)(void *arg, const char *name, uint64_t addr,
     }
 }
 
+void blob_take_all(void (*fn)(void *arg, const char *name, uint64_t addr,
+                              const uint8_t *data, uint64_t len,
+                              uint64_t zero), void *arg)
+{
+    for (Blob *b = blobs, *next; b; b = next) {
+        next = b->next;
+        fn(arg, b->name, b->addr, b->data, b->len, b->zero);
+        g_free(b->name);
+        g_free(b->data);
+        g_free(b);
+    }
+    blobs = NULL;
+}
+
 void boot_state_set(void (*fn)(X86Regs *r))
 {
     blobs_register();

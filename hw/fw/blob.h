@@ -15,6 +15,10 @@ bool blob_add(const char *name, uint64_t addr, void *data, uint64_t len,
 /* For `info roms`. */
 void blob_each(void (*fn)(void *arg, const char *name, uint64_t addr,
                           uint64_t len), void *arg) MACHINE_CALL;
+/* Hands all blobs over, in the order they were added, and forgets them. */
+void blob_take_all(void (*fn)(void *arg, const char *name, uint64_t addr,
+                              const uint8_t *data, uint64_t len,
+                              uint64_t zero), void *arg) MACHINE_CALL;
 /* How vCPU 0 starts: called at cold reset after the blobs are in place. */
 void boot_state_set(void (*fn)(X86Regs *r)) MACHINE_CALL;
 
@@ -35,6 +39,23 @@ bool pvh_load(Pc *p, const KernelFile *k, uint64_t entry, Error **errp)
     MACHINE_CALL;
 /* bzImage by way of firmware: fw_cfg items for a boot ROM. */
 bool linuxboot_load(Pc *p, const KernelFile *k, Error **errp) MACHINE_CALL;
+/* How a kernel is entered in flat 32-bit mode, and, for one that firmware
+ * starts, where it is told what only firmware knows. Addresses of 0: nowhere. */
+#define KERNEL_MAP_ROWS 32             /* of 24 bytes, room for all           */
+typedef struct KernelStart {
+    uint32_t entry, eax, ebx;
+    uint32_t map_at;                   /* e820 rows                           */
+    uint32_t row_head, row_skip;       /* a word before each, where it begins */
+    uint32_t count_at, count_by;       /* number of rows times this           */
+    uint32_t rsdp_at;
+    uint32_t memory_at;                /* KiB of low, of high memory          */
+} KernelStart;
+/* After all blobs are there: they become the named boot ROM's where firmware
+ * runs. */
+bool kernel_start(const KernelStart *how, const char *rom, Error **errp)
+    MACHINE_CALL;
+/* What firmware may need for its tables at the top of low RAM. */
+#define FIRMWARE_ROOM 0x80000u
 /* Does at each reset what firmware would do with the board, and places what it
  * would leave for the kernel: ACPI tables. Before a loader runs. */
 bool direct_setup(Pc *p, Error **errp) MACHINE_CALL;

@@ -9,6 +9,7 @@
 #include "blk.h"
 #include "hw/fw/blob.h"
 #include "hw/fw/elf.h"
+#include "hw/fw/fw-cfg.h"
 
 static bool without_kernel(const Machine *m, Error **errp)
 {
@@ -21,16 +22,34 @@ static bool without_kernel(const Machine *m, Error **errp)
     return true;
 }
 
-static MACHINE_CALL bool load_direct(Pc *p, const KernelFile *k, Error **errp)
+/* Firmware and a boot ROM come first. */
+static MACHINE_CALL bool firmware_setup(Pc *p, Error **errp)
+{
+    if (p->below_4g < 2 * MiB) {
+        error_set(errp, "a kernel needs at least 2 MiB of memory");
+        error_hint(errp, "Give the guest more memory with -m.");
+        return false;
+    }
+    if (!fwcfg_present()) {
+        return error_set(errp, "a kernel is started through firmware by "
+                         "fw_cfg, which this machine does not have");
+    }
+    e820_take_top(p, FIRMWARE_ROOM);
+    return true;
+}
+
+static MACHINE_CALL bool load(Pc *p, const KernelFile *k, bool firmware,
+                              Error **errp)
 {
     uint32_t header;
     uint64_t entry;
 
-    if (!direct_setup(p, errp)) {
+    if (!(firmware ? firmware_setup(p, errp) : direct_setup(p, errp))) {
         return false;
     }
     if (bzimage_is(k)) {
-        return bzimage_load(p, k, errp);
+        return firmware ? linuxboot_load(p, k, errp)
+                        : bzimage_load(p, k, errp);
     }
     if (multiboot_is(k, &header)) {
         return multiboot_load(p, k, header, errp);
@@ -45,18 +64,6 @@ static MACHINE_CALL bool load_direct(Pc *p, const KernelFile *k, Error **errp)
     error_set(errp, "invalid kernel header");
     error_hint(errp, "-kernel takes a Linux bzImage, an ELF file with a PVH "
                "note, or a Multiboot 1 kernel.");
-    return false;
-}
-
-static MACHINE_CALL
-bool load_by_firmware(Pc *p, const KernelFile *k, Error **errp)
-{
-    if (bzimage_is(k)) {
-        return linuxboot_load(p, k, errp);
-    }
-    error_set(errp, "kernel '%s' cannot be started through firmware: it is not "
-              "a Linux bzImage", k->path);
-    error_hint(errp, "Without -bios it is started directly.");
     return false;
 }
 
@@ -77,8 +84,7 @@ bool linux_load(Pc *p, Error **errp)
                         errp)) {
         return false;
     }
-    ok = wants_firmware(p) ? load_by_firmware(p, &k, errp)
-                           : load_direct(p, &k, errp);
+    ok = load(p, &k, wants_firmware(p), errp);
     g_free(k.data);
     return ok;
 }

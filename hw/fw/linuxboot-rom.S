@@ -1,17 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * linuxboot-rom.S - a boot ROM that starts the bzImage in fw_cfg (PC expansion
- * ROM and boot entry vector: Plug and Play BIOS specification 1.0A, section 3.2;
- * BIOS Boot Specification 1.01, section 3.3; the kernel's side: the Linux/x86
- * boot protocol, "running the kernel").
- *
- * Runs in real mode. Everything is copied by fw_cfg's DMA, which reaches all
- * memory without leaving it. Linked into the emulator's constants, so addresses
- * are differences of labels. Its checksum is set when it is given to the guest.
+ * linuxboot-rom.S - a boot ROM that starts the bzImage in fw_cfg (the
+ * Linux/x86 boot protocol, "running the kernel"). See boot-rom.h.
  */
-#define DMA_HIGH   0x514
-#define DMA_LOW    0x518
-#define DMA_SELECT_READ 0x0a            /* | key << 16                         */
+#include "hw/fw/boot-rom.h"
 
 #define CMDLINE_ADDR 0x13
 #define CMDLINE_SIZE 0x14
@@ -31,29 +23,8 @@
         .balign 16
         .globl  linuxboot_rom, linuxboot_rom_size
 linuxboot_rom:
-rom:    .byte   0x55, 0xaa
-        .byte   (rom_end - rom) / 512
-        lret                            /* initialisation: nothing to do       */
-        .org    rom + 0x18
-        .word   0                       /* no PCI data structure               */
-        .word   pnp - rom
+rom:    rom_head "Linux loader DMA"
 
-        .balign 16
-pnp:    .ascii  "$PnP"
-        .byte   1, 2                    /* revision, length in 16 bytes        */
-        .word   0, 0                    /* next header                         */
-        .long   0                       /* device                              */
-        .word   0                       /* manufacturer                        */
-        .word   product - rom
-        .byte   2, 0, 0                 /* class: network, for the boot menu   */
-        .byte   0x14                    /* read-cacheable, not an input device */
-        .word   0, 0                    /* boot connection, disconnect         */
-        .word   boot - rom
-        .word   0, 0
-product:
-        .asciz  "Linux loader DMA"
-
-        .balign 16
 /* Four bytes of item AX to EAX. */
 item32: pushl   $0
         movw    %sp, %bp
@@ -70,39 +41,9 @@ item32: pushl   $0
         ret
 
 /* Item AX, ECX bytes of it to physical address EDX. Keeps EBX, ESI, EDI. */
-fetch:  jecxz   2f
-        pushw   %bp
-        /* The descriptor, big-endian, on the stack: control, length, address. */
-        bswapl  %edx
-        pushl   %edx
-        pushl   $0
-        bswapl  %ecx
-        pushl   %ecx
-        shll    $16, %eax
+fetch:  shll    $16, %eax
         movw    $DMA_SELECT_READ, %ax
-        bswapl  %eax
-        pushl   %eax
-        movw    %sp, %bp
-        xorl    %eax, %eax
-        movw    %ss, %ax
-        shll    $4, %eax
-        movzwl  %bp, %edx
-        addl    %edx, %eax
-        bswapl  %eax
-        pushl   %eax
-        xorl    %eax, %eax
-        movw    $DMA_HIGH, %dx
-        outl    %eax, %dx
-        popl    %eax
-        movw    $DMA_LOW, %dx
-        outl    %eax, %dx
-1:      movl    (%bp), %eax             /* the device clears it when done      */
-        bswapl  %eax
-        testl   $~1, %eax
-        jnz     1b
-        addw    $16, %sp
-        popw    %bp
-2:      ret
+        rom_dma
 
 /* Data item \data, of the size and to the address that two others give. */
         .macro  load addr, size, data

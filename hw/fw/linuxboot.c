@@ -15,8 +15,6 @@
 #define CMDLINE_AT 0x20000u
 #define KERNEL_AT  0x100000u
 #define CMDLINE_MOST 0xffffu
-/* Firmware's own tables at the top of low RAM. */
-#define TOP_ROOM 0x80000u
 
 enum {
     H_SETUP_SECTS = 0x1f1, H_VERSION = 0x206, H_LOADER = 0x210,
@@ -32,7 +30,7 @@ static bool add_initrd(Pc *p, uint8_t *setup, unsigned version,
 {
     uint64_t top = version >= 0x203 ? ld_le32(setup + H_INITRD_MAX)
                                     : 0x37ffffff;
-    uint64_t len, at, ram_top = p->below_4g - TOP_ROOM;
+    uint64_t len, at, ram_top = p->below_4g - FIRMWARE_ROOM;
     uint8_t *data;
 
     top = MIN2(top ? top : 0x37ffffff, ram_top - 1);
@@ -74,17 +72,6 @@ static bool add_cmdline(Pc *p, uint8_t *setup, Error **errp)
     return true;
 }
 
-static MACHINE_CALL bool add_rom(Error **errp)
-{
-    uint8_t *rom = g_memdup2(linuxboot_rom, linuxboot_rom_size), sum = 0;
-
-    for (uint32_t i = 0; i < linuxboot_rom_size; i++) {
-        sum += rom[i];
-    }
-    rom[linuxboot_rom_size - 1] -= sum;
-    return rom_add("linuxboot_dma.bin", rom, linuxboot_rom_size, 0, errp);
-}
-
 bool linuxboot_load(Pc *p, const KernelFile *k, Error **errp)
 {
     unsigned sects = k->data[H_SETUP_SECTS] ? k->data[H_SETUP_SECTS] : 4;
@@ -101,8 +88,8 @@ bool linuxboot_load(Pc *p, const KernelFile *k, Error **errp)
         return error_set(errp, "kernel '%s' is truncated", k->path);
     }
     body = k->len - len;
-    if (p->below_4g < KERNEL_AT + TOP_ROOM ||
-        body > p->below_4g - KERNEL_AT - TOP_ROOM) {
+    if (p->below_4g < KERNEL_AT + FIRMWARE_ROOM ||
+        body > p->below_4g - KERNEL_AT - FIRMWARE_ROOM) {
         error_set(errp, "kernel '%s' does not fit into the guest's memory",
                   k->path);
         error_hint(errp, "Give the guest more memory with -m.");
@@ -124,5 +111,7 @@ bool linuxboot_load(Pc *p, const KernelFile *k, Error **errp)
         fwcfg_add_item(FW_SETUP_DATA, setup, len);
     }
     g_free(setup);
-    return ok && add_rom(errp);
+    return ok && boot_rom_add("linuxboot_dma.bin",
+                              g_memdup2(linuxboot_rom, linuxboot_rom_size),
+                              linuxboot_rom_size, errp);
 }

@@ -24,8 +24,6 @@ enum {                                 /* information flags                   */
     INFO_MODULES = 1 << 3, INFO_MAP = 1 << 6, INFO_LOADER = 1 << 9,
 };
 
-static uint32_t entry_point, info_addr;
-
 bool multiboot_is(const KernelFile *k, uint32_t *header_off)
 {
     uint64_t end = MIN2(k->len, (uint64_t)HEADER_WITHIN);
@@ -40,14 +38,6 @@ bool multiboot_is(const KernelFile *k, uint32_t *header_off)
         }
     }
     return false;
-}
-
-static void multiboot_state(X86Regs *r)
-{
-    memset(r->gpr, 0, sizeof(r->gpr));
-    boot_regs_flat32(r, entry_point);
-    r->gpr[X86_RAX] = LOADER_MAGIC;
-    r->gpr[X86_RBX] = info_addr;
 }
 
 /* ---- the kernel ---------------------------------------------------------- */
@@ -203,15 +193,22 @@ bool load_modules(Pc *p, BootInfo *b, uint8_t *info, uint64_t at,
 /* ---- information --------------------------------------------------------- */
 
 /* Entries begin with their size, which does not count itself. */
-static bool put_map(Pc *p, BootInfo *b, uint8_t *info, Error **errp)
+static bool put_map(Pc *p, BootInfo *b, uint8_t *info, KernelStart *start,
+                    Error **errp)
 {
     E820 map[16];
     unsigned n = e820_fill(p, map, true);
-    uint32_t at = boot_info_take(b, n * 24, errp);
+    uint32_t at = boot_info_take(b, KERNEL_MAP_ROWS * 24, errp);
 
     if (!at) {
         return false;
     }
+    start->map_at = at;
+    start->row_head = 20;
+    start->row_skip = 4;
+    start->count_at = start->ebx + 44;
+    start->count_by = 24;
+    start->memory_at = start->ebx + 4;
     for (unsigned i = 0; i < n; i++) {
         uint8_t *e = boot_info_at(b, at) + i * 24;
 
@@ -227,22 +224,22 @@ static bool put_map(Pc *p, BootInfo *b, uint8_t *info, Error **errp)
 
 static MACHINE_CALL
 bool fill(Pc *p, const KernelFile *k, BootInfo *b, uint64_t kernel_end,
-                 Error **errp)
+          KernelStart *start, Error **errp)
 {
     g_autofree char *text = p->m.append && *p->m.append
         ? g_strdup_printf("%s %s", k->path, p->m.append) : g_strdup(k->path);
     uint32_t cmdline, loader;
     uint8_t *i;
 
-    info_addr = boot_info_take(b, INFO_SIZE, errp);
-    i = boot_info_at(b, info_addr);
+    start->ebx = boot_info_take(b, INFO_SIZE, errp);
+    i = boot_info_at(b, start->ebx);
     st_le32(i, INFO_MEMORY | INFO_BOOT_DEVICE | INFO_CMDLINE | INFO_MAP |
                INFO_LOADER);
     st_le32(i + 4, 639);               /* KiB below the extended data area    */
     st_le32(i + 8, blob_ram_top(p) / KiB - 1024);
     st_le32(i + 12, 0x8000ffffu);      /* no partition                        */
     cmdline = boot_info_text(b, text, errp);
-    if (!cmdline || !put_map(p, b, i, errp)) {
+    if (!cmdline || !put_map(p, b, i, start, errp)) {
         return false;
     }
     loader = boot_info_text(b, "tern", errp);
@@ -257,18 +254,19 @@ bool fill(Pc *p, const KernelFile *k, BootInfo *b, uint64_t kernel_end,
 bool multiboot_load(Pc *p, const KernelFile *k, uint32_t header_off,
                     Error **errp)
 {
+    KernelStart start = { .eax = LOADER_MAGIC };
     uint64_t entry, high;
     BootInfo *b;
 
     if (!load_kernel(p, k, header_off, &entry, &high, errp)) {
         return false;
     }
+    start.entry = entry;
     b = g_new0(BootInfo, 1);
-    if (!fill(p, k, b, high, errp)) {
+    if (!fill(p, k, b, high, &start, errp)) {
         g_free(b);
         return false;
     }
-    entry_point = entry;
-    boot_state_set(multiboot_state);
-    return boot_info_place(b, errp);
+    return boot_info_place(b, errp) &&
+           kernel_start(&start, "multiboot_dma.bin", errp);
 }

@@ -15,18 +15,9 @@
 #define MODULE_SIZE 32
 #define MAP_SIZE 24
 
-static uint32_t entry_point, start_info;
-
 bool pvh_is(const KernelFile *k, uint64_t *entry)
 {
     return elf_note(k, "Xen", NOTE_PHYS32_ENTRY, entry);
-}
-
-static void pvh_state(X86Regs *r)
-{
-    memset(r->gpr, 0, sizeof(r->gpr));
-    boot_regs_flat32(r, entry_point);
-    r->gpr[X86_RBX] = start_info;
 }
 
 /* At the top of low RAM, away from where the kernel unpacks itself. */
@@ -60,7 +51,7 @@ static uint32_t put_map(Pc *p, BootInfo *b, unsigned *n, Error **errp)
     uint32_t at;
 
     *n = e820_fill(p, map, true);
-    at = boot_info_take(b, *n * MAP_SIZE, errp);
+    at = boot_info_take(b, KERNEL_MAP_ROWS * MAP_SIZE, errp);
     for (unsigned i = 0; at && i < *n; i++) {
         uint8_t *e = boot_info_at(b, at) + i * MAP_SIZE;
 
@@ -72,7 +63,8 @@ static uint32_t put_map(Pc *p, BootInfo *b, unsigned *n, Error **errp)
 }
 
 static MACHINE_CALL
-bool fill(Pc *p, BootInfo *b, uint64_t kernel_end, Error **errp)
+bool fill(Pc *p, BootInfo *b, uint64_t kernel_end, KernelStart *how,
+          Error **errp)
 {
     const char *text = p->m.append ? p->m.append : "";
     uint32_t start = boot_info_take(b, START_SIZE, errp);
@@ -94,13 +86,18 @@ bool fill(Pc *p, BootInfo *b, uint64_t kernel_end, Error **errp)
     st_le64(s + 32, direct_rsdp);
     st_le64(s + 40, map);
     st_le32(s + 48, n);
-    start_info = start;
+    how->ebx = start;
+    how->map_at = map;
+    how->count_at = start + 48;
+    how->count_by = 1;
+    how->rsdp_at = start + 32;
     return true;
 }
 
 bool pvh_load(Pc *p, const KernelFile *k, uint64_t entry, Error **errp)
 {
     uint64_t elf_entry, low, high;
+    KernelStart start = { .entry = entry };
     BootInfo *b;
 
     if (!elf_load(p, k, &elf_entry, &low, &high, errp)) {
@@ -111,11 +108,9 @@ bool pvh_load(Pc *p, const KernelFile *k, uint64_t entry, Error **errp)
                          "at 0x%" PRIx64, k->path, entry);
     }
     b = g_new0(BootInfo, 1);
-    if (!fill(p, b, high, errp)) {
+    if (!fill(p, b, high, &start, errp)) {
         g_free(b);
         return false;
     }
-    entry_point = entry;
-    boot_state_set(pvh_state);
-    return boot_info_place(b, errp);
+    return boot_info_place(b, errp) && kernel_start(&start, "pvh.bin", errp);
 }

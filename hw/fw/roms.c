@@ -42,6 +42,17 @@ bool rom_add(const char *name, void *data, uint32_t len, int32_t bootindex,
     return true;
 }
 
+bool boot_rom_add(const char *name, uint8_t *data, uint32_t len, Error **errp)
+{
+    uint8_t sum = 0;
+
+    for (uint32_t i = 0; i < len; i++) {
+        sum += data[i];
+    }
+    data[len - 1] -= sum;
+    return rom_add(name, data, len, 0, errp);
+}
+
 /* -option-rom [file=]FILE[,bootindex=N] */
 static MACHINE_CALL bool user_rom(const char *arg, Error **errp)
 {

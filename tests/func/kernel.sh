@@ -109,8 +109,14 @@ boot: 1
 state: fresh
 cmdline: old
 initrd: "
+}
+
+# The same kernels where firmware runs first and loads a boot ROM: memory map
+# and ACPI tables are firmware's then.
+by_firmware()
+{
     if [ ! -e /usr/share/seabios/bios-256k.bin ]; then
-        skip "$accel: bzImage through firmware" "no SeaBIOS"
+        skip "$accel: kernels through firmware" "no SeaBIOS"
         return
     fi
     run -no-reboot -bios bios-256k.bin -kernel "$G/boot-bzimage.bin" \
@@ -122,6 +128,49 @@ state: fresh
 cmdline: hello there
 initrd: first module
 end"
+    # shellcheck disable=SC2086
+    run $EXIT -bios bios-256k.bin -kernel "$G/boot-multiboot.elf" \
+        -append 'hello there' -initrd "$CASE/one with words,$CASE/two"
+    same "$accel: multiboot through firmware: status" "$rc" 43
+    has "$accel: multiboot through firmware: start" "$out" "boot: 1
+magic: 2badb002
+cr0: 1
+if: 0
+data: 600d
+bss: 0
+flags: 24f
+lower: 27f
+upper: fb80
+cmdline: $G/boot-multiboot.elf hello there
+loader: tern
+range: 0 + 9fc00 type 1
+range: 9fc00 + 400 type 2
+range: f0000 + 10000 type 2
+range: 100000 + 3ee0000 type 1
+range: 3fe0000 + 20000 type 2
+"
+    same "$accel: multiboot through firmware: modules, restored" \
+        "$(count "^module: $CASE/one with words = first module\$") \
+$(count "^module: $CASE/two = second\$") $(count '^data: 600d$') \
+$(count '^bss: 0$')" "2 2 2 2"
+    run -no-reboot -bios bios-256k.bin -kernel "$G/boot-aout.bin"
+    has "$accel: multiboot through firmware: by addresses" "$out" \
+        "aout: loaded by address"
+    # shellcheck disable=SC2086
+    run $EXIT -bios bios-256k.bin -kernel "$G/boot-pvh.elf" \
+        -append 'hello there' -initrd "$CASE/one"
+    same "$accel: pvh through firmware: status" "$rc" 43
+    has "$accel: pvh through firmware: start" "$out" "boot: 1
+magic: 336ec578
+version: 1
+data: 600d
+cmdline: hello there
+range: 0 + 9fc00 type 1"
+    has "$accel: pvh through firmware: firmware's ACPI tables" "$out" "rsdp: ok
+acpi: RSDT ok
+acpi: FACP ok"
+    same "$accel: pvh through firmware: module, restored; checksums" \
+        "$(count '^module: first module$') $(count 'bad sum')" "2 0"
 }
 
 # refused NAME 'first line' arguments...
@@ -161,9 +210,14 @@ the guest's memory" -kernel "$G/boot-bzimage.bin" -initrd "$CASE/large"
 long=$(printf '%0300d' 0)
 refused "a long command line" "kernel command line is 300 bytes, this kernel \
 takes at most 255" -kernel "$G/boot-bzimage.bin" -append "$long"
-refused "Multiboot through firmware" "kernel '$G/boot-multiboot.elf' cannot be \
-started through firmware: it is not a Linux bzImage" -bios bios-256k.bin \
-    -kernel "$G/boot-multiboot.elf"
+refused "a text through firmware" "invalid kernel header" -bios bios-256k.bin \
+    -kernel "$CASE/one"
+# Loaded by addresses, into the BIOS data area: header, load, entry.
+cp "$G/boot-aout.bin" "$CASE/low"
+printf '\004\004\000\000\000\004\000\000\000\000\000\000\000\000\000\000\044\004\000\000' |
+    dd of="$CASE/low" bs=1 seek=16 conv=notrunc 2>/dev/null
+refused "a kernel in firmware's memory" "$CASE/low at 0x400 lies where \
+firmware works" -bios bios-256k.bin -kernel "$CASE/low"
 
 for accel in kvm tcg; do
     if [ $accel = kvm ] && ! { [ -r /dev/kvm ] && [ -w /dev/kvm ]; }; then
@@ -177,5 +231,6 @@ for accel in kvm tcg; do
     multiboot
     pvh
     bzimage
+    by_firmware
 done
 finish

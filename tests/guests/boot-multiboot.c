@@ -84,6 +84,7 @@ void kernel_main(uint32_t magic, Info *info, uint32_t cr0, uint32_t eflags)
     data_word = bss_word = 0xbad;
     line_hex("flags: ", info->flags & 0x24f);
     line_hex("lower: ", info->mem_lower);
+    line_hex("upper: ", info->mem_upper);
     put("cmdline: ");
     put((char *)(uintptr_t)info->cmdline);
     put("\nloader: ");
