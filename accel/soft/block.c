@@ -19,10 +19,16 @@ static unsigned hash_of(const uint8_t *host, uint32_t mode)
     return (h ^ h >> 13 ^ mode * 31) & (ARRAY_SIZE(((SoftCpu *)0)->hash) - 1);
 }
 
+static uint32_t steady = 1;
+Block soft_no_block = { .key = ~0ull, .genp = &steady, .gen = 1 };
+
 void soft_flush_blocks(SoftCpu *c)
 {
     memset(c->hash, 0, sizeof(c->hash));
-    memset(c->jc, 0, sizeof(c->jc));
+    for (unsigned i = 0; i < ARRAY_SIZE(c->jc); i++) {
+        c->jc[i].ip = 0;
+        c->jc[i].b = &soft_no_block;
+    }
     c->pool_used = 0;
     c->link_from = NULL;
     c->cur = NULL;
@@ -122,6 +128,8 @@ static bool slot_make(SoftCpu *c, Slot *s, const Insn *in, unsigned off)
     }
     x.arg = b->arg;
     x.flat = in->mode == MODE_64 && s->seg >= 6 && !s->ash;
+    x.form = in->mode != MODE_64 || s->ash ? EA_GENERAL :
+        s->seg >= 6 && s->index == R_ZERO ? EA_BASE : EA_WIDE;
     if (!b->fn(&x)) {
         s->fn = soft_h_ud;
         return false;
@@ -183,6 +191,8 @@ static Block *block_new(SoftCpu *c, const Slot *slots, unsigned n)
     b = (Block *)(c->pool + c->pool_used);
     c->pool_used += need;
     memset(b, 0, sizeof(*b));
+    b->key = ~0ull;
+    b->link[0] = b->link[1] = b->far[0] = b->far[1] = &soft_no_block;
     b->nslots = n;
     memcpy(b->slots, slots, n * sizeof(Slot));
     for (unsigned i = 0; i < n; i++) {
@@ -228,7 +238,6 @@ static unsigned fetch_bytes(SoftCpu *c, uint64_t la, uint8_t *buf,
 static Block *block_odd(SoftCpu *c, uint64_t la, const uint8_t *host,
                         unsigned max)
 {
-    static uint32_t steady = 1;
     uint8_t buf[INSN_MAX];
     Slot slots[BLOCK_INSNS + 2];
     unsigned bytes = 0, n, got, h = 0;
@@ -319,6 +328,7 @@ Block *soft_block(SoftCpu *c)
     b->genp = gen;
     b->gen = *gen;
     b->mode = c->mode;
+    b->key = (uint64_t)c->mode << 32;
     b->bytes = bytes;
     h = hash_of(host, c->mode);
     b->hash_next = c->hash[h];

@@ -46,15 +46,29 @@ const Slot *soft_h_end(SoftCpu *c, const Slot *s)
     BRANCH(1, ip_mask(c, c->r[R_IP] + s->off));
 }
 
-__attribute__((noinline))
-const Slot *soft_branch_far(SoftCpu *c, Block *b, unsigned k, uint64_t old)
+const Slot *soft_branch_out(SoftCpu *c, const Slot *s, uint64_t ip, unsigned k)
 {
-    if (b->cross || (old + c->segbase[SEG_CS]) >> 12 !=
-        (c->r[R_IP] + c->segbase[SEG_CS]) >> 12) {
-        return soft_jump(c);
+    Block *b = s->blk, *n;
+    uint64_t base = c->segbase[SEG_CS], la = ip + base;
+    bool near = !((c->r[R_IP] + base) >> 12 ^ la >> 12);
+    const Slot *to;
+
+    c->r[R_IP] = ip;
+    if (!c->code64) {
+        la = (uint32_t)la;
     }
-    c->link_from = &b->link[k];
-    return NULL;
+    n = b->far[k];
+    if (LIKELY(!near && block_good(c, n) && block_mapped(c, n, la))) {
+        c->cur = n;
+        GOTO_SLOT(n->slots);
+    }
+    to = soft_jump(c);
+    if (to) {
+        *(near && !b->cross ? &b->link[k] : &b->far[k]) = c->cur;
+        GOTO_SLOT(to);
+    }
+    c->link_from = near && !b->cross ? &b->link[k] : &b->far[k];
+    LEAVE;
 }
 
 void soft_fpu_pick(SoftCpu *c)
@@ -346,6 +360,7 @@ bool soft_init(SoftCpu *c, X86Regs *x, const SoftHooks *hooks, void *owner,
     }
     c->pool_size = pool;
     c->tlb = c->tlbs[0];
+    soft_flush_blocks(c);
     soft_tlb_flush(c, true);
     return true;
 }

@@ -15,8 +15,8 @@
 #define T64 uint64_t
 #define REG(n, o) (*(una_##n *)RP(c, o))
 #define SETREG(n, o, v) reg_set(c, o, v, n / 8)
-#define EA_f(sz, w) ea_flat(c, s)
-#define EA_g(sz, w) ea(c, s, sz, w)
+/* Handlers of any address, which the others end in when the TLB misses. */
+#define GENERAL(name) __attribute__((noinline)) H(name)
 
 #define OP_add(n, a, b) r = a + b; fl_add(c, a, b, (T##n)r, n / 8)
 #define OP_or(n, a, b) r = a | b; fl_logic(c, (T##n)r, n / 8)
@@ -34,36 +34,55 @@ H(op##n##_rr) { T##n a = REG(n, s->ra), b = REG(n, s->rb), r; \
     OP_##op(n, a, b); SETREG(n, s->ra, r); NEXT; } \
 H(op##n##_ri) { T##n a = REG(n, s->ra), b = s->imm, r; \
     OP_##op(n, a, b); SETREG(n, s->ra, r); NEXT; } \
-ALU_WM(op, n, f) ALU_WM(op, n, g)
-#define ALU_WM(op, n, e) \
-H(op##n##_rm##e) { T##n b = ld##n(c, s, EA_##e(n / 8, false)), r; \
+ALU_WG(op, n) ALU_WM(op, n, b) ALU_WM(op, n, f)
+#define ALU_WG(op, n) \
+GENERAL(op##n##_rmg) { T##n b = ld##n(c, s, EA_g(n / 8, false)), r; \
     T##n a = REG(n, s->ra); \
     OP_##op(n, a, b); SETREG(n, s->ra, r); NEXT; } \
-H(op##n##_mr##e) { uint64_t la = EA_##e(n / 8, true); \
+GENERAL(op##n##_mrg) { uint64_t la = EA_g(n / 8, true); \
     una_##n *p = rmw##n(c, s, la); T##n a, b = REG(n, s->rb), r; \
     if (LIKELY(p != NULL)) { a = *p; OP_##op(n, a, b); *p = r; NEXT; } \
     a = ld##n(c, s, la); \
-    uint64_t f = c->fres, x = c->faux; (void)f; (void)x; \
     OP_##op(n, a, b); st##n(c, s, la, r); NEXT; } \
-H(op##n##_mi##e) { uint64_t la = EA_##e(n / 8, true); \
+GENERAL(op##n##_mig) { uint64_t la = EA_g(n / 8, true); \
     una_##n *p = rmw##n(c, s, la); T##n a, b = s->imm, r; \
     if (LIKELY(p != NULL)) { a = *p; OP_##op(n, a, b); *p = r; NEXT; } \
     a = ld##n(c, s, la); \
     OP_##op(n, a, b); st##n(c, s, la, r); NEXT; }
+#define ALU_WM(op, n, e) \
+H(op##n##_rm##e) { uint64_t la = EA_##e(n / 8, false); T##n a, b, r; \
+    FAST_LD(n, b, la, op##n##_rmg); a = REG(n, s->ra); \
+    OP_##op(n, a, b); SETREG(n, s->ra, r); NEXT; } \
+H(op##n##_mr##e) { uint64_t la = EA_##e(n / 8, true); T##n a, b, r; \
+    FAST_AT(n, p, la, op##n##_mrg); a = *p; b = REG(n, s->rb); \
+    OP_##op(n, a, b); *p = r; NEXT; } \
+H(op##n##_mi##e) { uint64_t la = EA_##e(n / 8, true); T##n a, b, r; \
+    FAST_AT(n, p, la, op##n##_mig); a = *p; b = s->imm; \
+    OP_##op(n, a, b); *p = r; NEXT; }
 /* Operations that only set flags. */
 #define ALU_F(op, n) \
 H(op##n##_rr) { T##n a = REG(n, s->ra), b = REG(n, s->rb), r; \
     OP_##op(n, a, b); NEXT; } \
 H(op##n##_ri) { T##n a = REG(n, s->ra), b = s->imm, r; \
     OP_##op(n, a, b); NEXT; } \
-ALU_FM(op, n, f) ALU_FM(op, n, g)
-#define ALU_FM(op, n, e) \
-H(op##n##_rm##e) { T##n b = ld##n(c, s, EA_##e(n / 8, false)), r; \
+ALU_FG(op, n) ALU_FM(op, n, b) ALU_FM(op, n, f)
+#define ALU_FG(op, n) \
+GENERAL(op##n##_rmg) { T##n b = ld##n(c, s, EA_g(n / 8, false)), r; \
     T##n a = REG(n, s->ra); OP_##op(n, a, b); NEXT; } \
-H(op##n##_mr##e) { T##n a = ld##n(c, s, EA_##e(n / 8, false)), r; \
+GENERAL(op##n##_mrg) { T##n a = ld##n(c, s, EA_g(n / 8, false)), r; \
     T##n b = REG(n, s->rb); OP_##op(n, a, b); NEXT; } \
-H(op##n##_mi##e) { T##n a = ld##n(c, s, EA_##e(n / 8, false)), r; \
+GENERAL(op##n##_mig) { T##n a = ld##n(c, s, EA_g(n / 8, false)), r; \
     T##n b = s->imm; OP_##op(n, a, b); NEXT; }
+#define ALU_FM(op, n, e) \
+H(op##n##_rm##e) { uint64_t la = EA_##e(n / 8, false); T##n a, b, r; \
+    FAST_LD(n, b, la, op##n##_rmg); a = REG(n, s->ra); \
+    OP_##op(n, a, b); NEXT; } \
+H(op##n##_mr##e) { uint64_t la = EA_##e(n / 8, false); T##n a, b, r; \
+    FAST_LD(n, a, la, op##n##_mrg); b = REG(n, s->rb); \
+    OP_##op(n, a, b); NEXT; } \
+H(op##n##_mi##e) { uint64_t la = EA_##e(n / 8, false); T##n a, b, r; \
+    FAST_LD(n, a, la, op##n##_mig); b = s->imm; \
+    OP_##op(n, a, b); NEXT; }
 #define ALL(K, op) K(op, 8) K(op, 16) K(op, 32) K(op, 64)
 ALL(ALU_W, add)
 ALL(ALU_W, or)
@@ -111,11 +130,14 @@ ALL(ALU_LOCK, and)
 ALL(ALU_LOCK, sub)
 ALL(ALU_LOCK, xor)
 
-enum { F_RR, F_RI, F_RMF, F_RMG, F_MRF, F_MRG, F_MIF, F_MIG };
-#define FORMS(op, n) { op##n##_rr, op##n##_ri, op##n##_rmf, op##n##_rmg, \
-    op##n##_mrf, op##n##_mrg, op##n##_mif, op##n##_mig }
+enum { F_RR, F_RI, F_RM, F_MR = F_RM + 3, F_MI = F_MR + 3,
+       F_COUNT = F_MI + 3 };
+#define FORMS(op, n) { op##n##_rr, op##n##_ri, \
+    op##n##_rmb, op##n##_rmf, op##n##_rmg, \
+    op##n##_mrb, op##n##_mrf, op##n##_mrg, \
+    op##n##_mib, op##n##_mif, op##n##_mig }
 #define SIZES(op) { FORMS(op, 8), FORMS(op, 16), FORMS(op, 32), FORMS(op, 64) }
-static Handler *const alu_table[9][4][8] = {
+static Handler *const alu_table[9][4][F_COUNT] = {
     SIZES(add), SIZES(or), SIZES(adc), SIZES(sbb), SIZES(and), SIZES(sub),
     SIZES(xor), SIZES(cmp), SIZES(test)
 };
@@ -131,10 +153,19 @@ static unsigned log_size(unsigned n)
     return n == 1 ? 0 : n == 2 ? 1 : n == 4 ? 2 : 3;
 }
 
+static unsigned form_of(const Xlate *x)
+{
+    const Insn *in = x->in;
+    bool imm = in->o[1].kind == OK_I || in->o[1].kind == OK_IS;
+
+    return !x->s->mem ? (imm ? F_RI : F_RR) : x->form +
+        (x->s->mem == 2 ? F_RM : imm ? F_MI : F_MR);
+}
+
 static bool bind_alu(Xlate *x)
 {
     const Insn *in = x->in;
-    unsigned k = log_size(in->o[0].size), form;
+    unsigned k = log_size(in->o[0].size);
     bool imm = in->o[1].kind == OK_I || in->o[1].kind == OK_IS;
 
     if (in->lock) {
@@ -144,12 +175,7 @@ static bool bind_alu(Xlate *x)
         x->s->fn = lock_table[x->arg][k][imm];
         return true;
     }
-    form = x->s->mem == 1 ? (imm ? F_MIF : F_MRF) :
-        x->s->mem == 2 ? F_RMF : imm ? F_RI : F_RR;
-    if (x->s->mem && !x->flat) {
-        form++;
-    }
-    x->s->fn = alu_table[x->arg][k][form];
+    x->s->fn = alu_table[x->arg][k][form_of(x)];
     return true;
 }
 
@@ -157,55 +183,59 @@ static bool bind_alu(Xlate *x)
 #define MOVS(n) \
 H(mov##n##_rr) { SETREG(n, s->ra, REG(n, s->rb)); NEXT; } \
 H(mov##n##_ri) { SETREG(n, s->ra, s->imm); NEXT; } \
-MOVM(n, f) MOVM(n, g)
+MOVG(n) MOVM(n, b) MOVM(n, f)
+#define MOVG(n) \
+GENERAL(mov##n##_rmg) { \
+    SETREG(n, s->ra, ld##n(c, s, EA_g(n / 8, false))); NEXT; } \
+GENERAL(mov##n##_mrg) { \
+    st##n(c, s, EA_g(n / 8, true), REG(n, s->rb)); NEXT; } \
+GENERAL(mov##n##_mig) { st##n(c, s, EA_g(n / 8, true), s->imm); NEXT; }
 #define MOVM(n, e) \
-H(mov##n##_rm##e) { \
-    SETREG(n, s->ra, ld##n(c, s, EA_##e(n / 8, false))); NEXT; } \
-H(mov##n##_mr##e) { \
-    st##n(c, s, EA_##e(n / 8, true), REG(n, s->rb)); NEXT; } \
-H(mov##n##_mi##e) { st##n(c, s, EA_##e(n / 8, true), s->imm); NEXT; }
+H(mov##n##_rm##e) { uint64_t la = EA_##e(n / 8, false); T##n v; \
+    FAST_LD(n, v, la, mov##n##_rmg); SETREG(n, s->ra, v); NEXT; } \
+H(mov##n##_mr##e) { uint64_t la = EA_##e(n / 8, true); \
+    FAST_AT(n, p, la, mov##n##_mrg); *p = REG(n, s->rb); NEXT; } \
+H(mov##n##_mi##e) { uint64_t la = EA_##e(n / 8, true); \
+    FAST_AT(n, p, la, mov##n##_mig); *p = s->imm; NEXT; }
 MOVS(8) MOVS(16) MOVS(32) MOVS(64)
-static Handler *const mov_table[4][8] = {
+static Handler *const mov_table[4][F_COUNT] = {
     FORMS(mov, 8), FORMS(mov, 16), FORMS(mov, 32), FORMS(mov, 64)
 };
 
 static bool bind_mov(Xlate *x)
 {
     const Insn *in = x->in;
-    bool imm = in->o[1].kind == OK_I || in->o[1].kind == OK_IS;
-    unsigned form = x->s->mem == 1 ? (imm ? F_MIF : F_MRF) :
-        x->s->mem == 2 ? F_RMF : imm ? F_RI : F_RR;
 
-    if (x->s->mem && !x->flat) {
-        form++;
-    }
-    x->s->fn = mov_table[log_size(in->o[0].size)][form];
+    x->s->fn = mov_table[log_size(in->o[0].size)][form_of(x)];
     return true;
 }
 
 /* d: destination, n: source, T: type the source is taken as */
 #define EXT(nm, d, n, T) \
 H(nm##d##n##_r) { SETREG(d, s->ra, (int64_t)(T)REG(n, s->rb)); NEXT; } \
-H(nm##d##n##_f) { \
-    SETREG(d, s->ra, (int64_t)(T)ld##n(c, s, EA_f(n / 8, 0))); NEXT; } \
-H(nm##d##n##_g) { \
-    SETREG(d, s->ra, (int64_t)(T)ld##n(c, s, EA_g(n / 8, 0))); NEXT; }
+GENERAL(nm##d##n##_g) { \
+    SETREG(d, s->ra, (int64_t)(T)ld##n(c, s, EA_g(n / 8, 0))); NEXT; } \
+EXTM(nm, d, n, T, b) EXTM(nm, d, n, T, f)
+#define EXTM(nm, d, n, T, e) \
+H(nm##d##n##_##e) { uint64_t la = EA_##e(n / 8, 0); T v; \
+    FAST_LD(n, v, la, nm##d##n##_g); SETREG(d, s->ra, (int64_t)v); NEXT; }
 #define EXTS(nm, n, T) EXT(nm, 16, n, T) EXT(nm, 32, n, T) EXT(nm, 64, n, T)
 EXTS(zx, 8, uint8_t)
 EXTS(zx, 16, uint16_t)
 EXTS(sx, 8, int8_t)
 EXTS(sx, 16, int16_t)
 EXTS(sx, 32, int32_t)
-#define ER(nm, d, n) { nm##d##n##_r, nm##d##n##_f, nm##d##n##_g }
+#define ER(nm, d, n) { nm##d##n##_r, nm##d##n##_b, nm##d##n##_f, \
+    nm##d##n##_g }
 #define ERS(nm, n) { ER(nm, 16, n), ER(nm, 32, n), ER(nm, 64, n) }
-static Handler *const ext_table[5][3][3] = {
+static Handler *const ext_table[5][3][4] = {
     ERS(zx, 8), ERS(zx, 16), ERS(sx, 8), ERS(sx, 16), ERS(sx, 32)
 };
 
 static bool bind_ext(Xlate *x)
 {
     x->s->fn = ext_table[x->arg][log_size(x->in->opsize) - 1]
-        [!x->s->mem ? 0 : x->flat ? 1 : 2];
+        [!x->s->mem ? 0 : 1 + x->form];
     return true;
 }
 
@@ -260,32 +290,24 @@ static bool bind_unary(Xlate *x)
 }
 
 /* ---- push, pop ----------------------------------------------------------- */
-H(push64_r)
-{
-    uint64_t v = c->r[s->ra >> 3], sp = c->r[X86_RSP] - 8;
-
-    st64(c, s, sp, v);
-    c->r[X86_RSP] = sp;
-    NEXT;
-}
-H(pop64_r)
-{
-    uint64_t v = ld64(c, s, c->r[X86_RSP]);
-
-    c->r[X86_RSP] += 8;
-    c->r[s->ra >> 3] = v;
-    NEXT;
-}
-H(push_r)
+GENERAL(push_r)
 {
     push_n(c, s, reg_n(c, s->ra, s->osz), s->osz);
     NEXT;
 }
-H(push_i)
+GENERAL(push_i)
 {
     push_n(c, s, s->imm, s->osz);
     NEXT;
 }
+#define PUSH64(nm, v, slow) \
+H(nm) { \
+    uint64_t sp = c->r[X86_RSP] - 8; \
+    FAST_AT(64, p, sp, slow); \
+    *p = v; \
+    c->r[X86_RSP] = sp; NEXT; }
+PUSH64(push64_r, c->r[s->ra >> 3], push_r)
+PUSH64(push64_i, s->imm, push_i)
 H(push_m)
 {
     uint64_t v = ld_n(c, s, ea(c, s, s->osz, false), s->osz);
@@ -300,12 +322,21 @@ H(push_seg)
     push_n(c, s, c->x->seg[s->ra].sel, s->osz);
     NEXT;
 }
-H(pop_r)
+GENERAL(pop_r)
 {
     uint64_t v = peek_n(c, s, 0, s->osz);
 
     sp_set(c, c->r[X86_RSP] + s->osz);
     reg_set(c, s->ra, v, s->osz);
+    NEXT;
+}
+H(pop64_r)
+{
+    uint64_t v, sp = c->r[X86_RSP];
+
+    FAST_LD(64, v, sp, pop_r);
+    c->r[X86_RSP] = sp + 8;
+    c->r[s->ra >> 3] = v;
     NEXT;
 }
 H(pop_m)
@@ -335,7 +366,9 @@ static bool bind_push(Xlate *x)
         return true;
     case OK_M: x->s->fn = push_m; return true;
     case OK_S: x->s->fn = push_seg; return true;
-    default: x->s->fn = push_i; return true;
+    default:
+        x->s->fn = in->mode == MODE_64 && in->opsize == 8 ? push64_i : push_i;
+        return true;
     }
 }
 H(pop_seg)
@@ -366,21 +399,23 @@ static bool bind_pop(Xlate *x)
 /* ---- cmov, setcc --------------------------------------------------------- */
 #define CMOV(n) \
 H(cmov##n##_r) { \
-    T##n v = REG(n, s->rb); \
-    if (fl_cond(c, s->sub)) { SETREG(n, s->ra, v); } \
-    else { SETREG(n, s->ra, REG(n, s->ra)); } NEXT; } \
-H(cmov##n##_m) { \
-    T##n v = ld##n(c, s, ea(c, s, n / 8, false)); \
-    if (fl_cond(c, s->sub)) { SETREG(n, s->ra, v); } \
-    else { SETREG(n, s->ra, REG(n, s->ra)); } NEXT; }
+    T##n v = REG(n, s->rb), o = REG(n, s->ra); \
+    SETREG(n, s->ra, fl_cond(c, s->sub) ? v : o); NEXT; } \
+GENERAL(cmov##n##_g) { \
+    T##n v = ld##n(c, s, EA_g(n / 8, false)), o = REG(n, s->ra); \
+    SETREG(n, s->ra, fl_cond(c, s->sub) ? v : o); NEXT; } \
+H(cmov##n##_f) { uint64_t la = EA_f(n / 8, false); T##n v, o; \
+    FAST_LD(n, v, la, cmov##n##_g); o = REG(n, s->ra); \
+    SETREG(n, s->ra, fl_cond(c, s->sub) ? v : o); NEXT; }
 CMOV(16) CMOV(32) CMOV(64)
 static bool bind_cmov(Xlate *x)
 {
-    static Handler *const t[3][2] = { { cmov16_r, cmov16_m },
-        { cmov32_r, cmov32_m }, { cmov64_r, cmov64_m } };
+    static Handler *const t[3][3] = { { cmov16_r, cmov16_f, cmov16_g },
+        { cmov32_r, cmov32_f, cmov32_g }, { cmov64_r, cmov64_f, cmov64_g } };
 
     x->s->sub = x->in->opcode & 15;
-    x->s->fn = t[log_size(x->in->opsize) - 1][!!x->s->mem];
+    x->s->fn = t[log_size(x->in->opsize) - 1]
+        [!x->s->mem ? 0 : x->form == EA_GENERAL ? 2 : 1];
     return true;
 }
 H(setcc)

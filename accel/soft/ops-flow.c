@@ -15,17 +15,28 @@ static inline uint64_t ip_cut(uint64_t ip, unsigned n)
 }
 
 /* A near target outside the code segment faults at the branch. */
-static inline void ip_check(SoftCpu *c, const Slot *s, uint64_t ip)
+__attribute__((noinline, cold))
+static void ip_judge(SoftCpu *c, const Slot *s, uint64_t ip)
 {
     if (c->code64) {
-        if (UNLIKELY((uint64_t)((int64_t)(ip << 7) >> 7) != ip ||
-                     (!(c->x->cr4 >> 12 & 1) &&
-                      (uint64_t)((int64_t)(ip << 16) >> 16) != ip))) {
+        unsigned k = c->x->cr4 >> 12 & 1 ? 7 : 16;
+
+        if ((uint64_t)((int64_t)(ip << k) >> k) != ip) {
             SOFT_GP0(c, s);
         }
-    } else if (UNLIKELY(!(c->mode & MW_NOCHK << SEG_CS)) &&
+    } else if (!(c->mode & MW_NOCHK << SEG_CS) &&
                ip > c->x->seg[SEG_CS].limit) {
         SOFT_GP0(c, s);
+    }
+}
+static inline bool ip_plain(uint64_t ip)
+{
+    return (ip + (1ull << 47)) >> 48 == 0;
+}
+static inline void ip_check(SoftCpu *c, const Slot *s, uint64_t ip)
+{
+    if (!c->code64 || UNLIKELY(!ip_plain(ip))) {
+        ip_judge(c, s, ip);
     }
 }
 
@@ -81,7 +92,8 @@ H(jmp_rel)
     ip_check(c, s, ip);
     BRANCH(0, ip);
 }
-H(jmp_ind)
+#define COLD(name) __attribute__((noinline)) H(name)
+COLD(jmp_ind)
 {
     uint64_t ip = rm_load(c, s, s->ra, s->osz);
 
@@ -89,9 +101,22 @@ H(jmp_ind)
     c->r[R_IP] = ip;
     JUMP;
 }
+#define JMP64(nm, get) \
+H(nm) { \
+    uint64_t ip; \
+    get; \
+    if (UNLIKELY(!ip_plain(ip))) { return jmp_ind(c, s); } \
+    c->r[R_IP] = ip; \
+    JUMP; }
+JMP64(jmp64_r, ip = c->r[s->ra >> 3])
+JMP64(jmp64_m, uint64_t la = EA_f(8, 0); FAST_LD(64, ip, la, jmp_ind))
 static bool bind_jmp(Xlate *x)
 {
     x->s->fn = x->in->o[0].kind == OK_J ? jmp_rel : jmp_ind;
+    if (x->in->mode == MODE_64 && x->s->osz == 8 && x->s->fn == jmp_ind &&
+        (!x->s->mem || x->form != EA_GENERAL)) {
+        x->s->fn = x->s->mem ? jmp64_m : jmp64_r;
+    }
     if (x->in->mode == MODE_64 && x->in->o[0].kind == OK_J) {
         x->s->fn = jmp_rel64;
         x->s->imm += x->s->off + x->s->len;
@@ -106,7 +131,7 @@ H(call_rel)
     push_n(c, s, next, s->osz);
     BRANCH(0, ip);
 }
-H(call_rel64)
+COLD(call_rel64_slow)
 {
     uint64_t next = c->r[R_IP] + s->off + s->len, sp = c->r[X86_RSP] - 8;
 
@@ -114,7 +139,16 @@ H(call_rel64)
     c->r[X86_RSP] = sp;
     BRANCH(0, next + s->imm);
 }
-H(call_ind)
+H(call_rel64)
+{
+    uint64_t next = c->r[R_IP] + s->off + s->len, sp = c->r[X86_RSP] - 8;
+
+    FAST_AT(64, p, sp, call_rel64_slow);
+    *p = next;
+    c->r[X86_RSP] = sp;
+    BRANCH(0, next + s->imm);
+}
+COLD(call_ind)
 {
     uint64_t ip = rm_load(c, s, s->ra, s->osz);
 
@@ -123,13 +157,29 @@ H(call_ind)
     c->r[R_IP] = ip;
     JUMP;
 }
+#define CALL64(nm, get) \
+H(nm) { \
+    uint64_t ip, sp = c->r[X86_RSP] - 8; \
+    get; \
+    FAST_AT(64, p, sp, call_ind); \
+    if (UNLIKELY(!ip_plain(ip))) { return call_ind(c, s); } \
+    *p = c->r[R_IP] + s->off + s->len; \
+    c->r[X86_RSP] = sp; \
+    c->r[R_IP] = ip; \
+    JUMP; }
+CALL64(call64_r, ip = c->r[s->ra >> 3])
+CALL64(call64_m, uint64_t la = EA_f(8, 0); FAST_LD(64, ip, la, call_ind))
 static bool bind_call(Xlate *x)
 {
     x->s->fn = x->in->o[0].kind != OK_J ? call_ind :
         x->in->mode == MODE_64 ? call_rel64 : call_rel;
+    if (x->in->mode == MODE_64 && x->s->osz == 8 && x->s->fn == call_ind &&
+        (!x->s->mem || x->form != EA_GENERAL)) {
+        x->s->fn = x->s->mem ? call64_m : call64_r;
+    }
     return true;
 }
-H(ret_near)
+COLD(ret_near)
 {
     uint64_t ip = peek_n(c, s, 0, s->osz);
 
@@ -140,16 +190,23 @@ H(ret_near)
 }
 H(ret64)
 {
-    uint64_t ip = ld64(c, s, c->r[X86_RSP]);
+    uint64_t ip, sp = c->r[X86_RSP];
 
-    ip_check(c, s, ip);
-    c->r[X86_RSP] += 8;
+    FAST_LD(64, ip, sp, ret_near);
+    if (UNLIKELY(!ip_plain(ip))) {
+        return ret_near(c, s);
+    }
+    c->r[X86_RSP] = sp + 8;
     c->r[R_IP] = ip;
     JUMP;
 }
 static bool bind_ret(Xlate *x)
 {
-    x->s->fn = x->in->mode == MODE_64 && !x->in->nop ? ret64 : ret_near;
+    x->s->fn = ret_near;
+    if (x->in->mode == MODE_64 && !x->in->nop) {
+        x->s->fn = ret64;
+        x->s->osz = 8;
+    }
     return true;
 }
 

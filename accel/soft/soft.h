@@ -64,11 +64,13 @@ struct Block {
     const uint8_t *host;               /* of the first byte                   */
     Block *hash_next;
     uint32_t *genp;
+    uint64_t key;                      /* as kick_mode() when it may run      */
     uint32_t gen, mode;
     uint16_t bytes, nslots;
     bool cross;                        /* one instruction over two pages      */
     uint8_t code[INSN_MAX];            /* its bytes                           */
-    Block *link[2];
+    Block *link[2];                    /* where it goes, in the same page     */
+    Block *far[2];                     /* in another one: to be translated    */
     Slot slots[];
 };
 
@@ -148,8 +150,8 @@ struct SoftCpu {
     uint64_t fres, faux;               /* flags, see below                    */
     TlbEntry *tlb;                     /* the one of now                      */
     uint64_t segbase[8];               /* [6] is 0                            */
-    uint32_t kick;                     /* atomic                              */
-    uint32_t mode;
+    uint32_t kick __attribute__((aligned(8)));  /* atomic                     */
+    uint32_t mode;                     /* right after kick                    */
     uint32_t eflags;                   /* all but the six arithmetic ones     */
     uint8_t cpl, code64, lma, fpu_bad, sse_bad, avx_bad, shadow, single_req;
     bool irq_wait;                     /* an interrupt may be there           */
@@ -345,6 +347,21 @@ LD_ST(16, uint16_t)
 LD_ST(32, uint32_t)
 LD_ST(64, uint64_t)
 #undef LD_ST
+
+/* For handlers whose only call is the last: what the TLB has, else all of it
+ * by another handler, so that no register is saved on the way. */
+#define FAST_LD(n, v, la, slow) \
+    const TlbEntry *e_##v = tlb_of(c, la); \
+    if (UNLIKELY(e_##v->r != (((la) + n / 8 - 1) & ~0xfffull))) { \
+        return slow(c, s); \
+    } \
+    v = *(volatile una_##n *)(e_##v->add + (la))
+#define FAST_AT(n, p, la, slow) \
+    const TlbEntry *e_##p = tlb_of(c, la); \
+    if (UNLIKELY(e_##p->w != (((la) + n / 8 - 1) & ~0xfffull))) { \
+        return slow(c, s); \
+    } \
+    volatile una_##n *p = (volatile una_##n *)(e_##p->add + (la))
 
 static inline uint64_t ld_n(SoftCpu *c, const Slot *s, uint64_t la, unsigned n)
 {
@@ -543,6 +560,28 @@ void soft_code_written(SoftCpu *c, uint32_t *gen, const uint8_t *host,
                        const Slot *s);
 Block *soft_block(SoftCpu *c);
 
+/* What no link leads to: its key never matches. */
+extern Block soft_no_block;
+
+/* No kick, and the mode: in one load. */
+static inline uint64_t kick_mode(const SoftCpu *c)
+{
+    typedef uint64_t __attribute__((may_alias)) Both;
+
+    return __atomic_load_n((const Both *)&c->kick, __ATOMIC_RELAXED);
+}
+static inline bool block_good(const SoftCpu *c, const Block *b)
+{
+    return b->key == kick_mode(c) &&
+        __atomic_load_n(b->genp, __ATOMIC_RELAXED) == b->gen;
+}
+/* Whether the code at la is now what the block was made from. */
+static inline bool block_mapped(SoftCpu *c, const Block *b, uint64_t la)
+{
+    const TlbEntry *e = tlb_of(c, la);
+
+    return e->x == (la & ~0xfffull) && (const uint8_t *)(e->add + la) == b->host;
+}
 /* Continue at c->r[R_IP], already set. */
 static inline const Slot *soft_jump(SoftCpu *c)
 {
@@ -550,46 +589,32 @@ static inline const Slot *soft_jump(SoftCpu *c)
     unsigned h = (ip ^ ip >> 12) & 4095;
     Block *b = c->jc[h].b;
 
-    if (LIKELY(b && c->jc[h].ip == ip && b->mode == c->mode && !b->cross &&
-               !__atomic_load_n(&c->kick, __ATOMIC_RELAXED) &&
-               *b->genp == b->gen)) {
-        TlbEntry *e;
-
-        if (!c->code64) {
-            la = (uint32_t)la;
-        }
-        e = tlb_of(c, la);
-        if (LIKELY(e->x == (la & ~0xfffull) &&
-                   (const uint8_t *)(e->add + la) == b->host)) {
-            c->cur = b;
-            return b->slots;
-        }
+    if (!c->code64) {
+        la = (uint32_t)la;
+    }
+    if (LIKELY(c->jc[h].ip == ip && block_good(c, b) &&
+               block_mapped(c, b, la))) {
+        c->cur = b;
+        return b->slots;
     }
     c->link_from = NULL;
     return NULL;
 }
-/* The link is not there or not good: the block that began at IP old goes to
- * c->r[R_IP]. */
-const Slot *soft_branch_far(SoftCpu *c, Block *b, unsigned k, uint64_t old);
-/* Direct branch to ip along link k of the running block. */
-static inline const Slot *soft_branch(SoftCpu *c, const Slot *s, unsigned k,
-                                      uint64_t ip)
-{
-    Block *b = s->blk, *n = b->link[k];
-    uint64_t old = c->r[R_IP];
-
-    c->r[R_IP] = ip;
-    if (LIKELY(n && !__atomic_load_n(&c->kick, __ATOMIC_RELAXED) &&
-               n->mode == c->mode && *n->genp == n->gen)) {
-        c->cur = n;
-        return n->slots;
-    }
-    return soft_branch_far(c, b, k, old);
-}
-#define BRANCH(k, ip) do { const Slot *n_ = soft_branch(c, s, k, ip); \
-    if (n_) { GOTO_SLOT(n_); } LEAVE; } while (0)
+/* There is no good link k for the running block, which goes to ip. */
+const Slot *soft_branch_out(SoftCpu *c, const Slot *s, uint64_t ip, unsigned k);
+/* Direct branch to ip along link k of the running block, by its slot p. */
+#define BRANCH_OF(p, k, ip) do { \
+    uint64_t to_ = (ip); \
+    Block *n_ = (p)->blk->link[k]; \
+    if (LIKELY(block_good(c, n_))) { \
+        c->r[R_IP] = to_; \
+        c->cur = n_; \
+        GOTO_SLOT(n_->slots); \
+    } \
+    return soft_branch_out(c, p, to_, k); } while (0)
+#define BRANCH(k, ip) BRANCH_OF(s, k, ip)
 #define JUMP do { const Slot *n_ = soft_jump(c); \
-    if (n_) { GOTO_SLOT(n_); } LEAVE; } while (0)
+    if (LIKELY(n_ != NULL)) { GOTO_SLOT(n_); } LEAVE; } while (0)
 
 /* ---- control transfer, events (seg.c, gate.c, task.c, event.c) ----------- */
 enum { EV_EXC, EV_SOFT, EV_HARD, EV_INT1 };
@@ -653,6 +678,13 @@ void soft_mmx_enter(SoftCpu *c);
 /* The guest's x87 tag word in full form. */
 uint16_t soft_x87_tags(const FxImage *f);
 
+/* Forms of addresses: 64-bit with a base and without a segment; any 64-bit
+ * one; all others. */
+enum EaForm { EA_BASE, EA_WIDE, EA_GENERAL };
+#define EA_b(sz, w) (c->r[s->base] + (int64_t)s->disp)
+#define EA_f(sz, w) (ea_flat(c, s) + c->segbase[s->seg])
+#define EA_g(sz, w) ea(c, s, sz, w)
+
 /* ---- binding rows to handlers (bind.c) ----------------------------------- */
 typedef struct Xlate Xlate;
 struct Xlate {
@@ -661,6 +693,7 @@ struct Xlate {
     Slot *s;
     unsigned arg;
     bool flat;                         /* memory operand: the short EA        */
+    uint8_t form;                      /* EaForm                              */
     bool end;                          /* the block ends after this           */
 };
 /* Chooses the handler; false: this form is not there (#UD). */
