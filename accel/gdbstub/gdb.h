@@ -56,6 +56,8 @@ typedef struct Gdb {
     RunNotify notify;
     GdbIn in;
     GByteArray *last;                  /* sent last, for NACK                 */
+    GByteArray *out;                   /* taken by no one yet                 */
+    bool out_waits;                    /* for room                            */
     GArray *points;                    /* of GdbPoint, inserted               */
     char *label;                       /* of a chardev of its own; or NULL    */
     unsigned cpu, cont_cpu;            /* index, of H g and H c               */

@@ -9,7 +9,9 @@
  * 1. One server, one client. While a client is attached and has not let the
  *    machine run, it is stopped.
  * 2. `waiting` is true exactly while the client waits for a stop packet.
- * 3. A client that goes leaves no break- or watchpoint behind.
+ * 3. A client that does not read holds nothing up: what it has not taken waits
+ *    in `out`, and nothing more is read from it meanwhile.
+ * 4. A client that goes leaves no break- or watchpoint behind.
  */
 #include "accel/gdbstub/gdb.h"
 #include "gdbstub.h"
@@ -22,11 +24,42 @@ static Gdb *server;                    /* NULL: none                          */
 
 /* ---- output ------------------------------------------------------------- */
 
+static void flush(void *arg)
+{
+    Gdb *g = arg;
+    size_t at = 0;
+
+    g->out_waits = false;
+    while (at < g->out->len) {
+        ssize_t n = chr_write(&g->front, g->out->data + at, g->out->len - at);
+
+        if (n == -EAGAIN || n == 0) {
+            break;
+        }
+        at = n < 0 ? g->out->len : at + n;     /* <0: nobody there            */
+    }
+    g_byte_array_remove_range(g->out, 0, at);
+    if (g->out->len) {
+        g->out_waits = true;
+        chr_on_writable(&g->front, flush, g);
+    } else if (at) {
+        chr_accept_input(&g->front);
+    }
+}
+
+static void put(Gdb *g, const void *data, size_t n)
+{
+    g_byte_array_append(g->out, data, n);
+    if (!g->out_waits) {
+        flush(g);
+    }
+}
+
 void gdb_reply_bytes(Gdb *g, const void *data, size_t n)
 {
     g_byte_array_set_size(g->last, 0);
     gdb_frame(g->last, data, n);
-    chr_write_all(&g->front, g->last->data, g->last->len);
+    put(g, g->last->data, g->last->len);
 }
 
 void gdb_reply(Gdb *g, const char *text)
@@ -39,7 +72,7 @@ void gdb_reply(Gdb *g, const char *text)
 static void acknowledge(Gdb *g, const char *how)
 {
     if (!g->no_ack) {
-        chr_write_all(&g->front, how, 1);
+        put(g, how, 1);
     }
 }
 
@@ -56,7 +89,7 @@ static void byte_in(Gdb *g, uint8_t byte)
         break;
     case GDB_NACK:
         if (!g->no_ack) {
-            chr_write_all(&g->front, g->last->data, g->last->len);
+            put(g, g->last->data, g->last->len);
         }
         break;
     case GDB_INTERRUPT:
@@ -70,7 +103,9 @@ static void byte_in(Gdb *g, uint8_t byte)
 
 static int can_receive(void *arg)
 {
-    return GDB_PACKET_MAX;
+    Gdb *g = arg;
+
+    return g->out->len ? 0 : GDB_PACKET_MAX;
 }
 
 static void receive(void *arg, const uint8_t *buf, int n)
@@ -97,6 +132,7 @@ static void event(void *arg, ChrEvent e)
         }
     } else if (e == CHR_CLOSED) {
         gdb_points_drop(g);
+        g_byte_array_set_size(g->out, 0);
         g->attached = g->waiting = false;
     }
 }
@@ -206,9 +242,10 @@ bool gdbserver_start(const char *dev, Error **errp)
         g_free(g);
         return false;
     }
+    g->last = g_byte_array_new();
+    g->out = g_byte_array_new();
     g->label = strcmp(port->label, label) ? NULL : g_strdup(label);
     g_free(label);
-    g->last = g_byte_array_new();
     g->points = g_array_new(FALSE, FALSE, sizeof(GdbPoint));
     g->stepping = -1;
     g->notify.fn = run_changed;
@@ -244,6 +281,7 @@ void gdbserver_stop(void)
     }
     g_free(g->label);
     g_byte_array_free(g->last, TRUE);
+    g_byte_array_free(g->out, TRUE);
     g_array_free(g->points, TRUE);
     /* It may be its own command that closes it. */
     loop_post_fn(loop_main, gdb_free, g);

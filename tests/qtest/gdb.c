@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The debugger's server, spoken to by hand over a socket, and by gdb. */
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include "tests/libqtest.h"
 #include "tests/tern-test.h"
 
@@ -41,18 +43,25 @@ static void put(const char *data, size_t n)
     CHECK_EQ(write(fd, data, n), (ssize_t)n);
 }
 
-static void send_packet(const char *data, size_t n)
+/* $data#xx; returns its length, n + 4. */
+static size_t frame(char *out, const char *data, size_t n)
 {
     unsigned sum = 0;
-    char tail[8];
 
     for (size_t i = 0; i < n; i++) {
         sum += (unsigned char)data[i];
     }
-    put("$", 1);
-    put(data, n);
-    snprintf(tail, sizeof(tail), "#%02x", sum & 0xff);
-    put(tail, 3);
+    out[0] = '$';
+    memcpy(out + 1, data, n);
+    snprintf(out + 1 + n, 4, "#%02x", sum & 0xff);
+    return n + 4;
+}
+
+static void send_packet(const char *data, size_t n)
+{
+    char packet[200];
+
+    put(packet, frame(packet, data, n));
 }
 
 /* The next packet's contents; "(none)" when nothing comes. */
@@ -246,6 +255,68 @@ TEST(monitor_command_switches_the_server_off)
     end(q);
 }
 
+/* A client that asks and does not read keeps nobody else waiting. */
+TEST(client_that_does_not_read)
+{
+    QTest *q = begin("");
+    static char junk[65536];
+    time_t before;
+    ssize_t n;
+    int late = 0;
+    char *s;
+
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    for (int idle = 0; idle < 20;) {
+        if (write(fd, "$m0,800#61", 10) < 0) {
+            usleep(10000);
+            idle++;
+        }
+    }
+    before = time(NULL);
+    s = qtest_qmp(q, "{'execute': 'query-status'}");
+    CHECK_CONTAINS(s, "prelaunch");
+    free(s);
+    CHECK(time(NULL) - before < 6);
+    /* It reads after all: each request was answered. */
+    for (int idle = 0; idle < 50;) {
+        n = read(fd, junk, sizeof(junk));
+        if (n <= 0) {
+            usleep(10000);
+            idle++;
+        }
+        for (ssize_t i = 0; i < n; i++) {
+            late += junk[i] == '$';
+        }
+    }
+    CHECK(late > 100);
+    fcntl(fd, F_SETFL, 0);
+    CHECK_STR(ask("qC"), "QC01");
+    end(q);
+}
+
+/* Sends all of it, and reads meanwhile: a server that waits for its answers to
+ * be taken reads nothing. */
+static void put_and_drain(const char *data, size_t n)
+{
+    static char junk[4096];
+
+    while (n) {
+        struct pollfd p = { .fd = fd, .events = POLLIN | POLLOUT };
+        ssize_t k;
+
+        CHECK(poll(&p, 1, 20000) > 0);
+        if (p.revents & POLLIN) {
+            CHECK(recv(fd, junk, sizeof(junk), MSG_DONTWAIT) > 0);
+        }
+        k = send(fd, data, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+        CHECK(k > 0 || errno == EAGAIN);
+        if (k > 0) {
+            data += k;
+            n -= (size_t)k;
+        }
+    }
+}
+
 /* Well-formed and broken packets in any order; the server goes on serving. */
 TEST(random_packets)
 {
@@ -257,7 +328,7 @@ TEST(random_packets)
     static const char set[] = "0123456789abcdef,:;=-pxcCsS.}g";
     QTest *q = begin("");
     uint64_t x = 88172645463325252ull;
-    char *s, text[80], junk[512];
+    char *s, text[80], packet[88];
 
     for (int i = 0; i < 3000; i++) {
         const char *head;
@@ -271,11 +342,9 @@ TEST(random_packets)
             x ^= x << 13, x ^= x >> 7, x ^= x << 17;
             text[n++] = set[x % (sizeof(set) - 1)];
         }
-        send_packet(text, n);
+        put_and_drain(packet, frame(packet, text, n));
         if (x % 7 == 0) {
-            put("\x03", 1);
-        }
-        while (recv(fd, junk, sizeof(junk), MSG_DONTWAIT) > 0) {
+            put_and_drain("\x03", 1);
         }
     }
     s = qtest_qmp(q, "{'execute': 'query-status'}");
