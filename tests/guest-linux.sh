@@ -9,6 +9,10 @@
 #     linux_boot NAME CPUS ARGUMENTS...
 #                                  boots and says ok if the guest's answers are
 #                                  the host's, it powers off, the status is 0
+#     linux_disk                   $linux_image: a disk image from which GRUB
+#                                  starts them; fails with a reason in $tap_out
+#     linux_boot_disk NAME CPUS ARGUMENTS...
+#                                  the same from the first IDE disk
 
 [ -n "$linux_limit" ] || linux_limit=240
 
@@ -69,15 +73,74 @@ END
     cat "$linux_dir/initrd.gz" "$TMP/check.gz" >"$initrd"
 }
 
+linux_append='console=ttyS0 panic=-1 run=check.sh quiet'
+
+# From here: a master boot record with one partition at 1 MiB, GRUB's core
+# behind it, in the partition an ext2 file system with kernel and initrd.
+linux_disk()
+{
+    linux_image=$TMP/linux.disk
+    linux_grub=$BUILD/media
+    # shellcheck disable=SC2034 # for the test that sources this
+    tap_out=$(sh scripts/debian-unpack "$linux_grub" grub-common grub-pc-bin \
+        2>&1) || return 1
+    linux_mods=$linux_grub/grub-pc-bin/usr/lib/grub/i386-pc
+    rm -rf "$TMP/disk"
+    mkdir -p "$TMP/disk/boot/grub"
+    cp "$vmlinuz" "$TMP/disk/vmlinuz"
+    cp "$initrd" "$TMP/disk/initrd.gz"
+    cat >"$TMP/disk/boot/grub/grub.cfg" <<END
+linux /vmlinuz $linux_append
+initrd /initrd.gz
+boot
+END
+    cat >"$TMP/early.cfg" <<'END'
+serial --unit=0 --speed=115200
+terminal_input serial
+terminal_output serial
+END
+    # shellcheck disable=SC2034
+    tap_out=$(PATH=$PATH:/usr/sbin:/sbin
+        "$linux_grub/grub-common/usr/bin/grub-mkimage" -O i386-pc \
+            -d "$linux_mods" -p '(hd0,msdos1)/boot/grub' \
+            -c "$TMP/early.cfg" -o "$TMP/core.img" biosdisk serial terminal \
+            linux linux16 normal configfile echo ls part_msdos ext2 2>&1 &&
+        mke2fs -q -t ext2 -b 1024 -d "$TMP/disk" "$TMP/fs" 60M 2>&1) ||
+        return 1
+    head -c 440 "$linux_mods/boot.img" >"$linux_image"
+    truncate -s 446 "$linux_image"
+    # active, type 83, from sector 2048, 60 MiB
+    printf '\200\376\377\377\203\376\377\377\0\010\0\0\0\340\1\0' \
+        >>"$linux_image"
+    truncate -s 510 "$linux_image"
+    printf '\125\252' >>"$linux_image"
+    cat "$TMP/core.img" >>"$linux_image"
+    truncate -s 1M "$linux_image"
+    cat "$TMP/fs" >>"$linux_image"
+    rm -rf "$TMP/disk" "$TMP/fs"
+}
+
 linux_boot()
 {
     linux_name=$1
     linux_cpus=$2
     shift 2
+    linux_judge -kernel "$vmlinuz" -initrd "$initrd" -append "$linux_append" \
+        "$@"
+}
+
+linux_boot_disk()
+{
+    linux_name=$1
+    linux_cpus=$2
+    shift 2
+    linux_judge -drive "file=$linux_image,format=raw,if=ide" "$@"
+}
+
+linux_judge()
+{
     timeout "$linux_limit" "$TERN" -machine pc -m 256 -smp "$linux_cpus" \
-        -nodefaults -display none -serial stdio -no-reboot \
-        -kernel "$vmlinuz" -initrd "$initrd" "$@" \
-        -append 'console=ttyS0 panic=-1 run=check.sh quiet' \
+        -nodefaults -display none -serial stdio -no-reboot "$@" \
         >"$TMP/console" 2>"$TMP/err" </dev/null
     linux_rc=$?
     linux_got=$(tr -d '\r' <"$TMP/console" | sed -n '/^cpus /,/^checks end/p')
