@@ -39,7 +39,8 @@ BlkBackend *blk_new(const char *name)
     b->write_cache = true;
     b->werror = BLKA_ENOSPC;
     b->rerror = BLKA_REPORT;
-    b->parent = (BlkParent){ .who = backend_who, .arg = b, .role = "root" };
+    b->parent = (BlkParent){ .who = backend_who, .arg = b, .role = "root",
+                             .blk = b };
     b->resume = (Work){ .fn = blk_resume, .arg = b };
     while (*at) {
         at = &(*at)->next;
@@ -132,6 +133,13 @@ void blk_eject(BlkBackend *b)
     }
     blk_parent_del(n, &b->parent);
     blk_drain_end(b);
+}
+
+void blk_backend_resized(BlkBackend *b)
+{
+    if (b->ops && b->ops->resized) {
+        b->ops->resized(b->dev);
+    }
 }
 
 BlkNode *blk_root(BlkBackend *b)

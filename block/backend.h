@@ -33,6 +33,8 @@ struct BlkBackend {
 /* Checks a request and turns it into what the node is asked; *over: nothing is
  * left to do but to answer with what is returned. */
 int blk_prepare(BlkBackend *b, BlkReq *req, bool *over);
+/* The node's length has changed: the device and clients are told. */
+void blk_backend_resized(BlkBackend *b) MACHINE_CALL;
 /* Starts requests that came while it was drained; in its loop. */
 void blk_resume(void *arg);
 

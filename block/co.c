@@ -152,6 +152,36 @@ int blk_co_pread(BlkNode *n, uint64_t off, void *buf, size_t len)
     return blk_co_preadv(n, off, in, &iov, 1, 0);
 }
 
+int blk_co_backing_preadv(BlkNode *n, uint64_t off, uint64_t len,
+                          const struct iovec *iov, unsigned niov)
+{
+    BlkNode *b = n->backing;
+    uint64_t in = b && off < b->length ? MIN2(len, b->length - off) : 0;
+    struct iovec part[16], *v = niov <= ARRAY_SIZE(part)
+        ? part : g_new(struct iovec, niov);
+    uint64_t at = 0;
+    unsigned n_in = 0;
+    int ret;
+
+    /* v: what lies within the backing node; the rest is zeroed here. */
+    for (unsigned i = 0; i < niov && at < len; i++) {
+        size_t all = MIN2(iov[i].iov_len, len - at);
+        size_t below = at < in ? MIN2(all, in - at) : 0;
+
+        if (below) {
+            v[n_in].iov_base = iov[i].iov_base;
+            v[n_in++].iov_len = below;
+        }
+        memset((char *)iov[i].iov_base + below, 0, all - below);
+        at += all;
+    }
+    ret = in ? blk_co_preadv(b, off, in, v, n_in, 0) : 0;
+    if (v != part) {
+        g_free(v);
+    }
+    return ret;
+}
+
 int blk_co_pwrite(BlkNode *n, uint64_t off, const void *buf, size_t len,
                   unsigned flags)
 {
@@ -245,7 +275,13 @@ int blk_node_extent(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *x)
     }
     len = MIN2(len, n->length - off);
     x->len = len;
-    ret = n->drv->extent ? n->drv->extent(n, off, len, x) : 0;
+    if (n->drv->extent) {
+        ret = n->drv->extent(n, off, len, x);
+    } else if (n->drv->filter && n->file) {
+        ret = blk_node_extent(n->file, off, len, x);
+    } else {
+        ret = 0;
+    }
     if (ret >= 0 && (x->flags & BLKX_RECURSE) && x->file && x->file != n) {
         BlkExtent below;
 

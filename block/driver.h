@@ -34,6 +34,7 @@ struct BlkNode {
     BlkNode *file, *backing;           /* also in children                    */
     struct BlkChild *children;
     Json *child_opts;                  /* given for children, until opened    */
+    bool child_text;                   /* with strings for all values         */
     struct BlkBitmap *bitmaps;         /* dirty bitmaps, block/bitmap.h       */
     char *backing_name, *backing_format;   /* as the image records them; NULL */
     unsigned running;                  /* requests inside co_run              */
@@ -44,7 +45,8 @@ struct BlkNode {
     struct BlkParent *parents;
     BlkGate gate;
     Json *opts;                        /* as given, for query                 */
-    BlkNode *next;                     /* registry                            */
+    unsigned seq;                      /* order of the opening's begin        */
+    BlkNode *next;                     /* registry, by seq                    */
 };
 
 /* Someone who uses a node: a backend or another node. */
@@ -53,6 +55,8 @@ typedef struct BlkParent {
     void *arg;
     const char *role;                  /* "root", "file"                      */
     uint64_t perm, shared;
+    BlkNode *node;                     /* the user, when it is a node         */
+    struct BlkBackend *blk;            /* when it is a backend                */
     struct BlkParent *next;
 } BlkParent;
 
@@ -196,6 +200,10 @@ struct BlkDriver {
     /* in: an image to hold, or NULL with c->size. */
     bool (*measure)(const BlkCreate *c, BlkNode *in, BlkMeasure *m,
                     Error **errp) MACHINE_PTR;
+    /* Options that change what is shown, NULL-terminated, "x." for all of x; the
+     * node's name tells them. */
+    const char *const *strong;
+    char *(*filename)(BlkNode *n);     /* a name of its own kind; may be NULL */
     bool backing, encrypts;            /* images may name a backing file      */
 };
 #define BLK_DRIVER(sym, ...) SET_MEMBER(blk_drivers, BlkDriver, sym, __VA_ARGS__)
@@ -234,6 +242,10 @@ int blk_co_discard(BlkNode *n, uint64_t off, uint64_t len);
 int blk_co_flush(BlkNode *n);
 /* Any request; req's op, off, len, iov, flags are set. */
 int blk_co_req(BlkNode *n, BlkReq *req);
+/* What is read where n has nothing of its own: its backing node's contents, zeroes
+ * past that one's end or without one. */
+int blk_co_backing_preadv(BlkNode *n, uint64_t off, uint64_t len,
+                          const struct iovec *iov, unsigned niov);
 /* The driver's extent, merged down: what n shows from off, BLKX_ALLOCATED where
  * n itself, not its backing chain, holds it. */
 int blk_node_extent(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *x);
@@ -261,9 +273,14 @@ char *blk_path_combine(const char *base, const char *name);
 /* All levels: `create -o` text or object, size, backing. MACHINE_CALL. */
 bool blk_image_create(const char *filename, const char *format, Json *opts,
                       bool text, uint64_t size, Error **errp) MACHINE_CALL;
+/* Grown or shrunk; what is new reads as zeroes, whatever lies below; backends and
+ * nodes above that pass on are told. */
 bool blk_node_truncate(BlkNode *n, uint64_t length, BlkPrealloc prealloc,
                        bool exact, Error **errp) MACHINE_CALL;
 BlkNode *blk_node_first(void);
+/* n->filename from n's options and children; after they have changed. */
+void blk_filename_refresh(BlkNode *n) MACHINE_CALL;
+Json *blk_node_full_opts(BlkNode *n) MACHINE_CALL; /* as blockdev-add's       */
 bool blk_parent_add(BlkNode *n, BlkParent *p, Error **errp) MACHINE_CALL;
 bool blk_parent_change(BlkNode *n, BlkParent *p, uint64_t perm, uint64_t shared,
                        Error **errp) MACHINE_CALL;

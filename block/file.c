@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "block/file.h"
+#include "block/file-create.h"
 #include "monitor.h"
 
 static const PropEnum aio_enum = {
@@ -198,28 +199,6 @@ static MACHINE_CALL bool file_set_perm(BlkNode *n, uint64_t perm,
     return file_locks_set((FileNode *)n, perm, shared, errp);
 }
 
-static MACHINE_CALL bool file_truncate(BlkNode *n, uint64_t len,
-                                       BlkPrealloc prealloc, bool exact,
-                                       Error **errp)
-{
-    FileNode *f = (FileNode *)n;
-
-    if (prealloc != PREALLOC_OFF) {
-        return error_set(errp, "Preallocation of a growing file is not "
-                         "possible");
-    }
-
-    if (!f->regular) {
-        return error_set(errp, "Cannot resize the device '%s'", f->path);
-    }
-    if (len > INT64_MAX - 512 || ftruncate(f->fd, (off_t)len)) {
-        return error_set_errno(errp, len > INT64_MAX - 512 ? EFBIG : errno,
-                               "Failed to resize '%s'", f->path);
-    }
-    n->length = ALIGN_UP(len, 512);
-    return true;
-}
-
 static int64_t file_allocated(BlkNode *n)
 {
     struct stat st;
@@ -234,10 +213,13 @@ BLK_DRIVER(sym, { \
     .submit = file_submit, .sync = file_sync, .plug = file_plug, \
     .unplug = file_unplug, \
     .set_perm = file_set_perm, .set_loop = file_set_loop, \
-    .truncate = file_truncate, .allocated = file_allocated, __VA_ARGS__ \
+    .truncate = file_truncate, .allocated = file_allocated, \
+    .extent = file_extent, __VA_ARGS__ \
 })
 
 FILE_DRIVER(file_driver, "file", "file:", .desc = "a regular file",
+            .create = file_create, .create_props = file_create_props,
+            .create_size = sizeof(FileCreate),
             .doc = "Data in a file of the host. aio=threads works everywhere; "
                    "aio=native needs cache.direct=on; aio=io_uring is served "
                    "by threads.");

@@ -24,6 +24,12 @@ typedef struct FileNode {
 /* file-lock.c */
 bool file_locks_set(FileNode *f, uint64_t perm, uint64_t shared, Error **errp)
     MACHINE_CALL;
+/* file-size.c */
+bool file_truncate(BlkNode *n, uint64_t len, BlkPrealloc prealloc, bool exact,
+                   Error **errp) MACHINE_CALL;
+int file_extent(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *x);
+bool file_create(BlkCreate *head, Error **errp) MACHINE_CALL;
+extern const Prop file_create_props[];
 /* file-io.c: ends requests. */
 bool file_io_init(FileNode *f, Error **errp) MACHINE_CALL;
 void file_io_fini(FileNode *f) MACHINE_CALL;

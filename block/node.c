@@ -14,9 +14,9 @@
  *    attached and whenever the node's parents change their wishes.
  */
 #include <glib.h>
-#include "block/driver.h"
+#include "block/backend.h"
 
-static BlkNode *nodes;                 /* in order of creation                */
+static BlkNode *nodes;                 /* in order of seq                     */
 
 const BlkDriver *blk_driver_find(const char *name)
 {
@@ -200,9 +200,44 @@ void blk_parent_del(BlkNode *n, BlkParent *p)
 
 /* ---- size ---------------------------------------------------------------- */
 
+/* Whoever looks at n's length learns of the new one. */
+static MACHINE_CALL void resized_tell(BlkNode *n)
+{
+    for (BlkParent *p = n->parents; p; p = p->next) {
+        BlkNode *up = p->node;
+
+        if (p->blk) {
+            blk_backend_resized(p->blk);
+        } else if (up && up->drv->filter && up->file == n &&
+                   up->length != n->length && !up->drv->truncate) {
+            up->length = n->length;
+            resized_tell(up);
+        }
+    }
+}
+
+/* A longer backing file must not show through where the image has grown. */
+static bool hide_backing(BlkNode *n, uint64_t old, Error **errp)
+{
+    uint64_t end = n->backing ? MIN2(n->backing->length, n->length) : 0;
+    int ret = end > old ? blk_co_zero(n, old, end - old, 0) : 0;
+
+    return ret >= 0 || error_set_errno(errp, -ret, "Failed to zero out the "
+                                       "new area");
+}
+
 bool blk_node_truncate(BlkNode *n, uint64_t length, BlkPrealloc prealloc,
                        bool exact, Error **errp)
 {
+    uint64_t old = n->length;
+
+    if (!n->drv->truncate && n->drv->filter && n->file) {
+        if (!blk_node_truncate(n->file, length, prealloc, exact, errp)) {
+            return false;
+        }
+        n->length = n->file->length;
+        return true;
+    }
     if (!n->drv->truncate) {
         return error_set(errp, "Image format driver does not support resize");
     }
@@ -213,7 +248,12 @@ bool blk_node_truncate(BlkNode *n, uint64_t length, BlkPrealloc prealloc,
         return error_set(errp, "Required too big image size, it must be not "
                          "greater than %" PRId64, INT64_MAX - 511);
     }
-    return n->drv->truncate(n, length, prealloc, exact, errp);
+    if (!n->drv->truncate(n, length, prealloc, exact, errp) ||
+        !hide_backing(n, old, errp)) {
+        return false;
+    }
+    resized_tell(n);
+    return true;
 }
 
 /* ---- opening's end ------------------------------------------------------- */
@@ -233,6 +273,7 @@ bool blk_child_attach(BlkNode *n, BlkNode *node, const char *name, BlkRole role,
 
     *c = (BlkChild){ .name = name, .role = role, .node = node,
                      .parent = { .who = node_who, .arg = n, .role = name,
+                                 .node = n,
                                  .perm = n->perm, .shared = n->shared } };
     child_perms(n, role, &c->parent.perm, &c->parent.shared);
     if (!blk_parent_add(node, &c->parent, errp)) {
@@ -323,8 +364,10 @@ static MACHINE_CALL char *name_make(void)
 /* Takes over the filled struct and the reference to file (which may be NULL). */
 BlkNode *blk_node_start(BlkNode *n, BlkNode *file, Error **errp)
 {
+    static unsigned count;
     BlkNode **at = &nodes;
 
+    n->seq = count++;
     n->refs = 1;
     n->shared = BLKP_ALL;
     n->loop = loop_main;
@@ -333,9 +376,9 @@ BlkNode *blk_node_start(BlkNode *n, BlkNode *file, Error **errp)
         n->name = name_make();
     }
     if (file) {
-        BlkRole role = n->drv->children[0].role;
+        const BlkChildRow *row = n->drv->children;
 
-        if (!blk_child_attach(n, file, "file", role, errp)) {
+        if (!blk_child_attach(n, file, row->name, row->role, errp)) {
             node_free(n);
             return NULL;
         }
@@ -345,12 +388,11 @@ BlkNode *blk_node_start(BlkNode *n, BlkNode *file, Error **errp)
         node_free(n);
         return NULL;
     }
-    if (!n->filename) {
-        n->filename = g_strdup(n->file ? n->file->filename : "");
-    }
-    while (*at) {
+    blk_filename_refresh(n);
+    while (*at && (*at)->seq < n->seq) {
         at = &(*at)->next;
     }
+    n->next = *at;
     *at = n;
     return n;
 }

@@ -74,6 +74,14 @@ static int64_t null_allocated(BlkNode *n)
     return 0;
 }
 
+static int null_extent(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *x)
+{
+    /* What would be read is unknown, unless it is zeroes. */
+    x->flags = ((Null *)n)->read_zeroes
+        ? BLKX_ZERO | BLKX_OFFSET | BLKX_ALLOCATED : 0;
+    return 0;
+}
+
 static const Prop null_props[] = {
     PROP_SIZE("size", Null, size, 1 << 30, .desc = "bytes"),
     PROP_U64("latency-ns", Null, latency_ns, 0, .max = 1ull << 40,
@@ -83,12 +91,15 @@ static const Prop null_props[] = {
     PROP_END
 };
 
+static const char *const null_strong[] = { "size", "read-zeroes", NULL };
+
 BLK_DRIVER(null_co_driver, {
     .name = "null-co", .desc = "nothing", .size = sizeof(Null),
     .doc = "Answers at once and stores nothing.", .props = null_props,
     .protocol = true, .prefix = "null-co:", .open = null_open,
     .submit = null_submit, .sync = null_sync,
-    .allocated = null_allocated,
+    .allocated = null_allocated, .extent = null_extent,
+    .strong = null_strong,
 });
 
 BLK_DRIVER(null_aio_driver, {
@@ -96,5 +107,6 @@ BLK_DRIVER(null_aio_driver, {
     .doc = "The same as null-co under the name that benchmarks use.",
     .props = null_props, .protocol = true, .prefix = "null-aio:",
     .open = null_open, .submit = null_submit, .sync = null_sync,
-    .allocated = null_allocated,
+    .allocated = null_allocated, .extent = null_extent,
+    .strong = null_strong,
 });

@@ -281,7 +281,7 @@ bool blk_child_open(BlkNode *n, const char *name, const char *filename,
     }
     if (v && (json_kind(v) == JSON_STR || json_get(v, "driver") ||
               json_get(v, "filename"))) {
-        *out = open_child(name, v, true, flags, errp);
+        *out = open_child(name, v, n->child_text, flags, errp);
         return *out != NULL;
     }
     if (!filename) {
@@ -384,12 +384,14 @@ static MACHINE_CALL BlkNode *node_build(const BlkDriver *d, Json *opts,
             Json *v = c->by_driver ? child_take(c->name, opts) : NULL;
 
             if (v) {
+                n->child_text = text;
                 n->child_opts = n->child_opts ? n->child_opts : json_obj();
                 json_set(n->child_opts, c->name, v);
             }
         }
         /* What the format does not use reaches the file as it was asked. */
-        file = open_child("file", child_take("file", opts), text,
+        file = open_child(d->children[0].name,
+                          child_take(d->children[0].name, opts), text,
                           flags | BLKO_UNMAP, errp);
         ok = file != NULL;
     }

@@ -126,6 +126,18 @@ static MACHINE_CALL bool raw_truncate(BlkNode *n, uint64_t len,
     return true;
 }
 
+static int raw_extent(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *x)
+{
+    int ret = blk_node_extent(n->file, off + ((Raw *)n)->offset, len, x);
+
+    if (ret >= 0 && !x->len) {
+        /* The file has become shorter. */
+        *x = (BlkExtent){ .len = len, .flags = BLKX_ZERO | BLKX_ALLOCATED };
+    }
+    x->flags &= ~BLKX_EOF;
+    return ret;
+}
+
 static int raw_probe(const uint8_t *buf, size_t n, const char *filename)
 {
     return 1;
@@ -148,6 +160,8 @@ static const BlkChildRow raw_children[] = {
     { .name = NULL }
 };
 
+static const char *const raw_strong[] = { "offset", "size", NULL };
+
 BLK_DRIVER(raw_driver, {
     .name = "raw", .desc = "bytes as they are", .size = sizeof(Raw),
     .doc = "The data is the file's, from offset on. Nothing is stored beside it.",
@@ -155,4 +169,5 @@ BLK_DRIVER(raw_driver, {
     .filter = true, .open = raw_open, .submit = raw_submit, .sync = raw_sync,
     .probe = raw_probe,
     .truncate = raw_truncate, .allocated = raw_allocated,
+    .extent = raw_extent, .strong = raw_strong,
 });
