@@ -181,6 +181,7 @@ struct BlkDriver {
                         Error **errp) MACHINE_PTR; /* records; NULL: none     */
     int (*make_empty)(BlkNode *n);     /* drops everything allocated here     */
     int (*check)(BlkNode *n, BlkCheck *c, int fix, Error **errp);
+    /* create: a struct of amend_props; given[i]: row i was. */
     bool (*amend)(BlkNode *n, const void *create, const uint8_t *given,
                   void (*progress)(void *arg, double part), void *arg,
                   Error **errp) MACHINE_PTR;
@@ -196,6 +197,8 @@ struct BlkDriver {
     /* Making images. create_size: of the struct, BlkCreate first. */
     const Prop *create_props;          /* by the names of `create -o`         */
     size_t create_size;
+    const Prop *amend_props;           /* of `amend -o`; NULL: create_props   */
+    size_t amend_size;
     bool (*create)(BlkCreate *c, Error **errp) MACHINE_PTR;
     /* in: an image to hold, or NULL with c->size. */
     bool (*measure)(const BlkCreate *c, BlkNode *in, BlkMeasure *m,
