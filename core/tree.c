@@ -224,7 +224,7 @@ Obj *obj_resolve(const char *path, bool *ambiguous)
 
 /* ---- properties --------------------------------------------------------- */
 
-const Prop *obj_prop(const Obj *o, const char *name)
+static const Prop *own_prop(const Obj *o, const char *name)
 {
     const Prop *t, *p;
 
@@ -237,10 +237,26 @@ const Prop *obj_prop(const Obj *o, const char *name)
     return NULL;
 }
 
+Obj *obj_prop_holder(const Obj *o, const char *name)
+{
+    while (o && !own_prop(o, name)) {
+        o = o->kind->inner ? o->kind->inner(o) : NULL;
+    }
+    return (Obj *)(uintptr_t)o;
+}
+
+const Prop *obj_prop(const Obj *o, const char *name)
+{
+    o = obj_prop_holder(o, name);
+    return o ? own_prop(o, name) : NULL;
+}
+
 bool obj_set(Obj *o, const char *name, const Json *v, bool text, Error **errp)
 {
-    const Prop *p = obj_prop(o, name);
+    Obj *holder = obj_prop_holder(o, name);
+    const Prop *p = holder ? own_prop(holder, name) : NULL;
 
+    o = holder ? holder : o;
     if (!p && strcmp(name, "type") && !obj_child(o, name)) {
         return error_set(errp, "Property '%s.%s' not found", obj_type(o), name);
     }
@@ -265,9 +281,11 @@ bool obj_set_text(Obj *o, const char *name, const char *text, Error **errp)
 
 Json *obj_get(const Obj *o, const char *name, Error **errp)
 {
-    const Prop *p = obj_prop(o, name);
+    const Obj *holder = obj_prop_holder(o, name);
+    const Prop *p = holder ? own_prop(holder, name) : NULL;
     Obj *c;
 
+    o = holder ? holder : o;
     if (p) {
         if (p->kind == PK_CALL && !p->get) {
             error_set(errp, "Property '%s.%s' is not readable", obj_type(o),

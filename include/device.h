@@ -57,7 +57,8 @@ typedef enum DeviceFlags {
     DT_ABSTRACT   = 1 << 2,
 } DeviceFlags;
 
-typedef struct DeviceType {
+typedef struct DeviceType DeviceType;
+struct DeviceType {
     const char *name, *alias;
     const char *desc;                  /* one line: -device help              */
     const char *doc;                   /* paragraph for the manual            */
@@ -76,7 +77,11 @@ typedef struct DeviceType {
     void (*init)(Device *dev) MACHINE_PTR;         /* before properties: child
                                           buses that must be nameable; optional */
     char *(*fw_name)(const Device *dev);           /* "disk", "ethernet"; optional */
-} DeviceType;
+    /* A device of this type comes with one of that type as its child inner_name,
+     * whose properties it takes as its own. It realizes and unrealizes it. */
+    const DeviceType *inner;
+    const char *inner_name;
+};
 
 struct Device {
     Obj obj;
@@ -88,6 +93,7 @@ struct Device {
     Json *given;                       /* what the user set, for qtree, dump  */
     int32_t bootindex;                 /* -1; PROP_BOOTINDEX                  */
     bool realized, live, hotplugged, pending_unplug, entered;
+    Device *inner;                     /* NULL: its type has none             */
     struct Gpio *gpio;                 /* private: named line sets            */
 };
 struct Bus {
@@ -178,6 +184,9 @@ Bus *bus_find_type(const BusType *type) MACHINE_CALL;
 /* Property tables of a device type in the order shown: its own, base_props, its
  * bus's, the ones all devices have. */
 const Prop *device_type_props(const DeviceType *t, unsigned i);
+/* The same, then those of its inner device (which are rows of that one's struct)
+ * but for the ones all devices have. */
+const Prop *device_type_options(const DeviceType *t, unsigned i);
 /* For messages: id, or QOM path. */
 char *device_path(const Device *dev) MACHINE_CALL;
 char *device_fw_path(const Device *dev);           /* for bootorder           */

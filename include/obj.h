@@ -15,6 +15,8 @@ typedef struct ObjKind {
     const char *(*type_name)(const Obj *o);        /* "virtio-blk-pci"        */
     const Prop *(*props)(const Obj *o, unsigned i);/* i-th table; NULL: no more */
     bool (*may_set)(const Obj *o, const Prop *p, Error **errp);
+    /* The object whose properties o answers for as well; NULL: none. */
+    Obj *(*inner)(const Obj *o);
 } ObjKind;
 
 struct Obj {
@@ -41,7 +43,10 @@ char *obj_path(const Obj *o) MACHINE_CALL;         /* absolute; caller g_frees *
 Obj *obj_resolve(const char *path, bool *ambiguous) MACHINE_CALL;
 const char *obj_type(const Obj *o);
 
+/* Its own row or that of what it answers for. */
 const Prop *obj_prop(const Obj *o, const char *name);
+/* Which of the two has that property; NULL: neither. */
+Obj *obj_prop_holder(const Obj *o, const char *name);
 bool obj_set(Obj *o, const char *name, const Json *v, bool text, Error **errp)
     MACHINE_CALL;
 bool obj_set_text(Obj *o, const char *name, const char *text, Error **errp)

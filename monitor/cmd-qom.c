@@ -48,9 +48,15 @@ bool cmd_qom_list(const void *arg, void *ret, Error **errp)
         return false;
     }
     add(l, "type", "string");
-    for (unsigned i = 0; o->kind->props && (t = o->kind->props(o, i)); i++) {
-        for (; t->name; t++) {
-            add(l, t->name, prop_type_name(t));
+    for (Obj *at = o; at; at = at->kind->inner ? at->kind->inner(at) : NULL) {
+        for (unsigned i = 0; at->kind->props && (t = at->kind->props(at, i));
+             i++) {
+            for (; t->name; t++) {
+                /* A row that the outer one has too is the outer one's. */
+                if (obj_prop_holder(o, t->name) == at) {
+                    add(l, t->name, prop_type_name(t));
+                }
+            }
         }
     }
     for (Obj *c = o->first; c; c = c->next) {

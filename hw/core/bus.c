@@ -181,7 +181,11 @@ void bus_init(Bus *bus, const BusType *type, Device *owner, const char *name)
 void bus_fini(Bus *bus)
 {
     while (bus->first) {
-        device_unplug(bus->first);
+        if (bus->owner && bus->first == bus->owner->inner) {
+            device_unrealize(bus->first);
+        } else {
+            device_unplug(bus->first);
+        }
     }
     if (bus->owner) {
         Bus **p = &bus->owner->children;

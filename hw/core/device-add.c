@@ -185,9 +185,17 @@ void device_unplug(Device *dev)
 {
     /* What is below goes first, and is announced first. */
     for (Bus *b = dev->children; b; b = b->next) {
-        while (b->first) {
+        while (b->first && b->first != dev->inner) {
             device_unplug(b->first);
         }
+    }
+    if (dev->inner) {
+        for (Bus *b = dev->inner->children; b; b = b->next) {
+            while (b->first) {
+                device_unplug(b->first);
+            }
+        }
+        device_deleted(dev->inner);
     }
     device_unrealize(dev);
     device_deleted(dev);

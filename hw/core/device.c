@@ -102,6 +102,27 @@ const Prop *device_type_props(const DeviceType *t, unsigned i)
     return i < n ? tables[i] : NULL;
 }
 
+const Prop *device_type_options(const DeviceType *t, unsigned i)
+{
+    for (; t; t = t->inner) {
+        const Prop *table;
+        unsigned n = 0;
+
+        for (; (table = device_type_props(t, n)); n++) {
+            if (n == i && (table != common_props || !t->inner)) {
+                return table;
+            }
+        }
+        /* An outer one's common rows are counted by the innermost. */
+        n -= t->inner != NULL;
+        if (i < n) {
+            return device_type_props(t, i);
+        }
+        i -= n;
+    }
+    return NULL;
+}
+
 static void source_each(void (*fn)(const char *, const char *, bool, void *),
                         void *arg)
 {
@@ -115,7 +136,7 @@ static const Prop *source_props(const char *type, unsigned i)
     const DeviceType *t = device_type_find(type);
 
     if (t && strcmp(t->name, type) == 0) {
-        return device_type_props(t, i);
+        return device_type_options(t, i);
     }
     /* An abstract parent: what its bus gives to all. */
     SET_EACH(bus_types, BusType, p) {
@@ -163,10 +184,18 @@ static bool node_may_set(const Obj *o, const Prop *p, Error **errp)
                      dev->type->name);
 }
 
+static Obj *node_inner(const Obj *o)
+{
+    const Device *dev = (const Device *)o;
+
+    return dev->inner ? &dev->inner->obj : NULL;
+}
+
 const ObjKind obj_device = {
     .type_name = node_type_name,
     .props = node_props,
     .may_set = node_may_set,
+    .inner = node_inner,
 };
 
 Device *device_of(const Obj *o)
@@ -187,6 +216,14 @@ static Device *new_of_type(const DeviceType *t, Error **errp)
     obj_defaults(&dev->obj, machine_version);
     if (t->init) {
         t->init(dev);
+    }
+    if (t->inner) {
+        dev->inner = new_of_type(t->inner, errp);
+        if (!dev->inner) {
+            device_free(dev);
+            return NULL;
+        }
+        obj_put(&dev->obj, t->inner_name, &dev->inner->obj);
     }
     if (!device_globals_apply(&dev->obj, t->name, errp)) {
         device_free(dev);
@@ -256,14 +293,15 @@ void device_set_int(Device *dev, const char *prop, int64_t v)
 
 void device_set_ref(Device *dev, const char *prop, void *target)
 {
-    const Prop *p = obj_prop(&dev->obj, prop);
+    Obj *o = obj_prop_holder(&dev->obj, prop);
+    const Prop *p = o ? obj_prop(o, prop) : NULL;
 
     if (!p || p->kind != PK_REF || dev->realized) {
         fprintf(stderr, "%s.%s: not a reference to set\n", dev->type->name,
                 prop);
         abort();
     }
-    memcpy((char *)dev + p->offset, &target, sizeof(target));
+    memcpy((char *)o + p->offset, &target, sizeof(target));
 }
 
 static bool check_required(Device *dev, Error **errp) MACHINE_CALL;
@@ -331,7 +369,8 @@ static void undo_realize(Device *dev)
 {
     dev->live = false;
     for (Bus *b = dev->children; b; b = b->next) {
-        while (b->first) {
+        /* The inner one is unrealized by the type, as it was realized. */
+        while (b->first && b->first != dev->inner) {
             device_unplug(b->first);
         }
     }

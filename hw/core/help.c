@@ -120,7 +120,7 @@ static void help_one(const DeviceType *t,
     const Prop *table;
     char *s;
 
-    for (unsigned i = 0; (table = device_type_props(t, i)); i++) {
+    for (unsigned i = 0; (table = device_type_options(t, i)); i++) {
         for (const Prop *p = table; p->name; p++) {
             if (is_option(p)) {
                 g_ptr_array_add(rows, (void *)(uintptr_t)p);
@@ -192,7 +192,7 @@ Json *device_list_properties(const char *type, Error **errp)
         return NULL;
     }
     list = json_list();
-    for (unsigned i = 0; (table = device_type_props(t, i)); i++) {
+    for (unsigned i = 0; (table = device_type_options(t, i)); i++) {
         for (const Prop *p = table; p->name; p++) {
             Json *o, *def;
 
@@ -212,6 +212,15 @@ Json *device_list_properties(const char *type, Error **errp)
             json_set_str(o, "type", prop_type_name(p));
             json_add(list, o);
         }
+    }
+    if (t->inner) {
+        Json *o = json_obj();
+        char *type = g_strdup_printf("child<%s>", t->inner->name);
+
+        json_set_str(o, "name", t->inner_name);
+        json_set_str(o, "type", type);
+        json_add(list, o);
+        g_free(type);
     }
     return list;
 }

@@ -156,7 +156,7 @@ static UNUSED NO_TSA Json *options_for(const DeviceType *t)
     const Prop *table;
 
     json_set_str(o, "driver", t->name);
-    for (unsigned i = 0; (table = device_type_props(t, i)); i++) {
+    for (unsigned i = 0; (table = device_type_options(t, i)); i++) {
         for (const Prop *p = table; p->name; p++) {
             if (thing_for(p)) {
                 json_set_str(o, p->name, thing_for(p));

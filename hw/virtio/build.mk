@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+hw-y += hw/virtio/ring.o
+hw-y += hw/virtio/packed.o
+hw-y += hw/virtio/chain.o
+hw-y += hw/virtio/virtio.o
+hw-y += hw/virtio/state.o
+hw-y += hw/virtio/pci.o
+hw-y += hw/virtio/pci-modern.o
+hw-y += hw/virtio/pci-legacy.o
+hw-y += hw/virtio/rng-backend.o
+hw-y += hw/virtio/rng.o
