@@ -84,8 +84,8 @@ objs_of_$(1) := $(patsubst %.c,%.o,$(2)) $(3)
 endif
 endef
 $(eval $(call program,tern,main.c,$(tern_objs)))
-$(eval $(call program,tern-img,tools/img.c,$(tool_objs)))
-$(eval $(call program,tern-io,tools/io.c,$(tool_objs)))
+$(eval $(call program,tern-img,tools/img.c,$(tool_objs) $(img-y)))
+$(eval $(call program,tern-io,tools/io.c,$(tool_objs) $(io-y)))
 $(eval $(call program,tern-nbd,tools/nbd.c,$(tool_objs)))
 $(eval $(call program,tern-storage-daemon,tools/storage-daemon.c,$(tool_objs) \
     $(daemon-y)))

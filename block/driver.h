@@ -273,9 +273,37 @@ bool blk_child_attach(BlkNode *n, BlkNode *node, const char *name, BlkRole role,
 void blk_child_detach(BlkNode *n, const char *name) MACHINE_CALL;
 /* A name that stands in image `base`: relative ones are beside it. g_free. */
 char *blk_path_combine(const char *base, const char *name);
-/* All levels: `create -o` text or object, size, backing. MACHINE_CALL. */
+/* As blk_image_make, with an object of options; size UINT64_MAX: as they say. A
+ * member "unsafe": the backing file is not opened. */
 bool blk_image_create(const char *filename, const char *format, Json *opts,
                       bool text, uint64_t size, Error **errp) MACHINE_CALL;
+/* An image to be made: protocol, then format; block/create.c. */
+typedef struct BlkImageSpec {
+    const char *filename, *format;
+    const char *options;               /* `create -o`; NULL: none             */
+    const char *backing, *backing_fmt; /* NULL: as options say                */
+    int64_t size;                      /* bytes; -1: as options or backing say */
+    bool announce;                     /* "Formatting …" on stdout            */
+    bool backing_unsafe;               /* the backing file is not opened      */
+} BlkImageSpec;
+bool blk_image_make(const BlkImageSpec *spec, Error **errp) MACHINE_CALL;
+/* Creation options of a format over the protocol of filename (NULL: only the
+ * format's) on stdout, as `-o help`. */
+bool blk_image_make_help(const char *format, const char *filename,
+                         Error **errp) MACHINE_CALL;
+/* Rows of create_props for the head; where a driver's table has them is where
+ * they are shown. Those that are not there are added at the end. */
+#define BLK_CREATE_SIZE \
+    { .name = "size", .kind = PK_SIZE, .flags = PF_NO_DEFAULT, \
+      .offset = offsetof(BlkCreate, size), .desc = "Virtual disk size" }
+#define BLK_CREATE_BACKING \
+    { .name = "backing_file", .kind = PK_STR, \
+      .offset = offsetof(BlkCreate, backing_file), \
+      .desc = "File name of a base image" }
+#define BLK_CREATE_BACKING_FMT \
+    { .name = "backing_fmt", .kind = PK_STR, \
+      .offset = offsetof(BlkCreate, backing_fmt), \
+      .desc = "Image format of the base image" }
 /* Grown or shrunk; what is new reads as zeroes, whatever lies below; backends and
  * nodes above that pass on are told. */
 bool blk_node_truncate(BlkNode *n, uint64_t length, BlkPrealloc prealloc,

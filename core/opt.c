@@ -69,10 +69,13 @@ static bool flat_bare(Opts *o, const char *word, unsigned flags, Error **errp)
     if (!(flags & OPT_BARE)) {
         return error_set(errp, "Expected '=' after parameter '%s'", word);
     }
-    Error *warning = NULL;
-    error_set(&warning, "short-form boolean option '%s' deprecated", word);
-    error_hint(&warning, "Please use %s=%s instead", key, off ? "off" : "on");
-    warn_report_err(warning);
+    if (!(flags & OPT_QUIET)) {
+        Error *warning = NULL;
+        error_set(&warning, "short-form boolean option '%s' deprecated", word);
+        error_hint(&warning, "Please use %s=%s instead", key,
+                   off ? "off" : "on");
+        warn_report_err(warning);
+    }
     flat_put(o, key, g_strdup(off ? "off" : "on"), flags);
     return true;
 }

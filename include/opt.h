@@ -18,6 +18,7 @@ typedef enum OptFlags {
     OPT_REPEAT   = 1 << 2,             /* flat: a key given again collects a list
                                           of strings (hostfwd=…,hostfwd=…);
                                           scalars take the last               */
+    OPT_QUIET    = 1 << 3,             /* no warning for the short form       */
 } OptFlags;
 
 typedef struct Opts {

@@ -94,7 +94,7 @@ TEST(bad_options_make_nothing)
             "Unsupported preallocation mode: metadata");
     refused("", UINT64_MAX, "Image creation needs a size parameter");
     refused("backing_file=x", 512,
-            "Backing file not supported for file format 'raw'");
+            "Invalid parameter 'backing_file'");
     machine_unlock();
 }
 

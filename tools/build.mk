@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+tools-y += tools/tool.o
+tools-y += tools/tool-image.o
+tools-y += tools/progress.o
+tools-y += tools/reader.o
+img-y += tools/img-create.o
+img-y += tools/img-info.o
+img-y += tools/img-check.o
+img-y += tools/img-compare.o
+img-y += tools/img-extent.o
+img-y += tools/img-map.o
+img-y += tools/img-resize.o

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * tool-image.c - images as the tools open them: by name, by --image-opts, with a
+ * cache mode; sizes as they read them.
+ *
+ * Thread class: MACHINE_CALL.
+ */
+#include "opt.h"
+#include "tools/tool.h"
+
+bool tool_cache(const char *mode, unsigned *flags, bool *writethrough)
+{
+    static const struct {
+        const char *name;
+        unsigned flags;
+        bool writethrough;
+    } rows[] = {
+        { "none", BLKO_DIRECT, false }, { "off", BLKO_DIRECT, false },
+        { "directsync", BLKO_DIRECT, true }, { "writeback", 0, false },
+        { "unsafe", BLKO_NO_FLUSH, false }, { "writethrough", 0, true },
+    };
+
+    *flags &= ~(BLKO_DIRECT | BLKO_NO_FLUSH);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (!strcmp(mode, rows[i].name)) {
+            *flags |= rows[i].flags;
+            *writethrough = rows[i].writethrough;
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char share_conflict[] = "--force-share/-U conflicts with image "
+                                     "options";
+
+static MACHINE_CALL BlkBackend *backend_on(BlkNode *n, const ToolOpen *o,
+                                           Error **errp)
+{
+    BlkBackend *b = blk_new(NULL);
+    uint64_t perm = BLKP_CONSISTENT_READ, shared = BLKP_ALL;
+
+    if (o->flags & BLKO_RDWR) {
+        perm |= BLKP_WRITE | BLKP_RESIZE;
+    }
+    if (!blk_set_perm(b, perm, shared, errp) || !blk_insert(b, n, errp)) {
+        blk_unref(b);
+        b = NULL;
+    } else {
+        blk_set_write_cache(b, !o->writethrough);
+    }
+    blk_node_unref(n);
+    return b;
+}
+
+static MACHINE_CALL BlkNode *open_by_opts(const char *text, unsigned flags,
+                                          bool share, Error **errp)
+{
+    Error *err = NULL;
+    Opts opts = { 0 };
+    const char *ref;
+    BlkNode *n = NULL;
+
+    if (!opts_parse(&opts, text, "file", OPT_FLAT, &err)) {
+        error_move(errp, err);
+        return NULL;
+    }
+    ref = json_get_str(opts.obj, "file");
+    if (ref && json_count(opts.obj) == 1) {
+        error_set(errp, "Cannot find device='%s' nor node-name='%s'", ref, ref);
+    } else if (share && json_get(opts.obj, "force-share") &&
+               g_strcmp0(json_get_str(opts.obj, "force-share"), "on")) {
+        error_set(errp, "%s", share_conflict);
+    } else {
+        n = blk_open(NULL, opts.obj, flags | BLKO_DRIVE_TEXT, errp);
+    }
+    opts_free(&opts);
+    return n;
+}
+
+BlkBackend *tool_open_err(const char *filename, const ToolOpen *o, Error **errp)
+{
+    unsigned flags = o->flags | (o->share ? BLKO_FORCE_SHARE : 0);
+    Json *opts;
+    BlkNode *n;
+
+    if (o->image_opts) {
+        n = open_by_opts(filename, flags, o->share, errp);
+    } else {
+        opts = json_obj();
+        if (o->format) {
+            json_set_str(opts, "driver", o->format);
+        }
+        n = blk_open(filename, opts, flags, errp);
+        json_free(opts);
+    }
+    return n ? backend_on(n, o, errp) : NULL;
+}
+
+BlkBackend *tool_open(const char *filename, const ToolOpen *o)
+{
+    Error *err = NULL;
+    BlkBackend *b;
+
+    if (o->image_opts && o->format) {
+        error_reportf("--image-opts and --format are mutually exclusive");
+        return NULL;
+    }
+    b = tool_open_err(filename, o, &err);
+    if (!b) {
+        if (strcmp(error_text(err), share_conflict)) {
+            error_prepend(&err, "Could not open '%s': ", filename);
+        }
+        error_report(err);
+    }
+    return b;
+}
+
+void tool_close(BlkBackend *b)
+{
+    if (!b) {
+        return;
+    }
+    blk_drain(b);
+    blk_unref(b);
+}
+
+/* ---- numbers -------------------------------------------------------------- */
+
+/* -EINVAL: no number; -ERANGE: none that fits. */
+int64_t tool_size(const char *text)
+{
+    uint64_t v;
+    double d;
+    char *end;
+
+    if (opt_size("", text, 1, &v, NULL)) {
+        return v > INT64_MAX ? -ERANGE : (int64_t)v;
+    }
+    errno = 0;
+    d = g_ascii_strtod(text, &end);
+    return end != text && d >= 18446744073709551616.0 && !*end ? -ERANGE
+                                                               : -EINVAL;
+}
+
+int64_t tool_number(const char *name, const char *text, int64_t max)
+{
+    int64_t v = tool_size(text);
+
+    if (v == -ERANGE || v > max) {
+        error_reportf("Invalid %s specified. Must be between 0 and %" PRId64
+                      ".", name, max);
+    } else if (v < 0) {
+        error_reportf("Invalid %s specified. You may use k, M, G, T, P or E "
+                      "suffixes for", name);
+        error_reportf("kilobytes, megabytes, gigabytes, terabytes, petabytes "
+                      "and exabytes.");
+    } else {
+        return v;
+    }
+    return -EINVAL;
+}
