@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include "tests/unit/chr-rig.h"
 #include "chardev/socket.h"
+#include "tests/modules.h"
 
 static int unix_connect(const char *path)
 {
@@ -434,10 +435,10 @@ TEST(tls_between_two_ports)
     if (!machine_locked()) {
         machine_lock();
     }
-    if (!user_type_find("tls-creds-anon") || !creds("ts", "server") ||
-        !creds("tc", "client")) {
-        SKIP("no TLS in this build");
+    if (!module_present("tls")) {
+        SKIP("built without GnuTLS");
     }
+    REQUIRE(creds("ts", "server") && creds("tc", "client"));
     CHECK(!port_new("socket,id=b,host=127.0.0.1,port=9,tls-creds=ts"));
     CHECK_STR(chr_why, "Expected TLS credentials for a client endpoint");
     a = port_new("socket,id=a,host=127.0.0.1,port=0,server=on,wait=off,"

@@ -6,25 +6,13 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <glib.h>
-#include "module.h"
 #include "opt.h"
 #include "tls.h"
+#include "tests/modules.h"
 #include "tests/tern-test.h"
 
 static char work[] = "/tmp/tern-tls-XXXXXX";
 static pid_t maker;
-
-__attribute__((constructor)) static void find_modules(void)
-{
-    char *self = g_file_read_link("/proc/self/exe", NULL);
-    char *dir = g_path_get_dirname(self);
-    char *modules = g_build_filename(dir, "../../modules", NULL);
-
-    setenv("TERN_MODULE_DIR", modules, 0);
-    g_free(modules);
-    g_free(dir);
-    g_free(self);
-}
 
 static void tidy(void)
 {
