@@ -68,9 +68,10 @@ static void page_mark(SoftCpu *c, uint32_t *gen, const uint8_t *host)
     }
     __atomic_compare_exchange_n(gen, &g, g + 1, false, __ATOMIC_SEQ_CST,
                                 __ATOMIC_SEQ_CST);
-    soft_tlb_drop_writes(c);
+    host = (const uint8_t *)((uintptr_t)host & ~0xfffull);
+    soft_tlb_drop_page(c, host);
     if (c->hooks->invalidated) {
-        c->hooks->invalidated(c, (const uint8_t *)((uintptr_t)host & ~0xfffull));
+        c->hooks->invalidated(c, host);
     }
 }
 
@@ -106,10 +107,35 @@ static void fill_memory(SoftCpu *c, Slot *s, const Insn *in)
     }
 }
 
+/* What the pass over a block's flags wants to know of a slot. */
+typedef struct Flow {
+    Handler *noflags;
+    uint8_t reads, writes;             /* FB_...                              */
+    bool pure;
+} Flow;
+
+/* Handlers without flags where each flag is overwritten before anything reads
+ * it or may leave the block: faults show the flags, too. */
+static void drop_dead_flags(Slot *slots, const Flow *flow, unsigned n)
+{
+    unsigned live = 0x3f;
+
+    while (n--) {
+        const Flow *f = &flow[n];
+
+        if (f->noflags && !(f->writes & live)) {
+            slots[n].fn = f->noflags;
+        }
+        live = !f->pure || f->reads ? 0x3f : live & ~f->writes;
+    }
+}
+
 /* Makes the slot of one instruction. */
-static bool slot_make(SoftCpu *c, Slot *s, const Insn *in, unsigned off)
+static bool slot_make(SoftCpu *c, Slot *s, const Insn *in, unsigned off,
+                      Flow *flow)
 {
     const Bind *b = soft_bind(in->row - insn_rows);
+    const InsnFlagSet *set;
     Xlate x = { .c = c, .in = in, .s = s };
 
     *s = (Slot){ .off = off, .len = in->len, .osz = in->opsize,
@@ -134,6 +160,9 @@ static bool slot_make(SoftCpu *c, Slot *s, const Insn *in, unsigned off)
         s->fn = soft_h_ud;
         return false;
     }
+    set = &insn_flag_sets[in->row->flags];
+    *flow = (Flow){ .noflags = x.noflags, .pure = x.pure, .reads = set->rd,
+                    .writes = set->wr | set->undef };
     return !(in->row->attr & (IA_BRANCH | IA_END)) && !x.end;
 }
 
@@ -153,6 +182,7 @@ static unsigned decode_run(SoftCpu *c, const uint8_t *p, unsigned avail,
 {
     unsigned n = 0, off = 0;
     unsigned limit = c->mode & MW_SINGLE ? 1 : BLOCK_INSNS;
+    Flow flow[BLOCK_INSNS];
     bool more = true;
     Insn in;
 
@@ -167,12 +197,16 @@ static unsigned decode_run(SoftCpu *c, const uint8_t *p, unsigned avail,
             slots[n++] = (Slot){ .off = off, .len = in.len,
                                  .fn = r == INSN_LONG ? h_too_long :
                                  soft_h_ud };
+            flow[n - 1] = (Flow){ 0 };
             off += in.len;
             break;
         }
-        more = slot_make(c, &slots[n++], &in, off);
+        flow[n] = (Flow){ 0 };
+        more = slot_make(c, &slots[n], &in, off, &flow[n]);
+        n++;
         off += in.len;
     }
+    drop_dead_flags(slots, flow, n);
     if (n) {
         end_slot(&slots[n++], off);
     }
@@ -278,8 +312,29 @@ static Block *block_odd(SoftCpu *c, uint64_t la, const uint8_t *host,
     return b;
 }
 
+/* The block made from host, at most avail bytes, under this mode. */
+static Block *block_find(SoftCpu *c, const uint8_t *host, unsigned avail)
+{
+    Block *b;
+
+    for (Block **at = &c->hash[hash_of(host, c->mode)]; (b = *at) != NULL;) {
+        if (b->gen != *b->genp) {
+            *at = b->hash_next;         /* never valid again */
+            continue;
+        }
+        if (b->host == host && b->mode == c->mode && !b->cross &&
+            b->bytes <= avail) {
+            return b;
+        }
+        at = &b->hash_next;
+    }
+    return NULL;
+}
+
 Block *soft_block(SoftCpu *c)
 {
+    bool searched = false;
+    TlbEntry *e;
     uint64_t ip = c->r[R_IP], la = ip + c->segbase[SEG_CS], room = ~0ull;
     const uint8_t *host;
     uint32_t *gen;
@@ -298,25 +353,24 @@ Block *soft_block(SoftCpu *c)
             room = limit - ip + 1;
         }
     }
-    host = soft_fetch_host(c, la, &gen);
     avail = 4096 - (la & 0xfff);
     if (room < avail) {
         avail = room;
     }
+    e = tlb_of(c, la);
+    if (e->x == (la & ~0xfffull)) {
+        b = block_find(c, (const uint8_t *)(e->add + la), avail);
+        if (b) {
+            goto found;
+        }
+        searched = true;
+    }
+    host = soft_fetch_host(c, la, &gen);
     if (!host || !gen) {
         return block_odd(c, la, NULL, MIN2(room, INSN_MAX));
     }
-    h = hash_of(host, c->mode);
-    for (Block **at = &c->hash[h]; (b = *at) != NULL;) {
-        if (b->gen != *b->genp) {
-            *at = b->hash_next;         /* never valid again */
-            continue;
-        }
-        if (b->host == host && b->mode == c->mode && !b->cross &&
-            b->bytes <= avail) {
-            goto found;
-        }
-        at = &b->hash_next;
+    if (!searched && (b = block_find(c, host, avail)) != NULL) {
+        goto found;
     }
     page_mark(c, gen, host);
     n = decode_run(c, host, avail, slots, &bytes);

@@ -5,28 +5,10 @@
  *
  * Thread class: the vCPU's thread.
  */
-#include "soft.h"
+#include "alu.h"
 
-#define H(name) static const Slot *name(SoftCpu *c, const Slot *s)
-
-#define T8 uint8_t
-#define T16 uint16_t
-#define T32 uint32_t
-#define T64 uint64_t
-#define REG(n, o) (*(una_##n *)RP(c, o))
-#define SETREG(n, o, v) reg_set(c, o, v, n / 8)
 /* Handlers of any address, which the others end in when the TLB misses. */
 #define GENERAL(name) __attribute__((noinline)) H(name)
-
-#define OP_add(n, a, b) r = a + b; fl_add(c, a, b, (T##n)r, n / 8)
-#define OP_or(n, a, b) r = a | b; fl_logic(c, (T##n)r, n / 8)
-#define OP_adc(n, a, b) r = a + b + fl_c(c); fl_add(c, a, b, (T##n)r, n / 8)
-#define OP_sbb(n, a, b) r = a - b - fl_c(c); fl_sub(c, a, b, (T##n)r, n / 8)
-#define OP_and(n, a, b) r = a & b; fl_logic(c, (T##n)r, n / 8)
-#define OP_sub(n, a, b) r = a - b; fl_sub(c, a, b, (T##n)r, n / 8)
-#define OP_xor(n, a, b) r = a ^ b; fl_logic(c, (T##n)r, n / 8)
-#define OP_cmp(n, a, b) OP_sub(n, a, b)
-#define OP_test(n, a, b) OP_and(n, a, b)
 
 /* Operations that write their first operand. */
 #define ALU_W(op, n) \
@@ -130,8 +112,6 @@ ALL(ALU_LOCK, and)
 ALL(ALU_LOCK, sub)
 ALL(ALU_LOCK, xor)
 
-enum { F_RR, F_RI, F_RM, F_MR = F_RM + 3, F_MI = F_MR + 3,
-       F_COUNT = F_MI + 3 };
 #define FORMS(op, n) { op##n##_rr, op##n##_ri, \
     op##n##_rmb, op##n##_rmf, op##n##_rmg, \
     op##n##_mrb, op##n##_mrf, op##n##_mrg, \
@@ -146,6 +126,37 @@ static Handler *const alu_table[9][4][F_COUNT] = {
     { op##64_lock_r, op##64_lock_i } }
 static Handler *const lock_table[7][4][2] = {
     LKS(add), LKS(or), LKS(adc), LKS(sbb), LKS(and), LKS(sub), LKS(xor)
+};
+
+/* The same without flags, for where they are dead. */
+#define NF_add(a, b) (a + b)
+#define NF_or(a, b) (a | b)
+#define NF_and(a, b) (a & b)
+#define NF_sub(a, b) (a - b)
+#define NF_xor(a, b) (a ^ b)
+#define NOFLAGS(op, n) \
+H(op##n##_rr_nf) { T##n a = REG(n, s->ra), b = REG(n, s->rb); \
+    SETREG(n, s->ra, NF_##op(a, b)); NEXT; } \
+H(op##n##_ri_nf) { T##n a = REG(n, s->ra), b = s->imm; \
+    SETREG(n, s->ra, NF_##op(a, b)); NEXT; } \
+NOFLAGSM(op, n, b) NOFLAGSM(op, n, f)
+#define NOFLAGSM(op, n, e) \
+H(op##n##_rm##e##_nf) { uint64_t la = EA_##e(n / 8, 0); T##n a, b; \
+    FAST_LD(n, b, la, op##n##_rmg); a = REG(n, s->ra); \
+    SETREG(n, s->ra, NF_##op(a, b)); NEXT; }
+#define WIDE(M, op) M(op, 32) M(op, 64)
+WIDE(NOFLAGS, add)
+WIDE(NOFLAGS, or)
+WIDE(NOFLAGS, and)
+WIDE(NOFLAGS, sub)
+WIDE(NOFLAGS, xor)
+#define NF_FORMS(op, n) { op##n##_rr_nf, op##n##_ri_nf, op##n##_rmb_nf, \
+    op##n##_rmf_nf }
+#define NF_SIZES(op) { NF_FORMS(op, 32), NF_FORMS(op, 64) }
+static Handler *const noflags_table[ALU_TEST + 1][2][4] = {
+    [ALU_ADD] = NF_SIZES(add), [ALU_OR] = NF_SIZES(or),
+    [ALU_AND] = NF_SIZES(and), [ALU_SUB] = NF_SIZES(sub),
+    [ALU_XOR] = NF_SIZES(xor)
 };
 
 static unsigned log_size(unsigned n)
@@ -175,8 +186,23 @@ static bool bind_alu(Xlate *x)
         x->s->fn = lock_table[x->arg][k][imm];
         return true;
     }
+    x->s->sub = x->arg;
+    x->s->rep = k << 4 | form_of(x);
     x->s->fn = alu_table[x->arg][k][form_of(x)];
+    x->pure = !x->s->mem;
+    if (k >= 2 && form_of(x) < F_RM + EA_GENERAL) {
+        x->noflags = noflags_table[x->arg][k - 2][form_of(x)];
+    }
     return true;
+}
+
+const Slot *soft_alu_general(SoftCpu *c, const Slot *s)
+{
+    unsigned form = s->rep & 15;
+
+    form = form < F_RM ? form : form < F_MR ? F_RM + EA_GENERAL :
+        form < F_MI ? F_MR + EA_GENERAL : F_MI + EA_GENERAL;
+    return alu_table[s->sub][s->rep >> 4][form](c, s);
 }
 
 /* ---- mov, movzx, movsx, lea ---------------------------------------------- */
@@ -207,6 +233,7 @@ static bool bind_mov(Xlate *x)
     const Insn *in = x->in;
 
     x->s->fn = mov_table[log_size(in->o[0].size)][form_of(x)];
+    x->pure = !x->s->mem;
     return true;
 }
 
@@ -236,25 +263,30 @@ static bool bind_ext(Xlate *x)
 {
     x->s->fn = ext_table[x->arg][log_size(x->in->opsize) - 1]
         [!x->s->mem ? 0 : 1 + x->form];
+    x->pure = !x->s->mem;
     return true;
 }
 
 H(lea64) { c->r[s->ra >> 3] = ea_off(c, s); NEXT; }
+H(lea64_b) { c->r[s->ra >> 3] = EA_b(8, 0); NEXT; }
+H(lea64_f) { c->r[s->ra >> 3] = ea_flat(c, s); NEXT; }
 H(lea32) { c->r[s->ra >> 3] = (uint32_t)ea_off(c, s); NEXT; }
+H(lea32_b) { c->r[s->ra >> 3] = (uint32_t)EA_b(4, 0); NEXT; }
 H(lea16) { *(una_16 *)RP(c, s->ra) = ea_off(c, s); NEXT; }
 static bool bind_lea(Xlate *x)
 {
-    x->s->fn = x->in->opsize == 8 ? lea64 : x->in->opsize == 4 ? lea32 : lea16;
+    if (x->in->opsize == 8) {
+        x->s->fn = x->form == EA_BASE ? lea64_b : x->form == EA_WIDE ?
+            lea64_f : lea64;
+    } else {
+        x->s->fn = x->in->opsize == 2 ? lea16 : x->form == EA_BASE ? lea32_b :
+            lea32;
+    }
+    x->pure = true;
     return true;
 }
 
 /* ---- inc, dec, not, neg -------------------------------------------------- */
-#define OP_inc(n, a) r = a + 1; { bool cf = fl_c(c); \
-    fl_add(c, a, 1, (T##n)r, n / 8); fl_cf_of(c, cf, fl_o(c)); }
-#define OP_dec(n, a) r = a - 1; { bool cf = fl_c(c); \
-    fl_sub(c, a, 1, (T##n)r, n / 8); fl_cf_of(c, cf, fl_o(c)); }
-#define OP_not(n, a) r = ~a
-#define OP_neg(n, a) r = -a; fl_sub(c, 0, a, (T##n)r, n / 8)
 #define UNARY(op, n) \
 H(op##n##_r) { T##n a = REG(n, s->ra), r; OP_##op(n, a); \
     SETREG(n, s->ra, r); NEXT; } \
@@ -279,12 +311,41 @@ ALL(UNARY, inc)
 ALL(UNARY, dec)
 ALL(UNARY, not)
 ALL(UNARY, neg)
+#define UNARY_NF(op, n, e) \
+H(op##n##_nf) { T##n a = REG(n, s->ra); SETREG(n, s->ra, e); NEXT; }
+UNARY_NF(inc, 32, a + 1) UNARY_NF(inc, 64, a + 1)
+UNARY_NF(dec, 32, a - 1) UNARY_NF(dec, 64, a - 1)
+UNARY_NF(neg, 32, -a) UNARY_NF(neg, 64, -a)
 #define UN(op) { { op##8_r, op##8_m }, { op##16_r, op##16_m }, \
     { op##32_r, op##32_m }, { op##64_r, op##64_m } }
 static Handler *const unary_table[4][4][2] = { UN(inc), UN(dec), UN(not),
                                                UN(neg) };
+bool soft_alu_form(const Slot *s, AluForm *f)
+{
+    f->op = s->sub;
+    f->size = s->rep >> 4;
+    f->form = s->rep & 15;
+    if (f->size > 3 || s->lock) {
+        return false;
+    }
+    if (f->op == ALU_INC || f->op == ALU_DEC) {
+        return s->fn == unary_table[f->op - ALU_INC][f->size][0];
+    }
+    return f->op <= ALU_TEST && f->form < F_COUNT &&
+        s->fn == alu_table[f->op][f->size][f->form];
+}
+
 static bool bind_unary(Xlate *x)
 {
+    static Handler *const nf[4][2] = { { inc32_nf, inc64_nf },
+        { dec32_nf, dec64_nf }, { 0 }, { neg32_nf, neg64_nf } };
+
+    x->pure = !x->s->mem;
+    if (x->pure && x->in->o[0].size >= 4) {
+        x->noflags = nf[x->arg][x->in->o[0].size / 8];
+    }
+    x->s->sub = ALU_INC + x->arg;
+    x->s->rep = log_size(x->in->o[0].size) << 4;
     x->s->fn = unary_table[x->arg][log_size(x->in->o[0].size)][!!x->s->mem];
     return true;
 }
@@ -408,6 +469,20 @@ H(cmov##n##_f) { uint64_t la = EA_f(n / 8, false); T##n v, o; \
     FAST_LD(n, v, la, cmov##n##_g); o = REG(n, s->ra); \
     SETREG(n, s->ra, fl_cond(c, s->sub) ? v : o); NEXT; }
 CMOV(16) CMOV(32) CMOV(64)
+#define SETCC(k) H(setcc_##k) { \
+    *(uint8_t *)RP(c, s->ra) = fl_cond(c, k); NEXT; }
+#define CMOVCC(k) H(cmov64_##k) { uint64_t v = REG(64, s->rb); \
+    if (fl_cond(c, k)) { SETREG(64, s->ra, v); } NEXT; } \
+H(cmov32_##k) { uint32_t v = REG(32, s->rb), o = REG(32, s->ra); \
+    SETREG(32, s->ra, fl_cond(c, k) ? v : o); NEXT; }
+#define EACH(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) \
+    M(8) M(9) M(10) M(11) M(12) M(13) M(14) M(15)
+EACH(SETCC)
+EACH(CMOVCC)
+#define LIST(nm) { nm##0, nm##1, nm##2, nm##3, nm##4, nm##5, nm##6, nm##7, \
+    nm##8, nm##9, nm##10, nm##11, nm##12, nm##13, nm##14, nm##15 }
+static Handler *const setcc_table[16] = LIST(setcc_);
+static Handler *const cmov_table[2][16] = { LIST(cmov32_), LIST(cmov64_) };
 static bool bind_cmov(Xlate *x)
 {
     static Handler *const t[3][3] = { { cmov16_r, cmov16_f, cmov16_g },
@@ -416,23 +491,24 @@ static bool bind_cmov(Xlate *x)
     x->s->sub = x->in->opcode & 15;
     x->s->fn = t[log_size(x->in->opsize) - 1]
         [!x->s->mem ? 0 : x->form == EA_GENERAL ? 2 : 1];
+    if (!x->s->mem && x->in->opsize >= 4) {
+        x->s->fn = cmov_table[x->in->opsize / 8][x->s->sub];
+    }
+    x->pure = !x->s->mem;
     return true;
 }
 H(setcc)
 {
     uint8_t v = fl_cond(c, s->sub);
 
-    if (s->mem) {
-        st8(c, s, ea(c, s, 1, true), v);
-    } else {
-        *(uint8_t *)RP(c, s->ra) = v;
-    }
+    st8(c, s, ea(c, s, 1, true), v);
     NEXT;
 }
 static bool bind_setcc(Xlate *x)
 {
     x->s->sub = x->in->opcode & 15;
-    x->s->fn = setcc;
+    x->s->fn = x->s->mem ? setcc : setcc_table[x->s->sub];
+    x->pure = !x->s->mem;
     return true;
 }
 
@@ -440,6 +516,7 @@ H(nop) { NEXT; }
 static bool bind_nop(Xlate *x)
 {
     x->s->fn = nop;
+    x->pure = true;
     return true;
 }
 

@@ -5,9 +5,7 @@
  *
  * Thread class: the vCPU's thread.
  */
-#include "soft.h"
-
-#define H(name) static const Slot *name(SoftCpu *c, const Slot *s)
+#include "alu.h"
 
 static inline uint64_t ip_cut(uint64_t ip, unsigned n)
 {
@@ -77,6 +75,9 @@ static bool bind_jcc(Xlate *x)
         x->s->fn = wide[x->in->opcode & 15];
         x->s->disp = x->s->off + x->s->len;
         x->s->imm += x->s->disp;
+        if (x->s->off) {
+            soft_fuse(x->s - 1, x->in->opcode & 15);
+        }
     }
     return true;
 }

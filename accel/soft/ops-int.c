@@ -137,6 +137,15 @@ H(sh_##op##n##_ri) { \
 #define SHIFT_HS(op) SHIFT_H(op, 1) SHIFT_H(op, 2) SHIFT_H(op, 4) SHIFT_H(op, 8)
 SHIFT_HS(SH_SHL) SHIFT_HS(SH_SHR) SHIFT_HS(SH_SAR) SHIFT_HS(SH_ROL)
 SHIFT_HS(SH_ROR)
+#define SHIFT_NF(op, n, T, e) \
+H(sh_##op##n##_nf) { T a = *(una_##n *)RP(c, s->ra); unsigned k = s->imm; \
+    reg_set(c, s->ra, (uint##n##_t)(e), n / 8); NEXT; }
+#define SHIFT_NFS(n) \
+SHIFT_NF(SH_SHL, n, uint##n##_t, a << k) \
+SHIFT_NF(SH_SHR, n, uint##n##_t, a >> k) \
+SHIFT_NF(SH_SAR, n, int##n##_t, a >> k)
+SHIFT_NFS(32)
+SHIFT_NFS(64)
 H(shift_any)
 {
     unsigned n = s->osz, k = s->rep ? c->r[X86_RCX] : s->imm;
@@ -154,6 +163,11 @@ static bool bind_shift(Xlate *x)
         [SH_SHL] = ST(SH_SHL), [SH_SHR] = ST(SH_SHR), [SH_SAR] = ST(SH_SAR),
         [SH_ROL] = ST(SH_ROL), [SH_ROR] = ST(SH_ROR)
     };
+    static Handler *const nf[7][2] = {
+        [SH_SHL] = { sh_SH_SHL32_nf, sh_SH_SHL64_nf },
+        [SH_SHR] = { sh_SH_SHR32_nf, sh_SH_SHR64_nf },
+        [SH_SAR] = { sh_SH_SAR32_nf, sh_SH_SAR64_nf }
+    };
     unsigned n = x->in->o[0].size, k;
 
     x->s->osz = n;
@@ -164,6 +178,8 @@ static bool bind_shift(Xlate *x)
     if (!x->s->mem && !x->s->rep && x->arg != SH_RCL && x->arg != SH_RCR && k) {
         x->s->imm = k;
         x->s->fn = t[x->arg][n == 1 ? 0 : n == 2 ? 1 : n == 4 ? 2 : 3];
+        x->pure = true;
+        x->noflags = n >= 4 ? nf[x->arg][n / 8] : NULL;
     }
     return true;
 }
@@ -277,13 +293,19 @@ H(imul_##n##_r) { \
     bool over = __builtin_mul_overflow(a, b, &r); \
     c->fres = (int64_t)r; \
     c->faux = (uint64_t)over << 63; \
-    reg_set(c, s->ra, (uint64_t)r, n / 8); NEXT; }
+    reg_set(c, s->ra, (uint64_t)r, n / 8); NEXT; } \
+H(imul_##n##_nf) { \
+    uint##n##_t a = *(una_##n *)RP(c, s->ra), b = *(una_##n *)RP(c, s->rb); \
+    reg_set(c, s->ra, (uint##n##_t)(a * b), n / 8); NEXT; }
 IMUL_R(32, int32_t)
 IMUL_R(64, int64_t)
 static bool bind_imul(Xlate *x)
 {
     x->s->fn = x->in->nop == 3 ? imul_3 : x->s->mem || x->s->osz == 2 ?
         imul_2 : x->s->osz == 4 ? imul_32_r : imul_64_r;
+    x->pure = !x->s->mem;
+    x->noflags = x->s->fn == imul_32_r ? imul_32_nf :
+        x->s->fn == imul_64_r ? imul_64_nf : NULL;
     return true;
 }
 
@@ -464,7 +486,11 @@ H(bswap)
     }
     NEXT;
 }
-static bool bind_bswap(Xlate *x) { x->s->fn = bswap; return true; }
+static bool bind_bswap(Xlate *x)
+{
+    x->s->fn = bswap;
+    return x->pure = true;
+}
 
 H(movbe)
 {

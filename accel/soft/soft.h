@@ -168,12 +168,15 @@ struct SoftCpu {
     uint64_t insns;
     bool halted, shutdown, nmi_masked, debug_stop;
     struct { uint64_t ip; Block *b; } jc[4096];
-    Block *hash[8192];
+    Block *hash[32768];
     uint8_t *pool;
     size_t pool_size, pool_used;
     jmp_buf jb;
     TlbEntry tlbs[MMU_COUNT][TLB_SIZE];
     uint8_t tlb_global[MMU_COUNT][TLB_SIZE];
+    /* Host addresses of pages that tables were read from; lives and dies with
+     * the TLB's global entries. */
+    struct { uint64_t pa; const uint8_t *host; } tables[64];
     X86Vec vtmp[4];
     FxImage fx;
     uint16_t fcs, fds;
@@ -246,7 +249,8 @@ static inline void fl_cf_of(SoftCpu *c, bool cf, bool of)
         (uint64_t)(cf ^ of) << 62;
 }
 /* The condition of the low four opcode bits. */
-static inline bool fl_cond(const SoftCpu *c, unsigned cc)
+static inline __attribute__((always_inline))
+bool fl_cond(const SoftCpu *c, unsigned cc)
 {
     bool r;
 
@@ -301,6 +305,8 @@ const uint8_t *soft_fetch_host(SoftCpu *c, uint64_t la, uint32_t **gen);
 void soft_tlb_flush(SoftCpu *c, bool global);
 void soft_tlb_flush_page(SoftCpu *c, uint64_t la);
 void soft_tlb_drop_writes(SoftCpu *c);
+/* The same for the entries of one page of RAM. */
+void soft_tlb_drop_page(SoftCpu *c, const uint8_t *host);
 uint64_t soft_phys_ld(SoftCpu *c, uint64_t pa, unsigned size);
 void soft_phys_st(SoftCpu *c, uint64_t pa, uint64_t v, unsigned size);
 /* Guest translation without side effects; false: not mapped. ANY_THREAD with
@@ -695,6 +701,10 @@ struct Xlate {
     bool flat;                         /* memory operand: the short EA        */
     uint8_t form;                      /* EaForm                              */
     bool end;                          /* the block ends after this           */
+    /* Registers only, and never leaves the block: flags that are overwritten
+     * later need not be set before it. */
+    bool pure;
+    Handler *noflags;                  /* the same without flags; may be NULL */
 };
 /* Chooses the handler; false: this form is not there (#UD). */
 typedef bool BindFn(Xlate *x);

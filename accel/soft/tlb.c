@@ -40,20 +40,36 @@ typedef struct Walk {
     uint8_t pkey;
 } Walk;
 
-uint64_t soft_phys_ld(SoftCpu *c, uint64_t pa, unsigned size)
+/* The host's page of a physical one, where it is RAM or ROM. */
+static const uint8_t *table_host(SoftCpu *c, uint64_t pa)
 {
+    unsigned i = pa >> 12 & (ARRAY_SIZE(c->tables) - 1);
     SoftPage p;
 
-    pa &= c->a20_mask;
-    if ((pa & 0xfff) + size <= 4096 &&
-        c->hooks->page(c, pa & ~0xfffull, &p) && p.host) {
-        const void *h = p.host + (pa & 0xfff);
+    if (LIKELY(c->tables[i].pa == pa)) {
+        return c->tables[i].host;
+    }
+    if (!c->hooks->page(c, pa, &p) || !p.host) {
+        return NULL;
+    }
+    c->tables[i].pa = pa;
+    c->tables[i].host = p.host;
+    return p.host;
+}
 
+uint64_t soft_phys_ld(SoftCpu *c, uint64_t pa, unsigned size)
+{
+    const uint8_t *h;
+
+    pa &= c->a20_mask;
+    h = (pa & 0xfff) + size <= 4096 ? table_host(c, pa & ~0xfffull) : NULL;
+    if (LIKELY(h != NULL)) {
+        h += pa & 0xfff;
         switch (size) {
-        case 1: return *(const una_8 *)h;
-        case 2: return *(const una_16 *)h;
-        case 4: return *(const una_32 *)h;
-        default: return *(const una_64 *)h;
+        case 1: return *(const volatile una_8 *)h;
+        case 2: return *(const volatile una_16 *)h;
+        case 4: return *(const volatile una_32 *)h;
+        default: return *(const volatile una_64 *)h;
         }
     }
     return c->hooks->read(c, pa, size);
@@ -573,6 +589,11 @@ const uint8_t *soft_fetch_host(SoftCpu *c, uint64_t la, uint32_t **gen)
 
 void soft_tlb_flush(SoftCpu *c, bool global)
 {
+    if (global) {
+        for (unsigned i = 0; i < ARRAY_SIZE(c->tables); i++) {
+            c->tables[i].pa = ~0ull;
+        }
+    }
     for (unsigned m = 0; m < MMU_COUNT; m++) {
         for (unsigned i = 0; i < TLB_SIZE; i++) {
             TlbEntry *e = &c->tlbs[m][i];
@@ -599,6 +620,19 @@ void soft_tlb_drop_writes(SoftCpu *c)
     for (unsigned m = 0; m < MMU_COUNT; m++) {
         for (unsigned i = 0; i < TLB_SIZE; i++) {
             c->tlbs[m][i].w = TLB_NONE;
+        }
+    }
+}
+
+void soft_tlb_drop_page(SoftCpu *c, const uint8_t *host)
+{
+    for (unsigned m = 0; m < MMU_COUNT; m++) {
+        for (unsigned i = 0; i < TLB_SIZE; i++) {
+            TlbEntry *e = &c->tlbs[m][i];
+
+            if (e->w != TLB_NONE && e->add + e->w == (uintptr_t)host) {
+                e->w = TLB_NONE;
+            }
         }
     }
 }
