@@ -11,8 +11,17 @@
 #include "opt.h"
 #include "pc.h"
 #include "settings.h"
+#include "tls.h"
 
 /* ---- -fw_cfg [name=]NAME,file=F|string=S|gen_id=ID ----------------------- */
+
+static bool add_user_file(const char *name, uint8_t *data, uint64_t len,
+                          Error **errp)
+{
+    return fwcfg_add_file_call(name, data, len, NULL, NULL) ||
+           error_set(errp, "fw_cfg file '%s' cannot be added: the name is "
+                     "taken or the directory is full", name);
+}
 
 static bool user_content(const Json *o, const char *name, Error **errp)
 {
@@ -30,15 +39,32 @@ static bool user_content(const Json *o, const char *name, Error **errp)
         len = strlen(text);            /* without its NUL                     */
         data = g_memdup2(text, len + 1);
     }
-    return fwcfg_add_file_call(name, data, len, NULL, NULL) ||
-           error_set(errp, "fw_cfg file '%s' cannot be added: the name is "
-                     "taken or the directory is full", name);
+    return add_user_file(name, data, len, errp);
 }
 
-static bool user_file(const char *arg, Error **errp)
+/* What an object makes of its properties; today cipher suites only. */
+static MACHINE_CALL bool generated_content(const char *id, const char *name,
+                                           Error **errp)
+{
+    Obj *o = user_obj_find(id);
+    uint8_t *data;
+    size_t len;
+
+    if (!o) {
+        return error_set(errp, "Cannot find object ID '%s'", id);
+    }
+    if (strcmp(user_obj_type(o)->name, "tls-cipher-suites")) {
+        return error_set(errp, "Object ID '%s' is not a "
+                         "'fw_cfg-data-generator' subclass", id);
+    }
+    return tls_cipher_suites(id, &data, &len, errp) &&
+           add_user_file(name, data, len, errp);
+}
+
+static MACHINE_CALL bool user_file(const char *arg, Error **errp)
 {
     Opts o;
-    const char *name;
+    const char *name, *gen_id;
     bool ok = false;
     unsigned given;
 
@@ -46,27 +72,29 @@ static bool user_file(const char *arg, Error **errp)
         return false;
     }
     name = json_get_str(o.obj, "name");
+    gen_id = json_get_str(o.obj, "gen_id");
     given = !!json_get(o.obj, "file") + !!json_get(o.obj, "string") +
-            !!json_get(o.obj, "gen_id");
+            !!gen_id;
     if (!name || !*name) {
         error_set(errp, "Parameter 'name' is missing");
-    } else if (given != 1 || json_get(o.obj, "gen_id")) {
+    } else if (given != 1) {
         error_set(errp, "name, plus exactly one of file, string and gen_id, "
                   "are needed");
     } else if (strlen(name) > 55) {
         error_set(errp, "name too long (max. 55 char)");
     } else {
-        if (strncmp(name, "opt/", 4)) {
+        if (!gen_id && strncmp(name, "opt/", 4)) {
             warn_report("externally provided fw_cfg item names should be "
                         "prefixed with \"opt/\"");
         }
-        ok = user_content(o.obj, name, errp);
+        ok = gen_id ? generated_content(gen_id, name, errp)
+                    : user_content(o.obj, name, errp);
     }
     opts_free(&o);
     return ok;
 }
 
-static bool fwcfg_user_files(Error **errp)
+static MACHINE_CALL bool fwcfg_user_files(Error **errp)
 {
     for (unsigned i = 0; i < settings.fw_cfg.n; i++) {
         report_where(settings.fw_cfg.v[i].where);

@@ -71,6 +71,11 @@ says "before a monitor answers" -preconfig
 says "no device tree" -dtb x
 says "Bad argument to echr" -echr x
 has "-k says that it has no effect" "$(run -k de)" "no effect"
+says "Cannot find object ID 'nope'" -fw_cfg name=opt/x,gen_id=nope
+says "Object ID 's' is not a 'fw_cfg-data-generator' subclass" \
+    -object secret,id=s,data=x -fw_cfg name=opt/x,gen_id=s
+says "name, plus exactly one of file, string and gen_id" \
+    -fw_cfg name=opt/x,string=a,gen_id=s
 # More tables than the RSDT is made for: refused, not fallen over.
 head -c 64 /dev/zero >"$TMP/table"
 tables=

@@ -496,3 +496,32 @@ TEST(acpi_dsdt_disassembles)
     CHECK_EQ(system(cmd), 0);
     free(t);
 }
+
+/* What GnuTLS offers, as pairs of bytes (UEFI 2.8, EFI_TLS_CIPHER). */
+TEST(cipher_suites)
+{
+    QTest *q;
+    uint32_t len = 0;
+    uint8_t *data;
+    bool found = false;
+    FILE *f = popen("build=${BUILD:-build}; test -e $build/modules/tls.so "
+                    "&& echo yes", "r");
+    int c = fgetc(f);
+
+    pclose(f);
+    if (c != 'y') {
+        SKIP("built without GnuTLS");
+    }
+    q = qtest_start("-machine pc -nodefaults -object "
+                    "tls-cipher-suites,id=t,priority=NORMAL -fw_cfg "
+                    "name=etc/edk2/https/ciphers,gen_id=t");
+    data = file_read(q, "etc/edk2/https/ciphers", &len);
+    REQUIRE(data);
+    CHECK(len >= 4 && len % 2 == 0);
+    for (uint32_t i = 0; i + 1 < len; i += 2) {
+        found = found || (data[i] == 0x13 && data[i + 1] == 0x01);
+    }
+    CHECK(found);                      /* TLS_AES_128_GCM_SHA256              */
+    free(data);
+    qtest_quit(q);
+}
