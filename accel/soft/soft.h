@@ -83,7 +83,7 @@ typedef struct TlbEntry {
     uintptr_t add;                     /* host = add + linear                 */
 } TlbEntry;
 #define TLB_NONE 0xfffull              /* never a page address                */
-#define TLB_BITS 10
+#define TLB_BITS 13
 #define TLB_SIZE (1u << TLB_BITS)
 enum { MMU_KERNEL, MMU_USER, MMU_SMAP, MMU_COUNT };
 enum { ACC_READ, ACC_WRITE, ACC_EXEC };
@@ -173,7 +173,11 @@ struct SoftCpu {
     size_t pool_size, pool_used;
     jmp_buf jb;
     TlbEntry tlbs[MMU_COUNT][TLB_SIZE];
+    /* Entries that a switch of address spaces keeps; the others are listed
+     * while there is room. */
     uint8_t tlb_global[MMU_COUNT][TLB_SIZE];
+    uint16_t local[1024];              /* entry, counted from tlbs[0][0]      */
+    unsigned local_count;              /* beyond the array: more than listed  */
     /* Host addresses of pages that tables were read from; lives and dies with
      * the TLB's global entries. */
     struct { uint64_t pa; const uint8_t *host; } tables[64];

@@ -355,6 +355,19 @@ static bool watched(const SoftCpu *c, uint64_t la)
     return false;
 }
 
+static void list_local(SoftCpu *c, unsigned entry, bool global)
+{
+    uint8_t *g = &c->tlb_global[0][0] + entry;
+
+    if (!global && *g) {
+        if (c->local_count < ARRAY_SIZE(c->local)) {
+            c->local[c->local_count] = entry;
+        }
+        c->local_count += c->local_count <= ARRAY_SIZE(c->local);
+    }
+    *g = global;
+}
+
 /* Translates, judges, fills the TLB; faults when it must. */
 static uint64_t fill(SoftCpu *c, const Slot *s, uint64_t la, int acc,
                      SoftPage *page)
@@ -397,7 +410,7 @@ static uint64_t fill(SoftCpu *c, const Slot *s, uint64_t la, int acc,
     if (c->x->dr[7] & 0xff && watched(c, la)) {
         return w.pa;
     }
-    c->tlb_global[mmu][la >> 12 & (TLB_SIZE - 1)] = w.global;
+    list_local(c, e - c->tlbs[0], w.global);
     e->add = (uintptr_t)page->host - tag;
     e->r = denied(c, &w, ACC_READ, mmu) ? TLB_NONE : tag;
     e->x = denied(c, &w, ACC_EXEC, mmu) ? TLB_NONE : tag;
@@ -587,23 +600,37 @@ const uint8_t *soft_fetch_host(SoftCpu *c, uint64_t la, uint32_t **gen)
     return p.host ? p.host + (la & 0xfff) : NULL;
 }
 
+static void entry_clear(SoftCpu *c, unsigned i)
+{
+    TlbEntry *e = c->tlbs[0] + i;
+
+    e->r = e->w = e->x = TLB_NONE;
+    (&c->tlb_global[0][0])[i] = 1;
+}
+
 void soft_tlb_flush(SoftCpu *c, bool global)
 {
+    const uint8_t *keep = &c->tlb_global[0][0];
+
     if (global) {
         for (unsigned i = 0; i < ARRAY_SIZE(c->tables); i++) {
             c->tables[i].pa = ~0ull;
         }
     }
-    for (unsigned m = 0; m < MMU_COUNT; m++) {
-        for (unsigned i = 0; i < TLB_SIZE; i++) {
-            TlbEntry *e = &c->tlbs[m][i];
-
-            if (!global && c->tlb_global[m][i]) {
-                continue;
+    if (!global && c->local_count <= ARRAY_SIZE(c->local)) {
+        for (unsigned k = 0; k < c->local_count; k++) {
+            if (!keep[c->local[k]]) {
+                entry_clear(c, c->local[k]);
             }
-            e->r = e->w = e->x = TLB_NONE;
+        }
+    } else {
+        for (unsigned i = 0; i < MMU_COUNT * TLB_SIZE; i++) {
+            if (global || !keep[i]) {
+                entry_clear(c, i);
+            }
         }
     }
+    c->local_count = 0;
 }
 
 void soft_tlb_flush_page(SoftCpu *c, uint64_t la)
