@@ -110,6 +110,29 @@ static inline bool element(SoftCpu *c, const Slot *s, unsigned op, unsigned n)
     }
 }
 
+/* As element after element; false: an element overlaps itself. */
+static bool copy_forward(uint8_t *to, const uint8_t *from, size_t len,
+                         unsigned n)
+{
+    size_t apart = to - from, k;
+
+    if (to <= from || apart >= len) {
+        memmove(to, from, len);
+        return true;
+    }
+    if (apart < n) {
+        return false;
+    }
+    /* a pattern repeats: no piece reaches into what it is copied from */
+    for (apart -= apart % n; len; len -= k) {
+        k = MIN2(len, apart);
+        memcpy(to, from, k);
+        to += k;
+        from += k;
+    }
+    return true;
+}
+
 /* Forward movs and stos inside one page at once; returns the elements done. */
 static uint64_t bulk(SoftCpu *c, const Slot *s, unsigned op, unsigned n,
                      uint64_t count)
@@ -141,13 +164,13 @@ static uint64_t bulk(SoftCpu *c, const Slot *s, unsigned op, unsigned n,
         room = (4096 - (src & 0xfff)) / n;
         count = MIN2(count, room);
         from = (const uint8_t *)(f->add + src);
-        if (to > from && to < from + count * n) {
-            return 0;                   /* the overlap repeats a pattern */
+        if (!copy_forward(to, from, count * n, n)) {
+            return 0;
         }
-        memmove(to, from, count * n);
         idx_add(c, s, X86_RSI, count * n);
-    } else if (n == 1) {
-        memset(to, c->r[X86_RAX], count);
+    } else if (c->r[X86_RAX] == (uint8_t)c->r[X86_RAX] * (~0ull / 255) ||
+               n == 1) {
+        memset(to, c->r[X86_RAX], count * n);
     } else {
         for (uint64_t i = 0; i < count; i++) {
             memcpy(to + i * n, &c->r[X86_RAX], n);

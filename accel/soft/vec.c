@@ -278,26 +278,100 @@ static void check_state(SoftCpu *c, const Slot *s, const Thunk *t)
     }
 }
 
+/* The guest's SIMD control and flags around the thunk. Where the host's control
+ * is the same and its flags are the guest's already, loading them would change
+ * nothing; loading is what costs. */
+static inline uint64_t run(SoftCpu *c, const Slot *s, const Thunk *t, void *reg,
+                           void *rm, void *v, void *x)
+{
+    uint32_t host, want = c->x->mxcsr;
+    uint64_t f;
+
+    if (!t->mxcsr) {
+        return t->fn(reg, rm, v, x, c->r);
+    }
+    if (UNLIKELY((want & MX_MASKED) != MX_MASKED)) {
+        return run_unmasked(c, s, t, reg, rm, v, x);
+    }
+    __asm__ volatile("stmxcsr %0" : "=m"(host));
+    if (LIKELY(!((want ^ host) & ~0x3fu) && !(host & ~want))) {
+        f = t->fn(reg, rm, v, x, c->r);
+        __asm__ volatile("stmxcsr %0" : "=m"(host));
+        c->x->mxcsr = want | host;
+        return f;
+    }
+    __asm__ volatile("ldmxcsr %0" : : "m"(want));
+    f = t->fn(reg, rm, v, x, c->r);
+    __asm__ volatile("stmxcsr %0" : "=m"(c->x->mxcsr));
+    host = MX_MASKED;
+    __asm__ volatile("ldmxcsr %0" : : "m"(host));
+    return f;
+}
+
+/* The operand's own place where the TLB allows all that the form does with it
+ * in one page; else a copy, with *copied set. */
+static inline void *operand(SoftCpu *c, const Slot *s, const Thunk *t,
+                            uint64_t la, bool *copied)
+{
+    const TlbEntry *e = tlb_of(c, la);
+    uint64_t tag = (la + t->size - 1) & ~0xfffull;
+
+    if (LIKELY((t->mem_wr ? e->w : e->r) == tag &&
+               (la & ~0xfffull) == tag)) {
+        *copied = false;
+        return (void *)(e->add + la);
+    }
+    *copied = true;
+    if (t->mem_rd) {
+        soft_ld_bytes(c, s, la, &c->vtmp[0], t->size);
+    } else {
+        soft_probe_write(c, s, la, t->size);
+    }
+    return &c->vtmp[0];
+}
+
+/* Vector registers, and memory perhaps, are all there is. */
+H(vec_plain)
+{
+    const Thunk *t = s->p;
+    X86Vec *r = c->x->vec;
+    void *rm = &r[s->rb];
+    bool copied = false;
+    uint64_t la = 0;
+
+    if (UNLIKELY(t->vex ? c->avx_bad : c->sse_bad)) {
+        check_state(c, s, t);
+    }
+    if (t->mem) {
+        la = ea(c, s, t->size, t->mem_wr);
+        if (UNLIKELY(la & t->align)) {
+            SOFT_GP0(c, s);
+        }
+        rm = operand(c, s, t, la, &copied);
+    }
+    run(c, s, t, &r[s->ra], rm, &r[s->rc], NULL);
+    if (UNLIKELY(copied && t->mem_wr)) {
+        soft_st_bytes(c, s, la, rm, t->size);
+    }
+    NEXT;
+}
+
 H(vec_op)
 {
     const Thunk *t = s->p;
     void *reg, *rm, *v, *x;
+    bool copied = false;
     uint64_t f, la = 0;
 
     if (UNLIKELY(t->mmx | (t->vex ? c->avx_bad : c->sse_bad))) {
         check_state(c, s, t);
     }
     if (t->mem) {
-        rm = &c->vtmp[0];
         la = ea(c, s, t->size, t->mem_wr);
         if (UNLIKELY(la & t->align)) {
             SOFT_GP0(c, s);
         }
-        if (t->mem_rd) {
-            soft_ld_bytes(c, s, la, rm, t->size);
-        } else {
-            soft_probe_write(c, s, la, t->size);
-        }
+        rm = operand(c, s, t, la, &copied);
     } else {
         rm = reg_ptr(c, t->rm, s->rb);
     }
@@ -307,19 +381,8 @@ H(vec_op)
     reg = reg_ptr(c, t->reg, s->ra);
     v = reg_ptr(c, t->v, s->rc);
     x = reg_ptr(c, t->x, t->xi);
-    if (!t->mxcsr) {
-        f = t->fn(reg, rm, v, x, c->r);
-    } else if (LIKELY((c->x->mxcsr & MX_MASKED) == MX_MASKED)) {
-        uint32_t host = MX_MASKED;
-
-        __asm__ volatile("ldmxcsr %0" : : "m"(c->x->mxcsr));
-        f = t->fn(reg, rm, v, x, c->r);
-        __asm__ volatile("stmxcsr %0" : "=m"(c->x->mxcsr));
-        __asm__ volatile("ldmxcsr %0" : : "m"(host));
-    } else {
-        f = run_unmasked(c, s, t, reg, rm, v, x);
-    }
-    if (t->mem_wr) {
+    f = run(c, s, t, reg, rm, v, x);
+    if (copied && t->mem_wr) {
         soft_st_bytes(c, s, la, rm, t->size);
     }
     if (t->flags) {
@@ -392,7 +455,9 @@ static bool bind_vec(Xlate *x)
     x->s->rb = f.rm >= 0 ? in->o[f.rm].reg : 0;
     x->s->rc = f.v >= 0 ? in->o[f.v].reg : 0;
     x->s->p = soft_thunk(&t);
-    x->s->fn = vec_op;
+    x->s->fn = !t.mmx && !t.flags && t.reg == OK_V && t.x == OK_NONE &&
+        (t.mem || t.rm == OK_V) && (t.v == OK_NONE || t.v == OK_V) ?
+        vec_plain : vec_op;
     return x->s->p != NULL;
 }
 
