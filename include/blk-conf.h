@@ -23,7 +23,8 @@ extern const PropEnum blk_conf_errors, blk_conf_trans;
 #define PROP_BLK_SIZE_ROWS(T, f) \
     PROP_DRIVE("drive", T, f.blk, \
                .desc = "Node name or ID of a block device to use as a backend"), \
-    PROP_AUTO("backend_defaults", T, f.backend_defaults, OOA_AUTO), \
+    PROP_AUTO("backend_defaults", T, f.backend_defaults, OOA_AUTO, \
+              .desc = "on/off/auto"), \
     PROP_SIZE("logical_block_size", T, f.logical, 0, .max = 2 * MiB, \
               .desc = "A power of two between 512 B and 2 MiB"), \
     PROP_SIZE("physical_block_size", T, f.physical, 0, .max = 2 * MiB, \
@@ -31,15 +32,20 @@ extern const PropEnum blk_conf_errors, blk_conf_trans;
     PROP_SIZE("min_io_size", T, f.min_io, 0), \
     PROP_SIZE("opt_io_size", T, f.opt_io, 0), \
     PROP_SIZE("discard_granularity", T, f.discard_granularity, UINT32_MAX), \
-    PROP_AUTO("write-cache", T, f.write_cache, OOA_AUTO), \
+    PROP_AUTO("write-cache", T, f.write_cache, OOA_AUTO, \
+              .desc = "on/off/auto"), \
     PROP_BOOL("share-rw", T, f.share_rw, false), \
-    PROP_AUTO("account-invalid", T, f.account_invalid, OOA_AUTO), \
-    PROP_AUTO("account-failed", T, f.account_failed, OOA_AUTO)
+    PROP_AUTO("account-invalid", T, f.account_invalid, OOA_AUTO, \
+              .desc = "on/off/auto"), \
+    PROP_AUTO("account-failed", T, f.account_failed, OOA_AUTO, \
+              .desc = "on/off/auto")
 #define PROP_BLK_ERROR_ROWS(T, f) \
     PROP_ENUM("rerror", T, f.rerror, &blk_conf_errors, 4, \
-              .desc = "Error handling policy"), \
+              .desc = "Error handling policy, report/ignore/enospc/stop/" \
+                      "auto"), \
     PROP_ENUM("werror", T, f.werror, &blk_conf_errors, 4, \
-              .desc = "Error handling policy")
+              .desc = "Error handling policy, report/ignore/enospc/stop/" \
+                      "auto")
 #define PROP_BLK_GEOMETRY_ROWS(T, f) \
     PROP_U32("cyls", T, f.cyls, 0), \
     PROP_U32("heads", T, f.heads, 0), \

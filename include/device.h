@@ -220,7 +220,6 @@ bool device_gpio_intercept(Device *dev, const char *name, bool out,
 
 #define PROP_BOOTINDEX \
     PROP_ROW_("bootindex", PK_I32, Device, bootindex, int32_t, \
-              .def = (uint64_t)-1ll, .flags = PF_LIVE | PF_NO_DEFAULT, \
-              .desc = "place in the boot order, 0 first")
+              .def = (uint64_t)-1ll, .flags = PF_LIVE | PF_NO_DEFAULT)
 
 #endif

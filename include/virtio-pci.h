@@ -40,6 +40,10 @@ typedef struct VirtioPci {
 /* Rows of the function that not every device has. */
 #define VIRTIO_PCI_VECTORS(d) \
     PROP_U32("vectors", VirtioPci, nvectors, d)
+/* The same with another value up to a machine version. */
+#define VIRTIO_PCI_VECTORS_COMPAT(d, upto, value) \
+    PROP_U32("vectors", VirtioPci, nvectors, d, \
+             .compat = (const PropCompat[]){ { upto, value }, { 0 } })
 #define VIRTIO_PCI_IOEVENTFD(d) \
     PROP_BIT32("ioeventfd", VirtioPci, flags, VPCI_IOEVENTFD, d, \
                .desc = "on/off")

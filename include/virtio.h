@@ -9,6 +9,7 @@
 #ifndef TERN_VIRTIO_H
 #define TERN_VIRTIO_H
 
+#include <linux/virtio_config.h>
 #include <sys/uio.h>
 #include "device.h"
 
@@ -24,11 +25,9 @@ enum {                                 /* device status, section 2.1          */
     VIRTIO_ACKNOWLEDGE = 1, VIRTIO_DRIVER = 2, VIRTIO_DRIVER_OK = 4,
     VIRTIO_FEATURES_OK = 8, VIRTIO_NEEDS_RESET = 64, VIRTIO_FAILED = 128,
 };
-enum {                                 /* feature bits, section 6             */
-    VIRTIO_F_NOTIFY_ON_EMPTY = 24, VIRTIO_F_ANY_LAYOUT = 27,
+enum {                                 /* feature bits beside the kernel's    */
     VIRTIO_F_INDIRECT = 28, VIRTIO_F_EVENT_IDX = 29, VIRTIO_F_BAD = 30,
-    VIRTIO_F_VERSION_1 = 32, VIRTIO_F_PLATFORM = 33, VIRTIO_F_PACKED = 34,
-    VIRTIO_F_RING_RESET = 40,
+    VIRTIO_F_PLATFORM = 33, VIRTIO_F_PACKED = 34,
 };
 
 /* One chain that the guest made available; the first member of the device's own
@@ -120,6 +119,8 @@ Virtq *virtq_add(Virtio *v, uint16_t size, size_t request, VirtqFn *kick)
     MACHINE_CALL;
 /* The loop whose thread touches it from now on; the device is at rest. */
 void virtq_set_loop(Virtq *q, Loop *l) MACHINE_CALL;
+/* Runs fn in that loop's thread and waits. */
+void virtq_run(Virtq *q, void (*fn)(void *arg), void *arg) MACHINE_CALL;
 static inline bool virtio_has(const Virtio *v, unsigned bit)
 {
     return v->features >> bit & 1;
@@ -218,6 +219,12 @@ struct Virtq {
     uint16_t nfree;
     Work work;
 };
+
+/* The i-th request struct of a queue, of num_max. */
+static inline void *virtq_request_at(const Virtq *q, unsigned i)
+{
+    return q->requests + (size_t)i * q->request_size;
+}
 
 /* ---- for transports: MACHINE_CALL ---------------------------------------- */
 extern const BusType bus_virtio, bus_virtio_pci;

@@ -388,6 +388,39 @@ bool start_refusals(Error **errp)
            (!settings.mem_lock || mem_lock_all(errp));
 }
 
+static MACHINE_CALL bool plug_virtio_drive(Drive *d, void *arg)
+{
+    Json *opts;
+    bool ok;
+
+    if (d->type != IF_VIRTIO) {
+        return true;
+    }
+    opts = json_obj();
+    json_set_str(opts, "driver", "virtio-blk-pci");
+    json_set_str(opts, "drive", d->id);
+    if (d->addr) {
+        json_set_str(opts, "addr", d->addr);
+    }
+    ok = device_add(opts, true, arg) != NULL;
+    d->claimed = true;
+    json_free(opts);
+    return ok;
+}
+
+/* -drive if=virtio is a -device as well, after those that were given. */
+bool start_virtio_drives(Error **errp)
+{
+    Error *err = NULL;
+
+    drive_each(plug_virtio_drive, &err);
+    if (err) {
+        error_move(errp, err);
+        return false;
+    }
+    return true;
+}
+
 static bool drive_used(Drive *d, void *arg)
 {
     static const char *const names[IF_COUNT] = {

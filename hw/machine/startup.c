@@ -597,7 +597,7 @@ static MACHINE_CALL bool start_boards(Json *mopts, Error **errp)
            start_qtest(errp) && start_net(errp) &&
            machine->type->build(machine, errp) &&
            given_each(&settings.device, do_device, errp) &&
-           start_leftovers(errp) &&
+           start_virtio_drives(errp) && start_leftovers(errp) &&
            (!machine->type->ready || machine->type->ready(machine, errp));
 }
 

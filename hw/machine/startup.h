@@ -28,6 +28,7 @@ bool option_use(const OptionRow *row, const char *arg, Error **errp)
 /* -writeconfig; options without effect: before and after the board is built. */
 bool start_writeconfig(Error **errp) MACHINE_CALL;
 bool start_refusals(Error **errp) MACHINE_CALL;
+bool start_virtio_drives(Error **errp) MACHINE_CALL;
 bool start_leftovers(Error **errp) MACHINE_CALL;
 void object_help(const Json *opts) MACHINE_CALL;
 bool mon_option(const char *kind, const char *arg, Error **errp) MACHINE_CALL;

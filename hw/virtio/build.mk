@@ -9,3 +9,5 @@ hw-y += hw/virtio/pci-modern.o
 hw-y += hw/virtio/pci-legacy.o
 hw-y += hw/virtio/rng-backend.o
 hw-y += hw/virtio/rng.o
+hw-y += hw/virtio/blk.o
+hw-y += hw/virtio/blk-device.o

@@ -49,7 +49,7 @@ static VirtqElem *packed_walk(Virtq *q, uint16_t pos)
                       q->index);
         return NULL;
     }
-    e = virtq_request(q, q->free[q->nfree - 1]);
+    e = virtq_request_at(q, q->free[q->nfree - 1]);
     if (!chain_begin(e, q)) {
         return NULL;
     }

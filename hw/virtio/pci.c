@@ -125,16 +125,6 @@ static void unwatch(void *arg)
     loop_fd(pq->q->loop, pq->kick_fd, 0, NULL, NULL);
 }
 
-static void in_loop(VirtioPciQueue *pq, void (*fn)(void *)) MACHINE_CALL;
-static void in_loop(VirtioPciQueue *pq, void (*fn)(void *))
-{
-    if (pq->q->loop == loop_main) {
-        fn(pq);
-    } else {
-        loop_run_sync(pq->q->loop, fn, pq);
-    }
-}
-
 static void events(VirtioPciQueue *pq, bool on) MACHINE_CALL;
 static void events(VirtioPciQueue *pq, bool on)
 {
@@ -193,7 +183,7 @@ static void kicks_start(VirtioPci *p)
             continue;                  /* then by register                    */
         }
         irqfd(pq, true);
-        in_loop(pq, watch);
+        virtq_run(pq->q, watch, pq);
     }
     mem_begin();
     for (uint32_t i = 0; i < p->v->nqueues; i++) {
@@ -218,7 +208,7 @@ static void kicks_stop(VirtioPci *p)
         VirtioPciQueue *pq = &p->queues[i];
 
         if (pq->kick_fd >= 0) {
-            in_loop(pq, unwatch);
+            virtq_run(pq->q, unwatch, pq);
             close(pq->kick_fd);
             pq->kick_fd = -1;
         }
@@ -500,18 +490,20 @@ TYPE_NAME(type_virtio_pci, { "virtio-pci", "pci-device", true });
     .compat = (const PropCompat[]){ { upto, value }, { 0 } }
 
 #define COMMON_ROWS \
-    BIT("virtio-pci-bus-master-bug-migration", VPCI_BUS_MASTER_BUG, false), \
-    BIT("migrate-extra", VPCI_EXTRA_STATE, true, COMPAT(203, "off")), \
+    BIT("virtio-pci-bus-master-bug-migration", VPCI_BUS_MASTER_BUG, false, \
+        COMPAT(201, "on")), \
+    BIT("migrate-extra", VPCI_EXTRA_STATE, true, COMPAT(204, "off")), \
     BIT("modern-pio-notify", VPCI_PIO_NOTIFY, false), \
     BIT("x-disable-pcie", VPCI_NO_PCIE, false, COMPAT(204, "on")), \
-    BIT("page-per-vq", VPCI_PAGE_PER_VQ, false, COMPAT(206, "on")), \
-    PROP_BOOL("x-ignore-backend-features", VirtioPci, ignore_backend, false), \
+    BIT("page-per-vq", VPCI_PAGE_PER_VQ, false, COMPAT(207, "on")), \
+    PROP_BOOL("x-ignore-backend-features", VirtioPci, ignore_backend, false, \
+              COMPAT(207, "on")), \
     BIT("ats", VPCI_ATS, false), \
     BIT("x-ats-page-aligned", VPCI_ATS_ALIGNED, true, COMPAT(501, "off")), \
     BIT("x-pcie-deverr-init", VPCI_DEVERR, true, COMPAT(208, "off")), \
     BIT("x-pcie-lnkctl-init", VPCI_LNKCTL, true, COMPAT(208, "off")), \
     BIT("x-pcie-pm-init", VPCI_PM, true, COMPAT(208, "off")), \
-    BIT("x-pcie-flr-init", VPCI_FLR, true, COMPAT(208, "off")), \
+    BIT("x-pcie-flr-init", VPCI_FLR, true, COMPAT(401, "off")), \
     BIT("aer", VPCI_AER, false), \
     PROP_END
 

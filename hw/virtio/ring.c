@@ -88,7 +88,7 @@ static VirtqElem *split_take(Virtq *q, uint16_t head)
                       q->index, head);
         return NULL;
     }
-    e = virtq_request(q, head);
+    e = virtq_request_at(q, head);
     if (!chain_begin(e, q) || !split_walk(q, e, head)) {
         return NULL;
     }
@@ -381,7 +381,7 @@ static void fill_free(Virtq *q)
 {
     q->nfree = 0;
     for (unsigned i = q->num_max; i > 0; i--) {
-        if (!virtq_request(q, i - 1)->busy) {
+        if (!((VirtqElem *)virtq_request_at(q, i - 1))->busy) {
             q->free[q->nfree++] = i - 1;
         }
     }
@@ -427,7 +427,7 @@ void virtq_clear(Virtq *q)
 {
     virtq_unmap(q);
     for (unsigned i = 0; i < q->num_max; i++) {
-        VirtqElem *e = virtq_request(q, i);
+        VirtqElem *e = virtq_request_at(q, i);
 
         if (e->busy) {
             chain_end(e, 0);
@@ -446,7 +446,7 @@ void virtq_free(Virtq *q)
 {
     virtq_clear(q);
     for (unsigned i = 0; i < q->num_max; i++) {
-        VirtqElem *e = virtq_request(q, i);
+        VirtqElem *e = virtq_request_at(q, i);
 
         if (e->iov != e->inline_iov) {
             g_free(e->iov);

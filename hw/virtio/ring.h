@@ -51,11 +51,6 @@ static inline void ring_dirty(const Virtq *q, unsigned n, uint64_t off,
 {
     ram_dirty(q->map[n].ram, q->map[n].off + off, len);
 }
-static inline VirtqElem *virtq_request(const Virtq *q, unsigned i)
-{
-    return (VirtqElem *)(q->requests + (size_t)i * q->request_size);
-}
-
 /* chain.c. Maps [addr, addr + len) to the element; false: broken already. */
 bool chain_begin(VirtqElem *e, Virtq *q);
 bool chain_add(VirtqElem *e, const VirtqDesc *d);

@@ -21,7 +21,9 @@ static const Prop virtio_rows[] = {
     FEATURE("indirect_desc", VIRTIO_F_INDIRECT, true),
     FEATURE("event_idx", VIRTIO_F_EVENT_IDX, true),
     FEATURE("notify_on_empty", VIRTIO_F_NOTIFY_ON_EMPTY, true),
-    FEATURE("any_layout", VIRTIO_F_ANY_LAYOUT, true),
+    PROP_BIT64("any_layout", Virtio, host_features, VIRTIO_F_ANY_LAYOUT, true,
+               .desc = "on/off",
+               .compat = (const PropCompat[]){ { 203, "off" }, { 0 } }),
     FEATURE("iommu_platform", VIRTIO_F_PLATFORM, false),
     FEATURE("packed", VIRTIO_F_PACKED, false),
     PROP_BIT64("queue_reset", Virtio, host_features, VIRTIO_F_RING_RESET, true,
@@ -30,7 +32,7 @@ static const Prop virtio_rows[] = {
     PROP_BOOL("use-started", Virtio, use_started, true,
               .compat = (const PropCompat[]){ { 400, "off" }, { 0 } }),
     PROP_BOOL("use-disabled-flag", Virtio, use_disabled_flag, true,
-              .compat = (const PropCompat[]){ { 500, "off" }, { 0 } }),
+              .compat = (const PropCompat[]){ { 402, "off" }, { 0 } }),
     PROP_BOOL("x-disable-legacy-check", Virtio, no_legacy_check, false,
               .compat = (const PropCompat[]){ { 500, "on" }, { 0 } }),
     PROP_END
@@ -185,9 +187,9 @@ void virtq_save(const VirtqElem *e, VirtqSaved *to)
 static VirtqElem *free_request(Virtq *q, uint16_t head)
 {
     if (!q->packed) {
-        return head < q->num ? virtq_request(q, head) : NULL;
+        return head < q->num ? virtq_request_at(q, head) : NULL;
     }
-    return q->nfree ? virtq_request(q, q->free[q->nfree - 1]) : NULL;
+    return q->nfree ? virtq_request_at(q, q->free[q->nfree - 1]) : NULL;
 }
 
 void *virtq_restore(Virtio *v, const VirtqSaved *from, Error **errp)

@@ -91,6 +91,22 @@ static void kick_again(void *arg)
     virtq_kicked(arg);
 }
 
+void virtq_run(Virtq *q, void (*fn)(void *arg), void *arg)
+{
+    if (q->loop == loop_main) {
+        fn(arg);
+    } else {
+        loop_run_sync(q->loop, fn, arg);
+    }
+}
+
+static void forget_work(void *arg)
+{
+    Virtq *q = arg;
+
+    work_cancel(q->loop, &q->work);
+}
+
 /* Off: no loop touches a queue any more. On: and looks at each once, for the
  * guest may have kicked meanwhile. */
 static void set_running(Virtio *v, bool on) MACHINE_CALL;
@@ -104,7 +120,7 @@ static void set_running(Virtio *v, bool on)
     if (!on) {
         v->transport->kicks(v->transport_arg, false);
         for (uint32_t i = 0; i < v->nqueues; i++) {
-            work_cancel(v->queues[i]->loop, &v->queues[i]->work);
+            virtq_run(v->queues[i], forget_work, v->queues[i]);
         }
         v->running = false;
         if (t->quiesce) {

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * blk.h - what the files of virtio-blk share with each other alone.
+ */
+#ifndef HW_VIRTIO_BLK_H
+#define HW_VIRTIO_BLK_H
+
+#include <endian.h>
+#include <linux/virtio_blk.h>
+#include <linux/virtio_ids.h>
+#include "blk-conf.h"
+#include "iothread.h"
+#include "virtio-pci.h"
+
+typedef struct VblkReq {
+    VirtqElem e;
+    BlkReq req;
+    uint32_t type, flags;
+    uint64_t sector;
+    uint8_t status;
+    uint16_t own_cap;
+    struct iovec *own;                 /* for chains cut in odd places        */
+    struct VblkReq *next;              /* kept                                */
+    Work work;
+} VblkReq;
+
+typedef struct VblkQueue {
+    Virtq *q;
+    Work notify;
+} VblkQueue;
+
+typedef struct VirtioBlk {
+    Virtio v;
+    BlkConf conf;                      /* properties                          */
+    Obj *iothread;
+    char *serial;
+    uint16_t num_queues, queue_size;
+    uint32_t max_discard, max_write_zeroes;
+    uint32_t options;
+    bool seg_max_adjust, report_granularity, wce_if_config;
+    uint64_t sectors;                  /* atomic                              */
+    uint32_t busy;                     /* atomic                              */
+    VblkReq *kept;
+    VblkQueue *queues;
+    bool cache_at_start;
+    VirtqSaved *saved;                 /* during a save or load only          */
+    uint32_t nsaved;
+} VirtioBlk;
+
+void vblk_kicked(Virtq *q);
+void vblk_quiesce(Virtio *v, bool forget) MACHINE_CALL;
+void vblk_resume(Virtio *v) MACHINE_CALL;
+void vblk_queues_init(VirtioBlk *s) MACHINE_CALL;
+void vblk_queues_fini(VirtioBlk *s) MACHINE_CALL;
+void vblk_before_save(void *opaque);
+bool vblk_before_load(void *opaque, Error **errp);
+bool vblk_after_load(void *opaque, int version, Error **errp);
+
+#endif
