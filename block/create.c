@@ -336,6 +336,11 @@ static MACHINE_CALL BlkCreate *create_fill(Making *m, const BlkDriver *d,
         for (const Prop *p = tables[t]; ok && p && p->name; p++) {
             const char *text = json_get_str(m->opts, p->name);
 
+            /* What the format has too is the format's. */
+            if (m->format && d != m->format &&
+                prop_find(m->format->create_props, p->name)) {
+                text = NULL;
+            }
             if (text && (p->kind != PK_ENUM || enum_ok(m, p, text, errp))) {
                 ok = prop_set_text((Obj *)c, p, text, d->name, errp);
             } else {

@@ -50,7 +50,8 @@ void q2_check_count(Q2Check *k, uint64_t off, uint64_t len)
     if (!len) {
         return;
     }
-    if (off > INT64_MAX || len > INT64_MAX || (off + len - 1) >> bits >= k->n) {
+    if (off > INT64_MAX || len > INT64_MAX ||
+        off + len >= k->s->node.file->length + k->s->cluster_size) {
         q2_say(k, "ERROR: counting reference for region exceeding the end of "
                "the file by one cluster or more: offset 0x%" PRIx64 " size 0x%"
                PRIx64, off, len);
@@ -58,7 +59,7 @@ void q2_check_count(Q2Check *k, uint64_t off, uint64_t len)
         if (first >= k->n) {
             return;
         }
-        len = (k->n << bits) - off;
+        len = MIN2(len, (k->n << bits) - off);
     }
     last = (off + len - 1) >> bits;
     for (uint64_t i = first; i <= last; i++) {
@@ -411,7 +412,8 @@ static bool check_begin(Q2Check *k, Error **errp)
 {
     Qcow2 *s = k->s;
 
-    k->n = (s->node.file->length + s->cluster_size - 1) >> s->cluster_bits;
+    k->n = (s->node.file->length + 2 * (uint64_t)s->cluster_size - 1) >>
+           s->cluster_bits;
     k->wide = s->refcount_order > 4;
     k->buf = g_malloc(s->cluster_size);
     k->wrong = g_array_new(false, false, sizeof(Q2Wrong));

@@ -24,16 +24,10 @@ static const PropEnum prealloc_enum = {
 };
 
 const Prop q2_create_props[] = {
-    PROP_SIZE("cluster_size", Q2Create, cluster_size, 65536,
-              .desc = "qcow2 cluster size"),
-    PROP_ENUM("compat", Q2Create, compat, &compat_enum, 1,
-              .desc = "Compatibility level (v2 [0.10] or v3 [1.1])"),
-    PROP_ENUM("compression_type", Q2Create, compression, &compression_enum, 0,
-              .desc = "Compression method used for image cluster compression"),
-    PROP_STR("data_file", Q2Create, data_file,
-             .desc = "File name of an external data file"),
-    PROP_BOOL("data_file_raw", Q2Create, data_file_raw, false,
-              .desc = "The external data file must stay valid as a raw image"),
+    PROP_BOOL("encryption", Q2Create, encryption, false,
+              .flags = PF_NO_DEFAULT,
+              .desc = "Encrypt the image with format 'aes'. (Deprecated in "
+                      "favor of encrypt.format=aes)"),
     PROP_STR("encrypt.format", Q2Create, encrypt_format,
              .desc = "Encrypt the image, format choices: 'aes', 'luks'"),
     PROP_STR("encrypt.key-secret", Q2Create, key_secret,
@@ -49,17 +43,31 @@ const Prop q2_create_props[] = {
     PROP_STR("encrypt.hash-alg", Q2Create, hash_alg,
              .desc = "Name of encryption hash algorithm"),
     PROP_U64("encrypt.iter-time", Q2Create, iter_time, 0,
-             .desc = "Time to spend in PBKDF in milliseconds"),
-    PROP_BOOL("encryption", Q2Create, encryption, false,
-              .desc = "Encrypt the image with format 'aes'. (Deprecated in "
-                      "favor of encrypt.format=aes)"),
+             .flags = PF_NO_DEFAULT,
+              .desc = "Time to spend in PBKDF in milliseconds"),
+    PROP_SIZE("cluster_size", Q2Create, cluster_size, 65536,
+              .desc = "qcow2 cluster size"),
     PROP_BOOL("extended_l2", Q2Create, extended_l2, false,
               .desc = "Extended L2 tables"),
-    PROP_BOOL("lazy_refcounts", Q2Create, lazy_refcounts, false,
-              .desc = "Postpone refcount updates"),
     PROP_ENUM("preallocation", Q2Create, preallocation, &prealloc_enum, 0,
+              .flags = PF_NO_DEFAULT,
               .desc = "Preallocation mode (allowed values: off, metadata, "
                       "falloc, full)"),
+    PROP_ENUM("compression_type", Q2Create, compression, &compression_enum, 0,
+              .desc = "Compression method used for image cluster compression"),
+    BLK_CREATE_SIZE,
+    PROP_ENUM("compat", Q2Create, compat, &compat_enum, 1,
+              .flags = PF_NO_DEFAULT,
+              .desc = "Compatibility level (v2 [0.10] or v3 [1.1])"),
+    BLK_CREATE_BACKING,
+    BLK_CREATE_BACKING_FMT,
+    PROP_STR("data_file", Q2Create, data_file,
+             .desc = "File name of an external data file"),
+    PROP_BOOL("data_file_raw", Q2Create, data_file_raw, false,
+              .flags = PF_NO_DEFAULT,
+              .desc = "The external data file must stay valid as a raw image"),
+    PROP_BOOL("lazy_refcounts", Q2Create, lazy_refcounts, false,
+              .desc = "Postpone refcount updates"),
     PROP_U64("refcount_bits", Q2Create, refcount_bits, 16,
              .desc = "Width of a reference count entry in bits"),
     PROP_END
@@ -208,7 +216,11 @@ static int write_tables(Qcow2 *s, uint64_t blocks)
                             buf, cs, 0);
     }
     at = ALIGN_UP((uint64_t)s->l1_size * 8, cs);
-    return ret < 0 || !at ? ret : blk_co_zero(s->node.file, s->l1_off, at, 0);
+    memset(buf, 0, cs);
+    for (uint64_t i = 0; ret >= 0 && i < at; i += cs) {
+        ret = blk_co_pwrite(s->node.file, s->l1_off + i, buf, cs, 0);
+    }
+    return ret;
 }
 
 /* ---- space beforehand ---------------------------------------------------- */
@@ -254,7 +266,7 @@ static int reserve_slice(Qcow2 *s, uint64_t at, uint64_t end)
             ret = blk_co_zero(s->data, host, got * cs, 0);
         }
         for (uint64_t k = 0; ret >= 0 && k < got; k++, i++, at += cs) {
-            sub = s->node.backing ? 0
+            sub = s->node.backing || s->over_backing ? 0
                 : s->got_fresh ? UINT32_MAX : UINT64_C(0xffffffff) << 32;
             q2_entry_set(s, e, i, (host + k * cs) | Q2_COPIED |
                          (s->got_fresh || s->version < 3 || s->ext_l2
@@ -301,25 +313,19 @@ bool q2_prealloc_range(Qcow2 *s, uint64_t off, uint64_t len, BlkPrealloc mode,
     return blk_node_truncate(s->data, s->reserved_end, below, false, errp);
 }
 
+/* The image on c's file, which is in the maker's hands, outside the graph. */
 static MACHINE_CALL bool preallocate(Q2Create *c, Error **errp)
 {
-    Json *o = json_obj();
-    BlkNode *n;
+    Qcow2 *s = q2_private_open(c->b.file, errp);
     bool ok;
 
-    json_set_str(o, "driver", "qcow2");
-    json_set_str(o, "file", c->b.file->name);
-    if (c->b.backing_file && c->b.backing_unsafe) {
-        json_set(o, "backing", json_null());
-    }
-    n = blk_node_open(o, false, BLKO_RDWR, errp);
-    if (!n) {
+    if (!s) {
         return false;
     }
-    ok = q2_prealloc_range(q2_of(n), 0, c->b.size,
-                           (BlkPrealloc)c->preallocation, errp);
-    blk_node_unref(n);
-    return ok;
+    s->over_backing = c->b.backing_file;
+    ok = q2_prealloc_range(s, 0, c->b.size, (BlkPrealloc)c->preallocation,
+                           errp);
+    return q2_private_close(s, errp) && ok;
 }
 
 /* ---- creating ------------------------------------------------------------ */
@@ -327,18 +333,17 @@ static MACHINE_CALL bool preallocate(Q2Create *c, Error **errp)
 /* An empty file for the guest's data. */
 bool q2_data_file_create(const Q2Create *c, Error **errp)
 {
-    g_autofree char *path = blk_path_combine(c->b.file->filename, c->data_file);
-    BlkImageSpec spec = { 0 };
+    BlkImageSpec spec = { .filename = c->data_file, .format = "raw",
+                          .size = (int64_t)c->b.size };
 
-    spec = spec;
-    return error_set(errp, "TODO %s", path);
+    return blk_image_make(&spec, errp);
 }
 
 bool q2_create(BlkCreate *b, Error **errp)
 {
     Q2Create *c = container_of(b, Q2Create, b);
     Qcow2 s = { .node = { .file = b->file, .read_only = false } };
-    uint64_t blocks;
+    uint64_t blocks = 0;
     int ret;
 
     if (!q2_create_ok(c, errp) || !layout(c, &s, &blocks, errp) ||

@@ -124,9 +124,19 @@ static MACHINE_CALL bool table_read(Qcow2 *s, uint64_t off, uint32_t n,
     return true;
 }
 
+/* Unlike a backing file's, its name counts from where the program runs. */
+static char *data_file_path(const char *name)
+{
+    if (!name || *name == '/' || name[strcspn(name, ":/")] == ':') {
+        return g_strdup(name);
+    }
+    return g_canonicalize_filename(name, NULL);
+}
+
 static MACHINE_CALL bool data_file(Qcow2 *s, Error **errp)
 {
     BlkNode *n = &s->node, *data = NULL;
+    g_autofree char *name = data_file_path(s->data_file_name);
 
     s->data = n->file;
     if (!s->data_ext) {
@@ -139,8 +149,7 @@ static MACHINE_CALL bool data_file(Qcow2 *s, Error **errp)
     if (n->flags & BLKO_NO_IO) {
         return true;
     }
-    if (!blk_child_open(n, "data-file", s->data_file_name, "raw", &data,
-                        errp)) {
+    if (!blk_child_open(n, "data-file", name, "raw", &data, errp)) {
         error_prepend(errp, "Could not open data file: ");
         return false;
     }
@@ -418,3 +427,43 @@ BLK_DRIVER(qcow2_driver, {
     .create = q2_create,
     .backing = true, .encrypts = true,
 });
+
+/* ---- outside the graph --------------------------------------------------- */
+
+Qcow2 *q2_private_open(BlkNode *file, Error **errp)
+{
+    Qcow2 *s = g_new0(Qcow2, 1);
+    BlkNode *n = &s->node;
+
+    prop_defaults((Obj *)n, q2_props, 0);
+    *n = (BlkNode){ .drv = &qcow2_driver, .name = g_strdup("image"),
+                    .flags = BLKO_RDWR | BLKO_NO_BACKING, .refs = 1,
+                    .file = file, .loop = file->loop, .shared = BLKP_ALL };
+    blk_limits_default(&n->limits);
+    if (!q2_open(n, errp)) {
+        while (n->children) {
+            blk_child_detach(n, n->children->name);
+        }
+        g_free(n->name);
+        g_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+bool q2_private_close(Qcow2 *s, Error **errp)
+{
+    BlkNode *n = &s->node;
+    int ret = settle(s);
+
+    release(s);
+    while (n->children) {
+        blk_child_detach(n, n->children->name);
+    }
+    prop_release((Obj *)n, q2_props);
+    g_free(n->backing_name);
+    g_free(n->backing_format);
+    g_free(n->name);
+    g_free(s);
+    return ret >= 0 || error_set_errno(errp, -ret, "Could not write metadata");
+}

@@ -155,6 +155,7 @@ struct Qcow2 {
     uint64_t vm_state_off;
     struct Q2Bitmap *bitmaps;
     struct Q2Crypt *crypt;
+    bool over_backing;                 /* there will be a backing file        */
     bool sparse;                       /* the file has holes worth asking for */
     uint8_t *memo;                     /* one cluster, decompressed           */
     uint64_t memo_entry;               /* of this entry; 0: none              */
@@ -313,6 +314,11 @@ void q2_snap_free(Q2Snap *p);
 int q2_snapshots_write(Qcow2 *s, const Q2Snap *snaps, uint32_t n);
 extern const BlkSnapshotOps q2_snapshot_ops;
 int q2_vmstate_rw(BlkNode *n, uint64_t pos, void *buf, size_t len, bool write);
+
+/* ---- qcow2.c --- */
+/* An image outside the graph, on a file that the caller holds; no backing. */
+Qcow2 *q2_private_open(BlkNode *file, Error **errp) MACHINE_CALL;
+bool q2_private_close(Qcow2 *s, Error **errp) MACHINE_CALL;     /* frees it   */
 
 /* ---- qcow2-opts.c --- */
 bool q2_tri_set(Obj *o, const Prop *p, const Json *v, Error **errp);

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* qcow2 images against a flat model: random requests in every layout, checked by
+ * our own check and by the peer's where it is installed. */
+#include <fcntl.h>
+#include <glib.h>
+#include "block/driver.h"
+#include "tests/tern-test.h"
+
+#define SIZE (6 * MiB + 1536)
+#define FLIGHT 12                      /* requests at once                    */
+
+static char dir[] = "qcow2-test-XXXXXX";
+static char *img;
+static uint8_t *model, *state;         /* state: 1 where a request is under way */
+static uint64_t size;
+
+static const char *const layouts[] = {
+    "cluster_size=64k",
+    "cluster_size=512,refcount_bits=1",
+    "cluster_size=4k,refcount_bits=64,lazy_refcounts=on",
+    "cluster_size=2M",
+    "cluster_size=16k,extended_l2=on",
+    "cluster_size=64k,compat=0.10",
+    "cluster_size=32k,extended_l2=on,compression_type=zstd,refcount_bits=2",
+    "cluster_size=8k,preallocation=metadata",
+    "cluster_size=64k,data_file=%s/data",
+    "cluster_size=64k,data_file=%s/data,data_file_raw=on",
+};
+
+NO_TSA static bool image_make(const char *layout, const char *backing)
+{
+    g_autofree char *opts = g_strdup_printf(layout, dir);
+    BlkImageSpec spec = { .filename = img, .format = "qcow2", .options = opts,
+                          .size = SIZE, .backing = backing,
+                          .backing_fmt = backing ? "raw" : NULL };
+    Error *err = NULL;
+
+    unlink(img);
+    if (strchr(layout, '%')) {
+        g_autofree char *data = g_strdup_printf("%s/data", dir);
+
+        unlink(data);
+    }
+    if (!blk_image_make(&spec, &err)) {
+        printf("# %s: %s\n", layout, error_text(err));
+        error_free(err);
+        return false;
+    }
+    return true;
+}
+
+NO_TSA static BlkBackend *image_open(const char *more)
+{
+    BlkBackend *b = blk_new(NULL);
+    Error *err = NULL;
+    Json *opts = more ? json_parse(more, strlen(more), &err) : json_obj();
+    BlkNode *n;
+
+    json_set_str(opts, "driver", "qcow2");
+    n = blk_open(img, opts, BLKO_RDWR | BLKO_UNMAP, &err);
+    json_free(opts);
+    if (!n || !blk_set_perm(b, BLKP_CONSISTENT_READ | BLKP_WRITE |
+                            BLKP_RESIZE, BLKP_ALL, &err) ||
+        !blk_insert(b, n, &err)) {
+        printf("# open: %s\n", error_text(err));
+        error_free(err);
+        return NULL;
+    }
+    blk_node_unref(n);
+    return b;
+}
+
+/* ---- requests ------------------------------------------------------------ */
+
+typedef struct Op {
+    BlkReq req;
+    struct iovec iov[2];
+    uint8_t *buf;
+    bool busy;
+} Op;
+
+static Op ops[FLIGHT];
+static unsigned seed;
+
+static unsigned rnd(unsigned n)
+{
+    seed = seed * 1103515245 + 12345;
+    return n ? (seed >> 8) % n : 0;
+}
+
+static void op_done(BlkReq *req)
+{
+    Op *o = container_of(req, Op, req);
+
+    CHECK(req->ret >= 0 || req->ret == -ENOTSUP);
+    if (req->op == BLK_READ) {
+        CHECK(!memcmp(o->buf, model + req->off, req->len));
+    } else if (req->op == BLK_WRITE) {
+        memcpy(model + req->off, o->buf, req->len);
+    } else if (req->op == BLK_ZERO && req->ret >= 0) {
+        memset(model + req->off, 0, req->len);
+    }
+    if (req->len) {
+        memset(state + req->off, 0, req->len);
+    }
+    g_free(o->buf);
+    o->busy = false;
+}
+
+static bool range_idle(uint64_t off, uint64_t len)
+{
+    return !memchr(state + off, 1, len);
+}
+
+NO_TSA static void op_start(BlkBackend *b, Op *o)
+{
+    static const BlkOp kinds[] = { BLK_READ, BLK_READ, BLK_WRITE, BLK_WRITE,
+                                   BLK_WRITE, BLK_ZERO, BLK_FLUSH };
+    BlkOp op = kinds[rnd(rnd(4) ? 6 : 7)];
+    uint64_t len = 1 + rnd(rnd(3) ? 9000 : rnd(4) ? 80000 : 900000);
+    uint64_t off = (uint64_t)rnd(1 << 20) * rnd(1 << 10) % size;
+
+    if (!rnd(3)) {
+        off = ALIGN_DOWN(off, 4096);
+        len = ALIGN_UP(len, 4096);
+    }
+    len = MIN2(len, size - off);
+    if (op == BLK_FLUSH) {
+        len = off = 0;
+    } else if (!range_idle(off, len)) {
+        return;
+    }
+    o->busy = true;
+    o->buf = op <= BLK_WRITE ? g_malloc(len) : NULL;
+    if (op == BLK_WRITE) {
+        memset(o->buf, (int)rnd(256), len);
+        o->buf[rnd((unsigned)len)] = (uint8_t)rnd(256);
+    }
+    memset(state + off, 1, len);
+    o->iov[0] = (struct iovec){ o->buf, len / 3 };
+    o->iov[1] = (struct iovec){ o->buf + len / 3, len - len / 3 };
+    o->req = (BlkReq){ .op = op, .off = off, .len = len,
+                       .iov = o->buf ? o->iov : NULL, .niov = o->buf ? 2 : 0,
+                       .done = op_done,
+                       .flags = op == BLK_ZERO && rnd(2) ? BLKF_MAY_UNMAP
+                              : op == BLK_WRITE && !rnd(20) ? BLKF_FUA : 0 };
+    blk_submit(b, &o->req);
+}
+
+NO_TSA static void run_ops(BlkBackend *b, int n)
+{
+    while (n-- > 0) {
+        for (int i = 0; i < FLIGHT; i++) {
+            if (!ops[i].busy && rnd(2)) {
+                op_start(b, &ops[i]);
+            }
+        }
+        loop_step(false);
+    }
+    blk_drain(b);
+}
+
+/* Whole clusters, so that what is discarded reads as zeroes. */
+NO_TSA static void discard_some(BlkBackend *b, uint64_t cluster)
+{
+    for (int i = 0; i < 6; i++) {
+        uint64_t off = ALIGN_DOWN(rnd((unsigned)size), cluster);
+        uint64_t len = MIN2(cluster * (1 + rnd(4)), size - off);
+        BlkReq req = { .op = BLK_DISCARD, .off = off, .len = len };
+
+        CHECK(blk_co_req(blk_root(b), &req) >= 0);
+    }
+}
+
+NO_TSA static void model_check(BlkBackend *b, bool adopt)
+{
+    uint8_t *buf = malloc(size);
+
+    CHECK_EQ(blk_pread(b, 0, buf, size), 0);
+    if (adopt) {
+        memcpy(model, buf, size);
+    }
+    for (uint64_t i = 0; i < size; i++) {
+        if (buf[i] != model[i]) {
+            CHECK_EQ(i, UINT64_MAX);
+            break;
+        }
+    }
+    free(buf);
+}
+
+static void line(void *arg, const char *text)
+{
+    printf("# %s: %s\n", (const char *)arg, text);
+}
+
+NO_TSA static void own_check(BlkBackend *b, const char *what)
+{
+    BlkCheck c = { .say = line, .arg = (void *)(uintptr_t)what };
+    BlkNode *n = blk_root(b);
+
+    CHECK_EQ(n->drv->check(n, &c, 0, NULL), 0);
+    CHECK(!c.corruptions);
+    CHECK(!c.leaks);
+    CHECK(!c.check_errors);
+}
+
+static bool have_peer(void)
+{
+    static int have = -1;
+
+    if (have < 0) {
+        have = !system("qemu-img --version >/dev/null 2>&1");
+    }
+    return have;
+}
+
+/* With the image closed: the peer's verdict, and what it reads. */
+static void peer_check(const char *what)
+{
+    g_autofree char *cmd = NULL, *flat = g_strdup_printf("%s/flat", dir);
+    FILE *f;
+
+    if (!have_peer()) {
+        return;
+    }
+    f = fopen(flat, "w");
+    REQUIRE(f && fwrite(model, 1, size, f) == size);
+    fclose(f);
+    cmd = g_strdup_printf("qemu-img check -q %s && qemu-img compare -q -f qcow2 "
+                          "-F raw %s %s", img, img, flat);
+    if (system(cmd)) {
+        tt_fail(__FILE__, __LINE__, "the peer dislikes %s", what);
+    }
+    unlink(flat);
+}
+
+NO_TSA static void layout_run(const char *layout, const char *backing,
+                              int rounds)
+{
+    BlkBackend *b;
+
+    size = SIZE;
+    memset(model, 0, SIZE);
+    if (backing) {
+        for (uint64_t i = 0; i < SIZE / 2; i++) {
+            model[i] = (uint8_t)(i / 512 * 7 + i % 251);
+        }
+    }
+    REQUIRE(image_make(layout, backing));
+    b = image_open(NULL);
+    REQUIRE(b);
+    for (int i = 0; i < rounds; i++) {
+        run_ops(b, 120);
+        discard_some(b, 64 * KiB);
+        model_check(b, true);
+        run_ops(b, 60);
+        model_check(b, false);
+        if (i % 2) {
+            blk_unref(b);
+            peer_check(layout);
+            b = image_open("{\"l2-cache-entry-size\": \"512\", "
+                           "\"l2-cache-size\": \"4096\", "
+                           "\"refcount-cache-size\": \"2048\"}");
+            REQUIRE(b);
+            model_check(b, false);
+        } else {
+            own_check(b, layout);
+        }
+    }
+    blk_unref(b);
+    peer_check(layout);
+}
+
+static void begin(void)
+{
+    TEST_LIMIT(120);
+    REQUIRE(mkdtemp(dir));
+    img = g_strdup_printf("%s/img.qcow2", dir);
+    model = g_malloc0(SIZE);
+    state = g_malloc0(SIZE);
+    seed = 7;
+}
+
+static void end(void)
+{
+    g_autofree char *cmd = g_strdup_printf("rm -rf %s", dir);
+
+    CHECK_EQ(system(cmd), 0);
+    g_free(img);
+    g_free(model);
+    g_free(state);
+    memcpy(dir + strlen(dir) - 6, "XXXXXX", 6);
+}
+
+TEST(random_requests_in_every_layout)
+{
+    begin();
+    machine_lock();
+    for (size_t i = 0; i < ARRAY_SIZE(layouts); i++) {
+        layout_run(layouts[i], NULL, 3);
+    }
+    machine_unlock();
+    end();
+}
+
+TEST(random_requests_over_a_backing_file)
+{
+    g_autofree char *base = NULL;
+    FILE *f;
+
+    begin();
+    base = g_strdup_printf("%s/base", dir);
+    f = fopen(base, "w");
+    for (uint64_t i = 0; i < SIZE / 2; i++) {
+        fputc((uint8_t)(i / 512 * 7 + i % 251), f);
+    }
+    fclose(f);
+    machine_lock();
+    for (size_t i = 0; i < 7; i++) {
+        layout_run(layouts[i], "base", 2);
+    }
+    machine_unlock();
+    end();
+}
