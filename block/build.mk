@@ -54,3 +54,6 @@ block-y += block/qcow2-repair.o
 block-y += block/qcow2-crypt.o
 block-y += block/qcow2-bitmap.o
 uses-block/qcow2-compress.o = ZLIB ZSTD LIBDEFLATE
+block-y += block/vmdk.o
+block-y += block/vmdk-desc.o
+block-y += block/vmdk-create.o

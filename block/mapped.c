@@ -165,6 +165,9 @@ static int write_new(BlkNode *n, uint64_t off, uint64_t len, const MapAt *was,
         }
         ret = m->ops->crypt ? m->ops->crypt(n, true, start, buf, size) : 0;
     }
+    if (ret >= 0 && m->ops->must_pack && m->ops->must_pack(n, start)) {
+        return m->ops->pack(n, start, buf, size);
+    }
     ret = ret < 0 ? ret : m->ops->place(n, start, &file, &map);
     ret = ret < 0 ? ret : blk_co_pwrite(file, map, buf, size, 0);
     return ret < 0 ? ret : m->ops->link(n, start, map);

@@ -60,6 +60,8 @@ typedef struct MapOps {
     int (*unpack)(BlkNode *n, uint64_t off, uint8_t *buf, size_t len);
     /* Writes one cluster compressed (BLKF_COMPRESSED). */
     int (*pack)(BlkNode *n, uint64_t off, const uint8_t *buf, size_t len);
+    /* Are all writes of this cluster pack's? NULL: no. */
+    bool (*must_pack)(BlkNode *n, uint64_t off);
     /* In place; off: in the disk. */
     int (*crypt)(BlkNode *n, bool encrypt, uint64_t off, void *buf, size_t len);
     int (*flush)(BlkNode *n);          /* NULL: file                          */

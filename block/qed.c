@@ -497,7 +497,7 @@ static const Prop qed_create_props[] = {
              .desc = "Image format of the base image"),
     PROP_SIZE("cluster_size", QedCreate, cluster, 64 * KiB,
               .desc = "Cluster size (in bytes)"),
-    PROP_SIZE("table_size", QedCreate, table, 0,
+    PROP_SIZE("table_size", QedCreate, table, 0, .flags = PF_NO_DEFAULT,
               .desc = "L1/L2 table size (in clusters)"),
     PROP_END
 };

@@ -21,10 +21,12 @@ enum { SUB_DYNAMIC, SUB_FIXED };
 
 const Prop vpc_create_props[] = {
     PROP_BOOL("force_size", VpcCreate, force_size, false,
+              .flags = PF_NO_DEFAULT,
               .desc = "Force disk size calculation to use the actual size "
                       "specified, rather than using the nearest CHS-based "
                       "calculation"),
     PROP_ENUM("subformat", VpcCreate, subformat, &subformat_enum, SUB_DYNAMIC,
+              .flags = PF_NO_DEFAULT,
               .desc = "Type of virtual hard disk format. Supported formats are "
                       "{dynamic (default) | fixed} "),
     PROP_END

@@ -20,6 +20,11 @@ static const Kind kinds[] = {
     { "qed", "cluster_size=4096,table_size=2", "check" },
     { "vpc", "force_size=on", NULL },
     { "vpc", "force_size=on,subformat=fixed", NULL },
+    { "vmdk", "", "check" },
+    { "vmdk", "zeroed_grain=on", "check" },
+    { "vmdk", "subformat=monolithicFlat", NULL },
+    { "vmdk", "subformat=twoGbMaxExtentSparse", "check" },
+    { "vmdk", "subformat=twoGbMaxExtentFlat,adapter_type=lsilogic", NULL },
 };
 
 static void both_ways(const Kind *k, unsigned seed)
@@ -85,7 +90,14 @@ static void with_backing(const char *fmt)
         m.data[i] = (uint8_t)rig_random(&m);
     }
     g_file_set_contents(base, (char *)m.data, SIZE / 2, NULL);
-    REQUIRE(rig_create_with(fmt, path, "", SIZE, base, "raw"));
+    if (!strcmp(fmt, "vmdk")) {
+        const char *raw = base;
+
+        base = rig_path("base.vmdk");
+        CHECK_EQ(rig_run("qemu-img convert -O vmdk -f raw %s %s", raw, base), 0);
+    }
+    REQUIRE(rig_create_with(fmt, path, "", SIZE, base,
+                            strcmp(fmt, "vmdk") ? "raw" : "vmdk"));
     b = rig_open(fmt, path, "", BLKO_RDWR);
     if (!b) {
         tt_fail(__FILE__, __LINE__, "%s: %s", fmt, rig_msg);
@@ -109,6 +121,9 @@ TEST(over_a_backing_file)
 {
     TEST_LIMIT(120);
     with_backing("qed");
+    if (rig_has_peer()) {
+        with_backing("vmdk");
+    }
     with_backing("qcow");
 }
 
@@ -138,6 +153,56 @@ TEST(qcow_compresses)
         g_autofree char *io = g_strdup_printf("driver=qcow,file.filename=%s",
                                               path);
         peer_compare(&m, io, "");
+    }
+}
+
+TEST(vmdk_streams)
+{
+    const char *path = rig_path("s.vmdk"), *other = rig_path("t.vmdk");
+    Model m = model_new(SIZE, 9);
+    g_autofree char *io = g_strdup_printf("driver=vmdk,file.filename=%s", path);
+    BlkBackend *b;
+
+    REQUIRE(rig_create("vmdk", path, "subformat=streamOptimized", m.size));
+    for (size_t i = 0; i < m.size; i++) {
+        m.data[i] = (uint8_t)(i < m.size / 2 ? i / 700 : rig_random(&m));
+    }
+    b = rig_open("vmdk", path, "", BLKO_RDWR);
+    REQUIRE(b);
+    CHECK_EQ(pack(b, 0, m.data, m.size), 0);
+    model_check(&m, b);
+    model_ops(&m, b, 60, true);
+    rig_close(b);
+    if (rig_has_peer()) {
+        peer_compare(&m, io, "");
+        CHECK_EQ(rig_run("qemu-img convert -O vmdk -o subformat=streamOptimized "
+                         "-f raw %s %s", rig_path("model.raw"), other), 0);
+        b = rig_open(NULL, other, "", 0);
+        REQUIRE(b);
+        model_check(&m, b);
+        rig_close(b);
+    }
+}
+
+TEST(vmdk_in_two_gigabyte_parts)
+{
+    const char *path = rig_path("big.vmdk");
+    const uint64_t size = (5ull << 30) + (1 << 20), at = (2ull << 30) - 1000;
+    uint8_t buf[3000], back[3000];
+    BlkBackend *b;
+
+    memset(buf, 0x5a, sizeof(buf));
+    REQUIRE(rig_create("vmdk", path, "subformat=twoGbMaxExtentSparse", size));
+    b = rig_open(NULL, path, "", BLKO_RDWR);
+    REQUIRE(b);
+    CHECK_EQ(blk_length(b), (int64_t)size);
+    CHECK_EQ(blk_pwrite(b, at, buf, sizeof(buf), 0), 0);
+    CHECK_EQ(blk_pread(b, at, back, sizeof(back)), 0);
+    CHECK(!memcmp(buf, back, sizeof(buf)));
+    rig_close(b);
+    if (rig_has_peer()) {
+        CHECK_EQ(rig_run("qemu-io -f vmdk -c 'read -P 0x5a %" PRIu64 " 3000' "
+                         "%s", at, path), 0);
     }
 }
 
@@ -223,6 +288,12 @@ static const Bad bad[] = {
     { "qcow", 32, 1, 8, 0, "Cluster size must be between 512 and 64k" },
     { "qcow", 33, 1, 5, 0, "L2 table size must be between 512 and 64k" },
     { "qcow", 36, 4, 2, 1, "invalid encryption method in qcow header" },
+    { "vmdk", 0, 1, 'x', 0, "invalid VMDK image descriptor" },
+    { "vmdk", 4, 4, 9, 0, "Unsupported VMDK version 9" },
+    { "vmdk", 20, 8, 0, 0, "L1 entry size is invalid" },
+    { "vmdk", 44, 4, 0, 0, "L1 entry size is invalid" },
+    { "vmdk", 44, 4, 2000, 0, "L2 table size too big" },
+    { "vmdk", 56, 8, UINT64_MAX, 0, "Invalid footer" },
     { "parallels", 0, 1, 'x', 0, "Image not in Parallels format" },
     { "parallels", 28, 4, 0, 0, "Invalid image: Zero sectors per track" },
     { "parallels", 28, 4, 0x7fffffff, 0, "Invalid image: Too big cluster" },
