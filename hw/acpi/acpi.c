@@ -16,6 +16,7 @@
 #include <glib.h>
 #include "accel.h"
 #include "hw/acpi/tables.h"
+#include "numa.h"
 #include "hw/misc/misc.h"
 #include "hw/fw/blob.h"
 #include "hw/fw/fw-cfg.h"
@@ -306,6 +307,23 @@ static void hpet_make(Build *b)
     table_end(b, at);
 }
 
+static MACHINE_CALL void numa_make(Build *b)
+{
+    uint32_t at;
+
+    if (!numa_count) {
+        return;
+    }
+    at = table_begin(b, "SRAT", 1);
+    srat_write(b->tables, b->p);
+    table_end(b, at);
+    if (numa_has_distances) {
+        at = table_begin(b, "SLIT", 1);
+        slit_write(b->tables);
+        table_end(b, at);
+    }
+}
+
 static void waet_make(Build *b)
 {
     uint32_t at = table_begin(b, "WAET", 1);
@@ -419,6 +437,7 @@ static MACHINE_CALL bool tables_make(Build *b, const Pc *p, Error **errp)
     if (p->hpet_dev) {
         hpet_make(b);
     }
+    numa_make(b);
     waet_make(b);
     genid_make(b);
     for (unsigned i = 0; i < settings.acpitable.n; i++) {

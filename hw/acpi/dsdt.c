@@ -8,6 +8,7 @@
  * Thread class: machine lock.
  */
 #include "hw/acpi/tables.h"
+#include "numa.h"
 #include "hw/misc/misc.h"
 
 enum { SPACE_MEMORY = 0, SPACE_IO = 1, SPACE_PCI = 2 };
@@ -504,7 +505,7 @@ static void hpet(Aml *a)
     aml_end(a);
 }
 
-static void processors(Aml *a)
+static MACHINE_CALL void processors(Aml *a)
 {
     aml_device(a, "\\_SB.CPUS");
     aml_name_str(a, "_HID", "ACPI0010");
@@ -518,6 +519,9 @@ static void processors(Aml *a)
         aml_name_int(a, "_STA", 0x0f);
         aml_name(a, "_MAT");
         aml_buffer(a, mat, sizeof(mat));
+        if (numa_of_cpu(cpus[i]->index) >= 0) {
+            aml_name_int(a, "_PXM", numa_of_cpu(cpus[i]->index));
+        }
         aml_end(a);
     }
     aml_end(a);

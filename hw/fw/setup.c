@@ -8,6 +8,7 @@
 #include <glib.h>
 #include "hw/fw/blob.h"
 #include "hw/fw/fw-cfg.h"
+#include "numa.h"
 #include "opt.h"
 #include "pc.h"
 #include "settings.h"
@@ -149,6 +150,24 @@ static bool add_splash(const Machine *m, Error **errp)
                      "JPEG or 24 bit BMP", m->boot_splash);
 }
 
+/* Number of nodes; of each APIC id its node; of each node its bytes. */
+static MACHINE_CALL void add_numa(const Machine *m)
+{
+    uint32_t ids = machine_apic_id(m, m->max_cpus - 1) + 1;
+    unsigned n = 1 + (numa_count ? ids + numa_count : 0);
+    uint8_t *b = g_malloc0(n * 8ull);
+
+    st_le64(b, numa_count);
+    for (unsigned i = 0; numa_count && i < m->max_cpus; i++) {
+        st_le64(b + 8 * (1 + machine_apic_id(m, i)), numa_of_cpu(i));
+    }
+    for (unsigned i = 0; i < numa_count; i++) {
+        st_le64(b + 8 * (1 + ids + i), numa_node(i)->size);
+    }
+    fwcfg_add_item(FW_NUMA, b, n * 8ull);
+    g_free(b);
+}
+
 static void add_hpet(void)
 {
     uint8_t b[121] = { 1 };
@@ -175,7 +194,7 @@ bool fwcfg_fill(Pc *p, Error **errp)
     fwcfg_add_u16(FW_MAX_CPUS, m->max_cpus);
     fwcfg_add_u16(FW_BOOT_MENU, m->boot_menu);
     fwcfg_add_u32(FW_IRQ0_OVERRIDE, 1);
-    fwcfg_add_item(FW_NUMA, (uint8_t[8]){ 0 }, 8);
+    add_numa(m);
     if (p->hpet && !p->is_isapc) {
         add_hpet();
     }

@@ -11,6 +11,7 @@
 #include "machine-opts.h"
 #include "mem-opts.h"
 #include "monitor.h"
+#include "numa.h"
 #include "settings.h"
 #include "startup.h"
 #include "schema/schema.h"
@@ -203,6 +204,12 @@ bool machine_memory_make(Machine *m, Error **errp)
         return false;
     }
     if (!m->ram_size && !m->memory_backend) {
+        return true;
+    }
+    if (!numa_complete(m, errp)) {
+        return false;
+    }
+    if (numa_by_backends()) {
         return true;
     }
     mem_merge_default = m->mem_merge;

@@ -27,7 +27,7 @@ static GivenList *const lists[] = {
     &settings.boot, &settings.rtc, &settings.object, &settings.chardev,
     &settings.drive, &settings.netdev, &settings.device, &settings.mon,
     &settings.global, &settings.fw_cfg, &settings.acpitable, &settings.smbios,
-    &settings.option_rom, &settings.sandbox, &settings.trace,
+    &settings.option_rom, &settings.sandbox, &settings.trace, &settings.numa,
 };
 
 /* ---- text of one use ----------------------------------------------------- */
@@ -301,15 +301,6 @@ bool cli_add_fd(const char *arg, Error **errp)
 
 /* ---- what has no effect, and must not pass ------------------------------- */
 
-static bool refuse_numa(const char *arg, const char *kind, Error **errp)
-{
-    error_set(errp, "guests have one memory node: the ACPI SRAT and SLIT "
-              "tables that describe more are not built");
-    error_hint(errp, "Leave -numa out; host placement is chosen with "
-               "-object memory-backend-ram,host-nodes=,policy=.");
-    return false;
-}
-
 static bool refuse_icount(const char *arg, const char *kind, Error **errp)
 {
     return accel_is("kvm")
@@ -384,8 +375,7 @@ bool start_refusals(Error **errp)
         warn_report("-overcommit cpu-pm=on: no effect: guests' HLT and MWAIT "
                     "always return to the host");
     }
-    return given_each(&settings.numa, refuse_numa, errp) &&
-           (!settings.mem_lock || mem_lock_all(errp));
+    return !settings.mem_lock || mem_lock_all(errp);
 }
 
 static MACHINE_CALL bool plug_virtio_drive(Drive *d, void *arg)

@@ -23,6 +23,7 @@
 #include "machine-opts.h"
 #include "hw/pc/mc146818.h"
 #include "monitor.h"
+#include "numa.h"
 #include "settings.h"
 #include "x86.h"
 #include "startup.h"
@@ -587,7 +588,8 @@ static MACHINE_CALL bool start_boards(Json *mopts, Error **errp)
         !given_each(&settings.object, do_object_late, errp)) {
         return false;
     }
-    if (!machine_memory_make(machine, errp)) {
+    if (!given_each(&settings.numa, numa_option, errp) ||
+        !machine_memory_make(machine, errp)) {
         return false;
     }
     return given_each(&settings.blockdev, do_blockdev, errp) &&

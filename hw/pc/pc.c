@@ -13,6 +13,7 @@
 #include "accel.h"
 #include "blk.h"
 #include "chr.h"
+#include "numa.h"
 #include "pc.h"
 #include "pc-board.h"
 
@@ -39,7 +40,12 @@ static MACHINE_CALL bool pc_memory(Pc *p, Error **errp)
     p->pci_hole_first = p->below_4g;
 
     mem_begin();
-    mem_init_block(&p->ram_all, p->m.ram->id, p->m.ram);
+    if (numa_by_backends()) {
+        mem_init(&p->ram_all, p->m.type->default_ram_id, size);
+        numa_fill_region(&p->ram_all);
+    } else {
+        mem_init_block(&p->ram_all, p->m.ram->id, p->m.ram);
+    }
     mem_init_alias(&p->ram_below, "ram-below-4g", &p->ram_all, 0, p->below_4g);
     mem_add(mem_system.root, 0, &p->ram_below);
     if (p->above_4g) {

@@ -10,6 +10,7 @@
 #include <glib.h>
 #include "accel.h"
 #include "monitor.h"
+#include "numa.h"
 #include "pc.h"
 #include "x86-cpu.h"
 #include "schema/schema.h"
@@ -46,7 +47,8 @@ bool cmd_query_cpus_fast(const void *arg, void *ret, Error **errp)
         f->thread_id = c->cpu.thread_id;
         f->target = SYS_EMU_TARGET_X86_64;
         f->props = g_new0(CpuInstanceProperties, 1);
-        fill_place(f->props, x86_place(machine, c->apic_id), c->node_id);
+        fill_place(f->props, x86_place(machine, c->apic_id),
+                   numa_of_cpu(c->cpu.index));
     }
     return true;
 }
@@ -91,7 +93,7 @@ bool cmd_query_hotpluggable_cpus(const void *arg, void *ret, Error **errp)
 
         h->type = g_strdup(type);
         h->vcpus_count = 1;
-        fill_place(&h->props, x86_place(machine, id), c ? c->node_id : -1);
+        fill_place(&h->props, x86_place(machine, id), numa_of_cpu(i));
         if (c) {
             h->qom_path = obj_path(&c->cpu.dev.obj);
         }

@@ -60,7 +60,6 @@ out=$(printf 'info qtree\nquit\n' | timeout 60 "$TERN" -accel qtest -nodefaults 
 has "-readconfig takes what -writeconfig wrote" "$out" "iobase = 1911"
 says "quotation mark" -writeconfig "$TMP/d" -name x -chardev 'null,id=c,logfile="'
 
-says "guests have one memory node" -numa node
 says "does not count instructions" -icount shift=3
 says "does not support if=sd,bus=0,unit=0" -drive if=sd,format=raw,file="$TMP/img"
 says "does not support if=scsi" -drive if=scsi,format=raw,file="$TMP/img"

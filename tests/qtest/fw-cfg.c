@@ -525,3 +525,55 @@ TEST(cipher_suites)
     free(data);
     qtest_quit(q);
 }
+
+/* Rows of SRAT and SLIT for two nodes whose memory goes round both holes. */
+TEST(acpi_memory_nodes)
+{
+    static const uint8_t cpu_1[16] = { 0, 16, 1, 1, 1 };
+    static const struct { uint32_t node; uint64_t at, len; uint32_t flags; }
+    rows[] = {
+        { 0, 0, 0xa0000, 1 }, { 0, 0x100000, 0xbff00000, 1 },
+        { 1, 0x100000000, 0x80000000, 1 }, { 0, 0, 0, 0 },
+    };
+    static const uint64_t numa[] = { 2, 0, 1, 0xc0000000, 0x80000000 };
+    QTest *q = qtest_start("-machine pc -nodefaults -m 5G -smp 2 "
+                           "-object memory-backend-ram,id=a,size=2G "
+                           "-object memory-backend-ram,id=b,size=3G "
+                           "-numa node,cpus=0,memdev=b "
+                           "-numa node,cpus=1,memdev=a "
+                           "-numa dist,src=0,dst=1,val=33");
+    uint32_t len = 0;
+    uint8_t *t = file_read(q, "etc/acpi/tables", &len), item[40];
+    const uint8_t *s = table_find(t, len, "SRAT");
+
+    REQUIRE(s);
+    CHECK_EQ(ld_le32(s + 4), 48 + 2 * 16 + 4 * 40u);
+    CHECK_MEM(s + 48 + 16, cpu_1, sizeof(cpu_1));
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        const uint8_t *r = s + 80 + i * 40;
+
+        CHECK_EQ(ld_le16(r), 0x2801);
+        CHECK_EQ(ld_le32(r + 2), rows[i].node);
+        CHECK_EQ(ld_le64(r + 8), rows[i].at);
+        CHECK_EQ(ld_le64(r + 16), rows[i].len);
+        CHECK_EQ(ld_le32(r + 28), rows[i].flags);
+    }
+    s = table_find(t, len, "SLIT");
+    REQUIRE(s);
+    CHECK_EQ(ld_le64(s + 36), 2u);
+    CHECK_MEM(s + 44, "\x0a\x21\x21\x0a", 4);
+    item_read(q, 0x0d, item, sizeof(item));
+    for (size_t i = 0; i < ARRAY_SIZE(numa); i++) {
+        CHECK_EQ(ld_le64(item + i * 8), numa[i]);
+    }
+    free(t);
+    /* The second node's memory is the second backend's. */
+    qtest_writeq(q, 0x100000000, 0x1122334455667788);
+    CHECK_EQ(qtest_readq(q, 0x100000000), 0x1122334455667788u);
+    qtest_quit(q);
+    q = qtest_start("-machine pc -nodefaults");
+    t = file_read(q, "etc/acpi/tables", &len);
+    CHECK(!table_find(t, len, "SRAT"));
+    free(t);
+    qtest_quit(q);
+}
