@@ -97,7 +97,7 @@ BEGIN {
           "bool QB_BOOL bool number QB_NUMBER double str QB_STR char* any QB_ANY Json* null QB_NULL uint8_t", b, " ")
     for (i = 1; i in b; i += 3) { builtin[b[i]] = b[i + 1]; ctype[b[i]] = b[i + 2]; border[++nbi] = b[i] }
     split("auto break case char const continue default do double else enum extern float for goto if inline int long " \
-          "register return short signed sizeof static struct switch typedef union unsigned void volatile while bool " \
+          "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool " \
           "linux unix", b, " ")
     for (i = 1; i in b; i++) reserved[b[i]] = 1
 }

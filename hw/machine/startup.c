@@ -25,9 +25,9 @@
 #include "monitor.h"
 #include "numa.h"
 #include "settings.h"
+#include "net.h"
 #include "x86.h"
 #include "startup.h"
-#include "hw/pc/mc146818.h"
 #include "trace.h"
 
 /* ---- lists --------------------------------------------------------------- */
@@ -597,7 +597,7 @@ static MACHINE_CALL bool start_boards(Json *mopts, Error **errp)
            default_drives(errp) &&
            start_serials(errp) && given_each(&settings.mon, do_mon, errp) &&
            start_qtest(errp) && start_net(errp) &&
-           machine->type->build(machine, errp) &&
+           machine->type->build(machine, errp) && net_make_cards(errp) &&
            given_each(&settings.device, do_device, errp) &&
            start_virtio_drives(errp) && start_leftovers(errp) &&
            (!machine->type->ready || machine->type->ready(machine, errp));
@@ -640,6 +640,7 @@ bool startup(Error **errp)
         return false;
     }
     device_globals_check();
+    net_check();
     machine->ready = true;
     devices_reset(RESET_COLD);
     loop_signal(SIGTERM, on_signal, NULL);
