@@ -662,6 +662,7 @@ void shutdown_all(void)
     mon_fini();
     blk_drain_all();
     blk_flush_all();
+    net_exit();
     chr_close_all();
     if (pidfile_made) {
         unlink(pidfile_made);

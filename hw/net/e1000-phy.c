@@ -62,7 +62,7 @@ uint32_t e1000_eecd_read(const E1000 *s)
 static void clocked(E1000 *s, bool in)
 {
     if (s->ee.reading) {
-        if (++s->ee.out_bits % 16 == 0) {
+        if (++s->ee.out_bits && s->ee.out_bits % 16 == 0) {
             s->ee.shift++;
         }
         return;
