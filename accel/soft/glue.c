@@ -465,6 +465,7 @@ static const Claim claims[] = {
     { FW_7_EBX, 23, FEAT_CLFLUSHOPT }, { FW_7_EBX, 24, FEAT_CLWB },
     { FW_7_EBX, 29, FEAT_SHA },
     ON(FW_7_ECX, 2), { FW_7_ECX, 3, FEAT_PKU }, ON(FW_7_ECX, 4),
+    ON(FW_7_ECX, 16),
     { FW_7_ECX, 9, FEAT_VAES }, { FW_7_ECX, 10, FEAT_VPCLMUL },
     { FW_7_ECX, 22, FEAT_RDPID }, ON(FW_7_EDX, 4),
     { FW_8000_0001_EDX, 11, FEAT_SYSCALL }, ON(FW_8000_0001_EDX, 20),

@@ -258,6 +258,8 @@ static void init_max(X86CpuDev *d)
     } else {
         strcpy(d->x.vendor, "AuthenticAMD");
         strcpy(d->x.model_id, "Tern software CPU");
+        /* name, caches, address sizes */
+        d->min_xlevel = 0x80000008;
         d->x.family = 15;
         d->x.model = 107;
         d->x.stepping = 1;

@@ -220,6 +220,10 @@ static void auto_levels(X86CpuDev *d, uint32_t *func7)
     if (f[FW_8000_0001_ECX] & BIT(2)) {
         at_least(&d->min_xlevel, 0x8000000a);
     }
+    if (f[FW_7_ECX] & BIT(16)) {
+        /* who uses 57-bit addresses asks there how wide they are */
+        at_least(&d->min_xlevel, 0x80000008);
+    }
     if (f[FW_7_EBX] & BIT(2)) {
         at_least(&d->min_level, 0x12);
     }

@@ -292,6 +292,10 @@ TEST(features_that_need_others)
     CHECK_NE(d->x.features[FW_VMX_BASIC], 0u);
     CHECK_EQ(d->x.features[FW_XSAVE_XCR0_LO], 7u);
     cpu_drop(d);
+    /* the width of addresses must be told to who uses more of them */
+    d = cpu_new("qemu64", "svm=off,min-xlevel=0x80000001,la57=on");
+    CHECK_EQ(d->x.xlevel, 0x80000008u);
+    cpu_drop(d);
     d = cpu_new("qemu64", "level=4,xlevel=0x80000004,avx512f=on");
     CHECK_EQ(d->x.level, 4u);
     CHECK_EQ(d->x.xlevel, 0x80000004u);
