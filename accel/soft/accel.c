@@ -183,6 +183,12 @@ static MACHINE_CALL void soft_cpu_exec(Cpu *cpu)
         request_reset(WHY_GUEST_RESET);
         cpu_stop_self();
     } else if (r == SOFT_DEBUG) {
+        accel_debug_stop = (DebugStop){ .cpu = cpu->index, .type = -1 };
+        if (c->watch_type) {
+            accel_debug_stop.type = c->watch_type;
+            accel_debug_stop.addr = c->watch_addr;
+            c->watch_type = 0;
+        }
         request_debug();
         cpu_stop_self();
     }
@@ -210,6 +216,24 @@ static void soft_cpu_put(Cpu *cpu, bool full)
 static void soft_cpu_reset(Cpu *cpu)
 {
     soft_cpu_put(cpu, true);
+}
+
+static bool soft_breakpoint(Cpu *cpu, uint64_t addr, uint64_t len, int type,
+                            bool insert)
+{
+    if (!soft_point_set(addr, len, type, insert)) {
+        return false;
+    }
+    for (unsigned i = 0; i < cpu_count; i++) {
+        SoftCpu *c = soft_of(cpus[i]);
+
+        if (c) {
+            soft_flush_blocks(c);
+            soft_tlb_flush(c, true);
+            soft_mode_update(c);
+        }
+    }
+    return true;
 }
 
 static bool soft_single_step(Cpu *cpu, bool on)
@@ -242,5 +266,5 @@ ACCEL(accel_soft, {
     .cpu_exec = soft_cpu_exec, .cpu_kick = soft_cpu_kick,
     .cpu_get = soft_cpu_get, .cpu_put = soft_cpu_put,
     .cpu_reset = soft_cpu_reset, .cpu_features = soft_features, .cpu_cpuid = soft_cpuid,
-    .single_step = soft_single_step,
+    .breakpoint = soft_breakpoint, .single_step = soft_single_step,
 });

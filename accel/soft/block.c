@@ -176,13 +176,14 @@ static void end_slot(Slot *s, unsigned off)
     *s = (Slot){ .fn = soft_h_end, .off = off };
 }
 
-/* Decodes from avail bytes into slots; returns their number, *bytes used. */
-static unsigned decode_run(SoftCpu *c, const uint8_t *p, unsigned avail,
-                           Slot *slots, unsigned *bytes)
+/* Decodes from avail bytes, linear address at, into slots; returns their
+ * number, *bytes used. */
+static unsigned decode_run(SoftCpu *c, uint64_t at, const uint8_t *p,
+                           unsigned avail, Slot *slots, unsigned *bytes)
 {
     unsigned n = 0, off = 0;
     unsigned limit = c->mode & MW_SINGLE ? 1 : BLOCK_INSNS;
-    Flow flow[BLOCK_INSNS];
+    Flow flow[BLOCK_INSNS + 1];
     bool more = true;
     Insn in;
 
@@ -200,6 +201,11 @@ static unsigned decode_run(SoftCpu *c, const uint8_t *p, unsigned avail,
             flow[n - 1] = (Flow){ 0 };
             off += in.len;
             break;
+        }
+        if (UNLIKELY(soft_point_count) &&
+            soft_points_near((at + off) & 0xfff)) {
+            flow[n] = (Flow){ 0 };
+            slots[n++] = (Slot){ .off = off, .fn = soft_h_point };
         }
         flow[n] = (Flow){ 0 };
         more = slot_make(c, &slots[n], &in, off, &flow[n]);
@@ -290,7 +296,7 @@ static Block *block_odd(SoftCpu *c, uint64_t la, const uint8_t *host,
         }
     }
     c->mode |= MW_SINGLE;
-    n = decode_run(c, buf, got, slots, &bytes);
+    n = decode_run(c, la, buf, got, slots, &bytes);
     c->mode = mode;
     if (!n) {
         /* the code segment ends inside the instruction */
@@ -373,7 +379,7 @@ Block *soft_block(SoftCpu *c)
         goto found;
     }
     page_mark(c, gen, host);
-    n = decode_run(c, host, avail, slots, &bytes);
+    n = decode_run(c, la, host, avail, slots, &bytes);
     if (!n) {
         return block_odd(c, la, host, MIN2(room, INSN_MAX));
     }

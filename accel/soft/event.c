@@ -210,6 +210,9 @@ void soft_event(SoftCpu *c, int vec, int kind, bool has_err, uint32_t err,
         (vec != EXC_DB || c->exc_soft)) {
         flags |= F_RF;
     }
+    if (vec == EXC_DB) {
+        c->x->dr[7] &= ~0x2000ull;      /* GD */
+    }
     c->exc_soft = 0;
     c->shadow = 0;
     c->pend_db = 0;

@@ -115,7 +115,7 @@ void soft_mode_update(SoftCpu *c)
         soft_seg_update(c, i);
     }
     if (c->eflags & (F_TF | F_RF) || x->dr[7] & 0xff || c->shadow ||
-        c->single_req) {
+        c->single_req || soft_watch_count) {
         c->mode |= MW_SINGLE;
     }
     soft_mmu_pick(c);
@@ -204,7 +204,6 @@ static void check_breakpoints(SoftCpu *c)
 void soft_db_trap(SoftCpu *c, uint64_t dr6)
 {
     c->x->dr[6] = (c->x->dr[6] & ~0xfull) | dr6;
-    c->x->dr[7] &= ~0x2000ull;
     deliver(c, EXC_DB, EV_EXC, false, 0);
 }
 
@@ -214,6 +213,11 @@ static void run_one(SoftCpu *c)
     const Slot *s;
     Block *b;
 
+    if (UNLIKELY(soft_point_count) && !c->single_req &&
+        soft_point_here(c, c->r[R_IP])) {
+        c->debug_stop = true;
+        return;
+    }
     check_breakpoints(c);
     c->eflags &= ~F_RF;
     c->shadow = 0;
@@ -238,7 +242,7 @@ static void run_one(SoftCpu *c)
         c->pend_db = 0;
         soft_db_trap(c, db);
     }
-    if (c->single_req) {
+    if (c->single_req || c->watch_type) {
         c->debug_stop = true;
     }
 }
@@ -257,16 +261,18 @@ static bool service(SoftCpu *c)
     if (k & KICK_SMI && !c->x->smm) {
         soft_smm_enter(c);
     }
+    c->irq_wait |= !!(k & KICK_IRQ);
     if (k & KICK_NMI) {
-        if (c->nmi_masked || c->shadow) {
+        if (c->nmi_masked) {
             c->x->nmi_pending = 1;
+        } else if (c->shadow) {
+            soft_kick(c, KICK_NMI);     /* after the next instruction */
         } else {
             c->nmi_masked = true;
+            /* a fault on the way must not lose these */
+            soft_kick(c, k & (KICK_EXIT | KICK_INIT));
             deliver(c, EXC_NMI, EV_HARD, false, 0);
         }
-    }
-    if (k & KICK_IRQ) {
-        c->irq_wait = true;
     }
     return k & (KICK_EXIT | KICK_INIT);
 }
@@ -275,7 +281,8 @@ static void take_irq(SoftCpu *c)
 {
     int vec;
 
-    if (!c->irq_wait || !(c->eflags & F_IF) || c->shadow) {
+    /* a debugger's step is one of the program, not of a handler */
+    if (!c->irq_wait || !(c->eflags & F_IF) || c->shadow || c->single_req) {
         return;
     }
     vec = c->hooks->irq_ack(c);
@@ -292,6 +299,7 @@ int soft_run(SoftCpu *c)
     const Slot *s;
 
     if (_setjmp(c->jb)) {
+        soft_lock_end(c);
         if (!combine(c)) {
             c->delivering = 0;
             c->shutdown = true;
@@ -310,6 +318,10 @@ int soft_run(SoftCpu *c)
     }
     for (;;) {
         if (__atomic_load_n(&c->kick, __ATOMIC_RELAXED) && service(c)) {
+            if (c->debug_stop) {
+                c->debug_stop = false;
+                return SOFT_DEBUG;
+            }
             return SOFT_KICK;
         }
         take_irq(c);

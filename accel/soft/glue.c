@@ -354,6 +354,10 @@ static bool glue_msr_read(SoftCpu *c, uint32_t msr, uint64_t *v)
         return true;
     case 0x198: *v = 1000ull | 4ull << 40; return true;
     }
+    if (soft_kvmclock_is(x, msr)) {
+        *v = soft_kvmclock_read(x, msr);
+        return true;
+    }
     if (msr != 0x1b && msr != 0x6e0 && (msr < 0x800 || msr > 0x8ff)) {
         return false;
     }
@@ -369,6 +373,14 @@ static bool glue_msr_read(SoftCpu *c, uint32_t msr, uint64_t *v)
     machine_unlock();
     in(c);
     return ok;
+}
+
+static void tsc_move(SoftCpu *c, uint64_t by)
+{
+    c->x->tsc_offset += by;
+    out(c);
+    soft_kvmclock_moved(c->owner);
+    in(c);
 }
 
 static bool glue_msr_write(SoftCpu *c, uint32_t msr, uint64_t v)
@@ -391,15 +403,21 @@ static bool glue_msr_write(SoftCpu *c, uint32_t msr, uint64_t v)
     switch (msr) {
     case 0x10:
         by = v - x86_tsc(x);
-        c->x->tsc_offset += by;
+        tsc_move(c, by);
         c->x->tsc_adjust += by;
         return true;
     case 0x3b:
-        c->x->tsc_offset += v - c->x->tsc_adjust;
+        tsc_move(c, v - c->x->tsc_adjust);
         c->x->tsc_adjust = v;
         return true;
     case 0x8b: case 0xc0010015: case 0xc0011029: case 0xc001001f: case 0x49:
     case 0xc0010020: case 0x79: case 0xc0010010:
+        return true;
+    }
+    if (soft_kvmclock_is(x, msr)) {
+        out(c);
+        soft_kvmclock_write(x, msr, v);
+        in(c);
         return true;
     }
     if (msr != 0x1b && msr != 0x6e0 && (msr < 0x800 || msr > 0x8ff)) {
@@ -419,6 +437,16 @@ static bool glue_msr_write(SoftCpu *c, uint32_t msr, uint64_t v)
     return ok;
 }
 
+/* MWAIT. Another processor's store is seen after the nap at the latest. */
+static void glue_nap(SoftCpu *c)
+{
+    struct timespec t = { 0, 50000 };
+
+    out(c);
+    nanosleep(&t, NULL);
+    in(c);
+}
+
 static void glue_smm(SoftCpu *c, bool enter)
 {
     c->x->smi_count += enter;
@@ -430,7 +458,7 @@ const SoftHooks soft_machine_hooks = {
     .msr_write = glue_msr_write, .tsc = glue_tsc, .tpr_get = glue_tpr_get,
     .tpr_set = glue_tpr_set, .irq_ack = glue_irq_ack,
     .exclusive = glue_exclusive, .invalidated = glue_invalidated,
-    .smm = glue_smm,
+    .smm = glue_smm, .nap = glue_nap,
 };
 
 /* ---- what CPUID may say ---------------------------------------------- */
@@ -544,6 +572,9 @@ uint64_t soft_features(unsigned word, bool migratable)
                                  host_has(k->feat)))) {
             v |= 1ull << k->bit;
         }
+    }
+    if (word == FW_KVM) {
+        return 1u << 0 | 1u << 3 | 1u << 24;    /* its clock, on request */
     }
     if (word == FW_8000_0001_EDX) {
         v |= soft_features(FW_1_EDX, migratable) & 0x0183f3ff;

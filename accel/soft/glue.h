@@ -17,6 +17,12 @@ static inline SoftCpu *soft_of(const Cpu *cpu)
 {
     return __atomic_load_n((SoftCpu *const *)&cpu->accel, __ATOMIC_ACQUIRE);
 }
+/* The paravirtual clock; the TSC was set. In the vCPU's thread, between
+ * soft_guest_out and soft_guest_in. */
+bool soft_kvmclock_is(const X86Cpu *x, uint32_t msr);
+uint64_t soft_kvmclock_read(const X86Cpu *x, uint32_t msr);
+void soft_kvmclock_write(X86Cpu *x, uint32_t msr, uint64_t v);
+void soft_kvmclock_moved(X86Cpu *x);
 uint64_t soft_features(unsigned word, bool migratable);
 void soft_cpuid(uint32_t leaf, uint32_t sub, uint32_t out[4]);
 

@@ -95,11 +95,11 @@ static T##n op##n##_lock(SoftCpu *c, const Slot *s, T##n b) \
                                               __ATOMIC_SEQ_CST)); \
         return a; \
     } \
-    c->hooks->exclusive(c, true); \
+    soft_lock_begin(c); \
     a = ld##n(c, s, la); \
     OP_##op(n, a, b); \
     st##n(c, s, la, r); \
-    c->hooks->exclusive(c, false); \
+    soft_lock_end(c); \
     return a; \
 } \
 H(op##n##_lock_r) { op##n##_lock(c, s, REG(n, s->rb)); NEXT; } \
@@ -296,9 +296,9 @@ H(op##n##_m) { \
     T##n a, r; \
     uint64_t fres = c->fres, faux = c->faux; \
     if (UNLIKELY(!p)) { \
-        if (s->lock) { c->hooks->exclusive(c, true); } \
+        if (s->lock) { soft_lock_begin(c); } \
         a = ld##n(c, s, la); OP_##op(n, a); st##n(c, s, la, r); \
-        if (s->lock) { c->hooks->exclusive(c, false); } \
+        if (s->lock) { soft_lock_end(c); } \
         NEXT; \
     } \
     if (!s->lock) { a = *p; OP_##op(n, a); *p = r; NEXT; } \

@@ -24,7 +24,7 @@ Rm soft_rm_open(SoftCpu *c, const Slot *s, unsigned n)
         (void *)rmw16(c, s, m.la) : n == 4 ? (void *)rmw32(c, s, m.la) :
         (void *)rmw64(c, s, m.la);
     if (!m.p && s->lock) {
-        c->hooks->exclusive(c, true);
+        soft_lock_begin(c);
     }
     m.v = ld_n(c, s, m.la, n);
     return m;
@@ -37,7 +37,7 @@ void soft_rm_close(SoftCpu *c, const Slot *s, Rm *m, uint64_t v, unsigned n)
     } else {
         st_n(c, s, m->la, v, n);
         if (!m->p && s->lock) {
-            c->hooks->exclusive(c, false);
+            soft_lock_end(c);
         }
     }
 }
@@ -403,7 +403,7 @@ H(bit_test)
             m.p = n == 2 ? (void *)rmw16(c, s, m.la) : n == 4 ?
                 (void *)rmw32(c, s, m.la) : (void *)rmw64(c, s, m.la);
             if (!m.p && s->lock) {
-                c->hooks->exclusive(c, true);
+                soft_lock_begin(c);
             }
             v = m.v = ld_n(c, s, m.la, n);
         }
@@ -718,10 +718,10 @@ H(cmpxchg8b)
                                     __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
         v = old;
     } else {
-        c->hooks->exclusive(c, true);
+        soft_lock_begin(c);
         v = ld64(c, s, la);
         st64(c, s, la, v == want ? set : v);
-        c->hooks->exclusive(c, false);
+        soft_lock_end(c);
     }
     if (v != want) {
         c->r[X86_RAX] = (uint32_t)v;
@@ -747,13 +747,13 @@ H(cmpxchg16b)
     } else {
         uint64_t a, b;
 
-        c->hooks->exclusive(c, true);
+        soft_lock_begin(c);
         a = ld64(c, s, la);
         b = ld64(c, s, la + 8);
         same = a == lo && b == hi;
         st64(c, s, la, same ? c->r[X86_RBX] : a);
         st64(c, s, la + 8, same ? c->r[X86_RCX] : b);
-        c->hooks->exclusive(c, false);
+        soft_lock_end(c);
         lo = a;
         hi = b;
     }

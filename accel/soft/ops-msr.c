@@ -213,13 +213,25 @@ H(monitor)
         SOFT_GP0(c, s);
     }
     c->mon_addr = seg_lin(c, s, s->seg, off, 1, false);
-    ld8(c, s, c->mon_addr);
+    c->mon_armed = true;
+    c->mon_value = ld64(c, s, c->mon_addr & ~7ull);
     NEXT;
 }
-/* Waiting is allowed to end at any time; it ends at once. */
+/* Waiting may end for any reason at any time: it ends at once when the first
+ * eight bytes there have changed or something is pending, else after a nap. */
 H(mwait)
 {
     soft_need_cpl0(c, s);
+    if (reg_n(c, X86_RCX * 8, 4) & ~1u) {
+        SOFT_GP0(c, s);
+    }
+    if (c->mon_armed && c->hooks->nap) {
+        c->mon_armed = false;
+        if (ld64(c, s, c->mon_addr & ~7ull) == c->mon_value &&
+            !__atomic_load_n(&c->kick, __ATOMIC_SEQ_CST)) {
+            c->hooks->nap(c);
+        }
+    }
     NEXT;
 }
 H(stac)

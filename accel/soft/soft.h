@@ -123,6 +123,8 @@ typedef struct SoftHooks {
      * their write tags before this returns. NULL: alone. */
     void (*invalidated)(SoftCpu *c, const uint8_t *page);
     void (*smm)(SoftCpu *c, bool enter);
+    /* Wait a moment, unless something came. NULL: does not wait. */
+    void (*nap)(SoftCpu *c);
     /* An exception is about to be delivered; true: soft_run returns
      * SOFT_DEBUG instead, rip at the instruction. May be NULL. */
     bool (*exception)(SoftCpu *c, int vec, uint32_t err);
@@ -167,6 +169,8 @@ struct SoftCpu {
     uint64_t a20_mask, phys_mask, cr4_valid, efer_valid, xcr0_valid;
     uint64_t insns;
     bool halted, shutdown, nmi_masked, debug_stop;
+    int watch_type;                    /* a debugger's; 0: none was met      */
+    uint64_t watch_addr;
     struct { uint64_t ip; Block *b; } jc[4096];
     Block *hash[32768];
     uint8_t *pool;
@@ -185,7 +189,9 @@ struct SoftCpu {
     FxImage fx;
     uint16_t fcs, fds;
     uint64_t pdpte[4];
-    uint64_t mon_addr;
+    uint64_t mon_addr, mon_value;      /* what MONITOR saw                    */
+    bool mon_armed;
+    bool rmw_device, exclusive;
 };
 
 /*
@@ -298,6 +304,11 @@ void *soft_rmw_slow(SoftCpu *c, const Slot *s, uint64_t la, unsigned size);
 void soft_ld_bytes(SoftCpu *c, const Slot *s, uint64_t la, void *p, unsigned n);
 void soft_st_bytes(SoftCpu *c, const Slot *s, uint64_t la, const void *p,
                    unsigned n);
+/* Around a locked access for which soft_rmw_slow gave no address. On a device
+ * it is a load and a store: no other processor may be held up while a device
+ * works, which may wait for it. A fault ends it. */
+void soft_lock_begin(SoftCpu *c);
+void soft_lock_end(SoftCpu *c);
 /* Faults unless n bytes at la may be written. */
 void soft_probe_write(SoftCpu *c, const Slot *s, uint64_t la, unsigned n);
 /* Implicit supervisor accesses: descriptor tables, TSS. */
@@ -661,6 +672,19 @@ void soft_db_trap(SoftCpu *c, uint64_t dr6);
 
 static inline bool soft_pe(const SoftCpu *c) { return c->x->cr0 & 1; }
 static inline bool soft_v86(const SoftCpu *c) { return c->eflags & F_VM; }
+
+/* ---- a debugger's points (debug.c) --------------------------------------- */
+/* As the gdb protocol numbers them. */
+enum { POINT_SOFT, POINT_HARD, POINT_WRITE, POINT_READ, POINT_ACCESS };
+extern unsigned soft_point_count, soft_watch_count;
+/* False: cannot be had. The caller flushes every vCPU, all stopped. */
+bool soft_point_set(uint64_t addr, uint64_t len, int type, bool insert);
+/* A breakpoint with this offset in its page; one at this IP. */
+bool soft_points_near(unsigned offset);
+bool soft_point_here(const SoftCpu *c, uint64_t ip);
+bool soft_watch_page(uint64_t la);
+void soft_watch_hit(SoftCpu *c, uint64_t la, unsigned size, bool write);
+Handler soft_h_point;
 
 /* ---- x87 and vectors (thunk.c, x87.c, vec.c, xsave.c) -------------------- */
 /* Machine code around one host instruction. Arguments: what ModRM.reg, ModRM.rm,

@@ -131,9 +131,47 @@ static uint64_t reserved_bits(SoftCpu *c, int level, bool large)
     return rsvd;
 }
 
-/* Walks PAE, 4-level and 5-level tables. rw: the access sets D. */
-static bool walk_long(SoftCpu *c, uint64_t la, bool rd_only, bool write,
-                      Walk *w)
+static int mmu_of(const SoftCpu *c)
+{
+    return (const TlbEntry(*)[TLB_SIZE])c->tlb - c->tlbs;
+}
+
+/* Rights of one kind of access; the error code's P, PK bits when denied. */
+static uint32_t denied(SoftCpu *c, const Walk *w, int acc, int mmu)
+{
+    X86Regs *x = c->x;
+    bool user = mmu == MMU_USER;
+
+    if (user && !w->user) {
+        return PF_P;
+    }
+    if (acc == ACC_EXEC) {
+        if (!w->exec || (!user && w->user && x->cr4 & CR4_SMEP)) {
+            return PF_P;
+        }
+        return 0;
+    }
+    if (mmu == MMU_SMAP && w->user) {
+        return PF_P;
+    }
+    if (w->user && x->cr4 & CR4_PKE && c->lma) {
+        unsigned k = x->pkru >> 2 * w->pkey & 3;
+
+        if (k & 1 || (acc == ACC_WRITE && k & 2 &&
+                      (user || x->cr0 & CR0_WP))) {
+            return PF_P | PF_PK;
+        }
+    }
+    if (acc == ACC_WRITE && !w->write && (user || x->cr0 & CR0_WP)) {
+        return PF_P;
+    }
+    return 0;
+}
+
+/* Walks PAE, 4-level and 5-level tables for an access; NO_ACCESS: only looks.
+ * The page is marked as accessed, and dirty for a write, if it may be. */
+#define NO_ACCESS (-1)
+static bool walk_long(SoftCpu *c, uint64_t la, int acc, Walk *w)
 {
     X86Regs *x = c->x;
     uint64_t table = x->cr3 & 0x000ffffffffff000ull, e, at;
@@ -171,7 +209,7 @@ again:
         w->write &= !!(e & PTE_W);
         w->exec &= !(e & PTE_NX);
         if (!leaf) {
-            if (!rd_only && !entry_mark(c, at, e, PTE_A, 8)) {
+            if (acc != NO_ACCESS && !entry_mark(c, at, e, PTE_A, 8)) {
                 goto again;
             }
             table = e & c->phys_mask & ~0xfffull;
@@ -182,29 +220,27 @@ again:
         w->pkey = e >> 59 & 15;
         w->pa = (e & c->phys_mask & ~((1ull << sh) - 1)) |
             (la & ((1ull << sh) - 1));
-        /* the caller judged nothing yet: D is set only for allowed writes */
-        if (!rd_only) {
-            bool ok = !write || w->write || (!(x->cr0 & CR0_WP) &&
-                                             c->tlb != c->tlbs[MMU_USER]);
+        if (acc != NO_ACCESS && !denied(c, w, acc, mmu_of(c))) {
+            bool write = acc == ACC_WRITE;
 
-            if (!entry_mark(c, at, e, PTE_A | (write && ok ? PTE_D : 0), 8)) {
+            if (!entry_mark(c, at, e, PTE_A | (write ? PTE_D : 0), 8)) {
                 goto again;
             }
-            w->dirty |= write && ok;
+            w->dirty |= write;
         }
         return true;
     }
 }
 
-static bool walk_32(SoftCpu *c, uint64_t la, bool rd_only, bool write, Walk *w)
+static bool walk_32(SoftCpu *c, uint64_t la, int acc, Walk *w)
 {
     X86Regs *x = c->x;
-    uint64_t at = (x->cr3 & 0xfffff000) + (la >> 22 & 1023) * 4;
+    uint64_t dir = (x->cr3 & 0xfffff000) + (la >> 22 & 1023) * 4, at;
     uint32_t e;
-    bool ok;
 
     w->exec = true;
 again_dir:
+    at = dir;
     e = soft_phys_ld(c, at, 4);
     if (!(e & PTE_P)) {
         w->err = 0;
@@ -220,7 +256,7 @@ again_dir:
         w->pa = (e & 0xffc00000) | (uint64_t)(e >> 13 & 0xff) << 32 |
             (la & 0x3fffff);
     } else {
-        if (!rd_only && !entry_mark(c, at, e, PTE_A, 4)) {
+        if (acc != NO_ACCESS && !entry_mark(c, at, e, PTE_A, 4)) {
             goto again_dir;
         }
         at = (e & 0xfffff000) + (la >> 12 & 1023) * 4;
@@ -235,13 +271,13 @@ again_dir:
     }
     w->dirty = e & PTE_D;
     w->global = e & PTE_G && x->cr4 >> 7 & 1;
-    if (!rd_only) {
-        ok = !write || w->write || (!(x->cr0 & CR0_WP) &&
-                                    c->tlb != c->tlbs[MMU_USER]);
-        if (!entry_mark(c, at, e, PTE_A | (write && ok ? PTE_D : 0), 4)) {
+    if (acc != NO_ACCESS && !denied(c, w, acc, mmu_of(c))) {
+        bool write = acc == ACC_WRITE;
+
+        if (!entry_mark(c, at, e, PTE_A | (write ? PTE_D : 0), 4)) {
             goto again_dir;
         }
-        w->dirty |= write && ok;
+        w->dirty |= write;
     }
     return true;
 }
@@ -279,44 +315,12 @@ bool soft_translate(SoftCpu *c, uint64_t la, uint64_t *pa)
     if (c->lma && !canonical(c, la)) {
         return false;
     }
-    if (!(c->x->cr4 & CR4_PAE ? walk_long(c, la, true, false, &w) :
-          walk_32(c, la, true, false, &w))) {
+    if (!(c->x->cr4 & CR4_PAE ? walk_long(c, la, NO_ACCESS, &w) :
+          walk_32(c, la, NO_ACCESS, &w))) {
         return false;
     }
     *pa = w.pa & c->a20_mask;
     return true;
-}
-
-/* Rights of one kind of access; the error code's P, PK bits when denied. */
-static uint32_t denied(SoftCpu *c, const Walk *w, int acc, int mmu)
-{
-    X86Regs *x = c->x;
-    bool user = mmu == MMU_USER;
-
-    if (user && !w->user) {
-        return PF_P;
-    }
-    if (acc == ACC_EXEC) {
-        if (!w->exec || (!user && w->user && x->cr4 & CR4_SMEP)) {
-            return PF_P;
-        }
-        return 0;
-    }
-    if (mmu == MMU_SMAP && w->user) {
-        return PF_P;
-    }
-    if (w->user && x->cr4 & CR4_PKE && c->lma) {
-        unsigned k = x->pkru >> 2 * w->pkey & 3;
-
-        if (k & 1 || (acc == ACC_WRITE && k & 2 &&
-                      (user || x->cr0 & CR0_WP))) {
-            return PF_P | PF_PK;
-        }
-    }
-    if (acc == ACC_WRITE && !w->write && (user || x->cr0 & CR0_WP)) {
-        return PF_P;
-    }
-    return 0;
 }
 
 _Noreturn static void page_fault(SoftCpu *c, const Slot *s, uint64_t la,
@@ -372,7 +376,7 @@ static void list_local(SoftCpu *c, unsigned entry, bool global)
 static uint64_t fill(SoftCpu *c, const Slot *s, uint64_t la, int acc,
                      SoftPage *page)
 {
-    int mmu = (TlbEntry(*)[TLB_SIZE])c->tlb - c->tlbs;
+    int mmu = mmu_of(c);
     TlbEntry *e = tlb_of(c, la);
     Walk w = { .pa = la, .user = true, .write = true, .exec = true,
                .dirty = true };
@@ -383,8 +387,8 @@ static uint64_t fill(SoftCpu *c, const Slot *s, uint64_t la, int acc,
     }
     if (c->x->cr0 & CR0_PG) {
         bool found = c->x->cr4 & CR4_PAE ?
-            walk_long(c, la, false, acc == ACC_WRITE, &w) :
-            walk_32(c, la, false, acc == ACC_WRITE, &w);
+            walk_long(c, la, acc, &w) :
+            walk_32(c, la, acc, &w);
         uint32_t err;
 
         if (!found) {
@@ -407,7 +411,8 @@ static uint64_t fill(SoftCpu *c, const Slot *s, uint64_t la, int acc,
         __atomic_load_n(page->gen, __ATOMIC_RELAXED) & 1) {
         soft_code_written(c, page->gen, page->host, s);
     }
-    if (c->x->dr[7] & 0xff && watched(c, la)) {
+    if ((c->x->dr[7] & 0xff && watched(c, la)) ||
+        (UNLIKELY(soft_watch_count) && soft_watch_page(la))) {
         return w.pa;
     }
     list_local(c, e - c->tlbs[0], w.global);
@@ -425,6 +430,9 @@ static void watch(SoftCpu *c, uint64_t la, unsigned size, bool write)
 {
     uint64_t dr7 = c->x->dr[7];
 
+    if (UNLIKELY(soft_watch_count)) {
+        soft_watch_hit(c, la, size, write);
+    }
     if (!(dr7 & 0xff)) {
         return;
     }
@@ -503,16 +511,36 @@ void soft_st_slow(SoftCpu *c, const Slot *s, uint64_t la, uint64_t v,
     store_host(p.host + (la & 0xfff), v, size);
 }
 
+void soft_lock_begin(SoftCpu *c)
+{
+    if (!c->rmw_device) {
+        c->exclusive = true;
+        c->hooks->exclusive(c, true);
+    }
+}
+
+void soft_lock_end(SoftCpu *c)
+{
+    if (c->exclusive) {
+        c->exclusive = false;
+        c->hooks->exclusive(c, false);
+    }
+}
+
 void *soft_rmw_slow(SoftCpu *c, const Slot *s, uint64_t la, unsigned size)
 {
     SoftPage p;
+    bool ram;
 
     if ((la & 0xfff) + size > 4096) {
         fill(c, s, la, ACC_WRITE, &p);
+        ram = p.host;
         fill(c, s, lin_add(c, la, size - 1) & ~0xfffull, ACC_WRITE, &p);
+        c->rmw_device = !ram || !p.host;
         return NULL;
     }
     fill(c, s, la, ACC_WRITE, &p);
+    c->rmw_device = !p.host;
     watch(c, la, size, true);
     if (!p.host || p.readonly || p.slow_write) {
         return NULL;

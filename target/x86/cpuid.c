@@ -497,6 +497,9 @@ static void paravirtual(Table *t)
             put(t, base + 1, feature(t, FW_KVM), 0, 0,
                 feature(t, FW_KVM_HINTS));
         }
+    } else if (accel_is("soft") && feature(t, FW_KVM)) {
+        put(t, base, base | 1, 0x4b4d564b, 0x564b4d56, 0x4d);
+        put(t, base + 1, feature(t, FW_KVM), 0, 0, 0);
     } else if (!n && t->d->expose_tcg &&
                feature(t, FW_1_ECX) & BIT(31)) {
         /* The signature software knows for software emulation. */

@@ -63,6 +63,8 @@ uint64_t x86_host_word(X86Word w, bool migratable)
 static uint64_t word_no_auto(X86Word w)
 {
     switch (w) {
+    case FW_KVM:
+        return accel_is("kvm") ? 0 : ~0ull;    /* elsewhere on request        */
     case FW_KVM_HINTS:
         return ~0ull;                  /* a promise only the user can give    */
     case FW_8000_0001_ECX:

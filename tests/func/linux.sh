@@ -11,6 +11,6 @@ linux_make cloud || skip_all "no kernel: $(echo "$tap_out" | tail -n 1)"
 for cpus in 1 4; do
     linux_boot "cloud kernel, $cpus CPUs" $cpus -accel soft
 done
-# all that the software CPU has, five-level page tables among it
-linux_boot "cloud kernel, -cpu max" 2 -accel soft -cpu max
+# all that the software CPU has: five-level page tables, the paravirtual clock
+linux_boot "cloud kernel, -cpu max" 2 -accel soft -cpu max,kvmclock=on
 finish
