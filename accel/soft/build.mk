@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-soft-engine-objs := $(patsubst %,accel/soft/%.o,bind block event exec gate \
-    ops-alu ops-flow ops-fuse ops-int ops-msr ops-str ops-sys seg smm task thunk tlb \
 soft-engine-objs := $(patsubst %,accel/soft/%.o,bind block debug event exec gate \
-    ops-alu ops-flow ops-int ops-msr ops-str ops-sys seg smm task thunk tlb \
-    vec vec-misc x87 xsave)
+    ops-alu ops-flow ops-fuse ops-int ops-msr ops-str ops-sys seg smm task thunk \
+    tlb vec vec-misc x87 xsave)
 accel-y += $(soft-engine-objs)
 accel-y += accel/soft/accel.o accel/soft/glue.o accel/soft/kvmclock.o
 
