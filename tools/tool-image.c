@@ -40,6 +40,9 @@ static MACHINE_CALL BlkBackend *backend_on(BlkNode *n, const ToolOpen *o,
     BlkBackend *b = blk_new(NULL);
     uint64_t perm = BLKP_CONSISTENT_READ, shared = BLKP_ALL;
 
+    if (o->alone && !o->share) {
+        shared = BLKP_CONSISTENT_READ | BLKP_WRITE_UNCHANGED;
+    }
     if (o->flags & BLKO_RDWR) {
         perm |= BLKP_WRITE | BLKP_RESIZE;
     }
@@ -90,6 +93,11 @@ BlkBackend *tool_open_err(const char *filename, const ToolOpen *o, Error **errp)
         opts = json_obj();
         if (o->format) {
             json_set_str(opts, "driver", o->format);
+        }
+        if (o->aio) {
+            json_set_str(opts, o->format && blk_driver_find(o->format) &&
+                         blk_driver_find(o->format)->protocol
+                         ? "aio" : "file.aio", o->aio);
         }
         n = blk_open(filename, opts, flags, errp);
         json_free(opts);
@@ -143,13 +151,14 @@ int64_t tool_size(const char *text)
                                                                : -EINVAL;
 }
 
-int64_t tool_number(const char *name, const char *text, int64_t max)
+int64_t tool_range(const char *name, const char *text, int64_t min,
+                   int64_t max)
 {
     int64_t v = tool_size(text);
 
-    if (v == -ERANGE || v > max) {
-        error_reportf("Invalid %s specified. Must be between 0 and %" PRId64
-                      ".", name, max);
+    if (v == -ERANGE || v > max || (v >= 0 && v < min)) {
+        error_reportf("Invalid %s specified. Must be between %" PRId64 " and %"
+                      PRId64 ".", name, min, max);
     } else if (v < 0) {
         error_reportf("Invalid %s specified. You may use k, M, G, T, P or E "
                       "suffixes for", name);

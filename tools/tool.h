@@ -57,8 +57,10 @@ void man_options(const ToolOpt *const *tables);
 bool tool_cache(const char *mode, unsigned *flags, bool *writethrough);
 typedef struct ToolOpen {
     const char *format;                /* NULL: probed                        */
+    const char *aio;                   /* NULL: as the protocol has it        */
     unsigned flags;                    /* BLKO_*                              */
     bool image_opts, writethrough, share, quiet;
+    bool alone;                        /* nobody may write it meanwhile       */
 } ToolOpen;
 /* A backend with the image; NULL: the error has been printed. */
 BlkBackend *tool_open(const char *filename, const ToolOpen *o) MACHINE_CALL;
@@ -69,8 +71,15 @@ BlkBackend *tool_open_err(const char *filename, const ToolOpen *o, Error **errp)
 void tool_close(BlkBackend *b) MACHINE_CALL;
 /* Size with suffix as the tools read it: -errno where it is none. */
 int64_t tool_size(const char *text);
-/* Number with suffix, within 0..max; prints what is wrong with `name`. */
-int64_t tool_number(const char *name, const char *text, int64_t max);
+/* Number with suffix, within min..max; prints what is wrong with `name`, then
+ * it is negative. */
+int64_t tool_range(const char *name, const char *text, int64_t min,
+                   int64_t max);
+static inline int64_t tool_number(const char *name, const char *text,
+                                  int64_t max)
+{
+    return tool_range(name, text, 0, max);
+}
 
 /* ---- progress -------------------------------------------------------------- */
 /* -p: a percentage on stdout, or with SIGUSR1 one line on stderr. */
