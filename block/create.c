@@ -543,6 +543,38 @@ bool blk_image_create(const char *filename, const char *format, Json *opts,
     return image_make(&m, errp);
 }
 
+/* ---- measuring ------------------------------------------------------------ */
+
+bool blk_image_measure(const char *format, const char *options, uint64_t size,
+                       BlkNode *in, BlkMeasure *out, Error **errp)
+{
+    BlkImageSpec spec = { .format = format, .options = options, .size = -1 };
+    Making m = { .spec = &spec };
+    const BlkDriver *d = blk_driver_find(format);
+    BlkCreate *c = NULL;
+    bool ok;
+
+    *out = (BlkMeasure){ .bitmaps = -1 };
+    ok = drivers_find(&m, format, NULL, errp) && opts_read(&m, errp);
+    if (ok && !d->measure && !by_protocol_alone(d)) {
+        ok = error_set(errp, "Block driver '%s' does not support size "
+                       "measurement", d->name);
+    } else if (ok && !d->measure) {
+        out->required = ALIGN_UP(in ? in->length : size, 512);
+        out->fully_allocated = out->required;
+    } else if (ok) {
+        c = create_fill(&m, d, errp);
+        ok = c != NULL;
+    }
+    if (c) {
+        c->size = ALIGN_UP(in ? in->length : size, 512);
+        ok = d->measure(c, in, out, errp);
+        create_free(c, d);
+    }
+    making_fini(&m);
+    return ok;
+}
+
 /* ---- -o help -------------------------------------------------------------- */
 
 static int row_order(const void *a, const void *b)

@@ -287,6 +287,9 @@ typedef struct BlkImageSpec {
     bool backing_unsafe;               /* the backing file is not opened      */
 } BlkImageSpec;
 bool blk_image_make(const BlkImageSpec *spec, Error **errp) MACHINE_CALL;
+/* How much an image of the format would take up, of `in`, or NULL and size. */
+bool blk_image_measure(const char *format, const char *options, uint64_t size,
+                       BlkNode *in, BlkMeasure *out, Error **errp) MACHINE_CALL;
 /* Creation options of a format over the protocol of filename (NULL: only the
  * format's) on stdout, as `-o help`. */
 bool blk_image_make_help(const char *format, const char *filename,

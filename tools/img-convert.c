@@ -191,8 +191,7 @@ static bool snapshot_param(const char *text, char **id, char **name)
 }
 
 /* An id or name alone is tried as the one, then as the other. */
-static MACHINE_CALL bool snapshot_show(BlkNode *n, const char *text,
-                                       Error **errp)
+bool img_snapshot_show(BlkNode *n, const char *text, Error **errp)
 {
     const BlkSnapshotOps *ops = n->drv->snapshots;
     g_autofree char *id = NULL, *name = NULL;
@@ -232,7 +231,8 @@ static MACHINE_CALL bool source_open(Convert *v, int i)
     if (!s->b) {
         return false;
     }
-    if (v->a.snapshot && !snapshot_show(blk_root(s->b), v->a.snapshot, &err)) {
+    if (v->a.snapshot &&
+        !img_snapshot_show(blk_root(s->b), v->a.snapshot, &err)) {
         if (err) {
             error_prepend(&err, "Failed to load snapshot: ");
             error_report(err);

@@ -51,6 +51,9 @@ typedef struct ImgExtent {
  * layers, else those above base. 0 or -errno. */
 int img_extent(BlkNode *n, const BlkNode *base, uint64_t off, uint64_t len,
                ImgExtent *x) MACHINE_CALL;
+/* -l: the node shows an internal snapshot from here on. *errp is not set when
+ * the text itself was wrong, which has been printed. */
+bool img_snapshot_show(BlkNode *n, const char *text, Error **errp) MACHINE_CALL;
 /* n, or the first node below it that is not a filter. */
 BlkNode *img_skip_filters(BlkNode *n);
 /* What n lies on, past filters; NULL: nothing. */
