@@ -237,6 +237,7 @@ void qvirtio_msix(QVirtio *d, unsigned vectors)
 
     d->msix_table = qpci_map(d->q, d->devfn, table & 7, NULL) + (table & ~7u);
     qtest_memset(d->q, words, 0, 4 * vectors);
+    d->msix_words = words;
     for (unsigned i = 0; i < vectors; i++) {
         qtest_writel(d->q, d->msix_table + 16 * i, words + 4 * i);
         qtest_writel(d->q, d->msix_table + 16 * i + 4, 0);

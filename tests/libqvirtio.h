@@ -35,6 +35,7 @@ typedef struct QVirtio {
     uint16_t notify_port;              /* 0: none; else each second kick's    */
     unsigned kicks;
     uint64_t msix_table;               /* 0: not used                         */
+    uint64_t msix_words;               /* where the vectors are stored        */
     uint64_t features;
     uint64_t heap;                     /* next free guest byte                */
     QVirtq vq[QV_QUEUES];

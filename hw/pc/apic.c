@@ -435,6 +435,7 @@ static MACHINE_CALL bool apic_realize(Device *dev, Error **errp)
     *p = s;
     apic_mmio_map(s);
     reset_register(apic_board_reset, s);
+    msi_deliver = apic_msi_any;
     return true;
 }
 

@@ -18,7 +18,11 @@ void msi_send(MsiMessage m, uint16_t requester)
 {
     TRACE(msi_send, "addr 0x%" PRIx64 " data 0x%x requester %04x", m.addr,
           m.data, requester);
-    if (accel_irq.apic_in_kernel && accel_irq.send_msi) {
+    if (m.addr >> 20 != 0xfee && m.addr >> 32 == 0) {
+        /* A driver that polls may have it stored in memory. */
+        mem_store(&mem_system, m.addr, 4, m.data,
+                  (MemAttrs){ .requester = requester });
+    } else if (accel_irq.apic_in_kernel && accel_irq.send_msi) {
         accel_irq.send_msi(m);
     } else if (msi_deliver) {
         msi_deliver(m);

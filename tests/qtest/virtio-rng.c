@@ -109,6 +109,10 @@ TEST(vectors)
     CHECK_EQ(qtest_readw(q, d->common + 16), 0xffffu);
     qvirtio_ready(d);
     fill(vq, false);
+    for (unsigned i = 0; i < 1000 && !qtest_readl(q, d->msix_words + 4); i++) {
+    }
+    CHECK_EQ(qtest_readl(q, d->msix_words), 0u);
+    CHECK_EQ(qtest_readl(q, d->msix_words + 4), 2u);
     qvirtio_free(d);
     qtest_quit(q);
 }

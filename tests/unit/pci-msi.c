@@ -102,6 +102,7 @@ NO_TSA TEST(msix_masks_and_pending_bits)
     CHECK_EQ(got[0].addr, 0xfee00000u);
     CHECK_EQ(got[0].data, 0x81u);
     CHECK_EQ(ld(TABLE + 16 * 3 + 12), 1u);
+    st(TABLE + 16 * 3, 0xfee00000);
     msix_notify(&s->pci, 3);
     msix_notify(&s->pci, 99);
     CHECK_EQ(n_got, 1u);
