@@ -65,7 +65,12 @@ int tool_fail(const char *file, Error *err)
 
 void tool_version(void)
 {
-    printf("%s version %s\n", report_name(), TERN_VERSION);
+    /* Under the peer's name scripts look for the peer's number. */
+    if (g_str_has_prefix(report_name(), "qemu-")) {
+        printf("%s version 7.2.22 (Tern %s)\n", report_name(), TERN_VERSION);
+    } else {
+        printf("%s version %s\n", report_name(), TERN_VERSION);
+    }
 }
 
 /* ---- objects -------------------------------------------------------------- */

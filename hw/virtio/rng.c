@@ -157,7 +157,8 @@ static const Prop rng_rows[] = {
 };
 
 static const Prop rng_pci_rows[] = {
-    VIRTIO_PCI_IOEVENTFD(true), VIRTIO_PCI_VECTORS_COMPAT(VIRTIO_VECTORS_AUTO, 701, "0"),
+    VIRTIO_PCI_IOEVENTFD(true),
+    VIRTIO_PCI_VECTORS_COMPAT(VIRTIO_VECTORS_AUTO, 701, "0"),
     PROP_END
 };
 

@@ -56,8 +56,9 @@ static Disk start(const char *more, bool legacy, uint64_t features)
 
     make_image(&k);
     k.q = qtest_start("-machine pc -nodefaults -m 16 -blockdev driver=file,"
-                      "node-name=f,filename=%s,discard=unmap -blockdev driver=raw,node-name=d,"
-                      "file=f,discard=unmap -device virtio-blk-pci,drive=d%s",
+                      "node-name=f,filename=%s,discard=unmap -blockdev "
+                      "driver=raw,node-name=d,file=f,discard=unmap -device "
+                      "virtio-blk-pci,drive=d%s",
                       k.image, more);
     begin(&k, legacy, features, 1);
     return k;
