@@ -210,7 +210,7 @@ TEST(backend_is_exchanged)
     e.f.port->drv->filename(e.f.port, name, sizeof(name));
     CHECK(!strncmp(name, "pty:/dev/", 9));
     json_set_str(o, "backend", "file");
-    json_set_str(o, "path", "/nonexistent/x");
+    json_set_str(o, "path", "/proc/nonexistent/x");
     CHECK(!chr_change("x", o, true, &err));
     CHECK_STR(error_text(err),
               "Could not open '/nonexistent/x': No such file or directory");

@@ -261,7 +261,7 @@ TEST(client_connects_again)
 
 TEST(removal_while_connecting)
 {
-    CharPort *p = port_new("socket,id=s,path=/nonexistent/s,reconnect=1");
+    CharPort *p = port_new("socket,id=s,path=/proc/nonexistent/s,reconnect=1");
 
     REQUIRE(p);
     port_del("s");
@@ -391,8 +391,8 @@ TEST(refusals)
         { "socket,id=a,path=/x,websocket=on",
           "Websocket client is not implemented" },
         { "socket,id=a,fd=0999", "File descriptor '0999' is not a socket" },
-        { "socket,id=a,path=/nonexistent/x,server=on",
-          "Failed to bind socket to /nonexistent/x: No such file or "
+        { "socket,id=a,path=/proc/nonexistent/x,server=on",
+          "Failed to bind socket to /proc/nonexistent/x: No such file or "
           "directory" },
         { "socket,id=a,host=127.0.0.1,port=0,ipv4=off,ipv6=off,server=on",
           "Cannot disable IPv4 and IPv6 at same time" },

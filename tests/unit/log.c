@@ -73,9 +73,9 @@ TEST(file_names)
         error_free(err);
     }
     Error *err = NULL;
-    CHECK(!log_set_file("/nonexistent/x", &err));
+    CHECK(!log_set_file("/proc/nonexistent/x", &err));
     REQUIRE(err);
-    CHECK_STR(error_text(err), "Error opening logfile /nonexistent/x: No such "
+    CHECK_STR(error_text(err), "Error opening logfile /proc/nonexistent/x: No such "
               "file or directory");
     error_free(err);
     char *path = log_path("pid-%d");
