@@ -213,7 +213,7 @@ TEST(backend_is_exchanged)
     json_set_str(o, "path", "/proc/nonexistent/x");
     CHECK(!chr_change("x", o, true, &err));
     CHECK_STR(error_text(err),
-              "Could not open '/nonexistent/x': No such file or directory");
+              "Could not open '/proc/nonexistent/x': No such file or directory");
     error_free(err);
     err = NULL;
     CHECK_STR(e.f.port->drv->name, "pty");
