@@ -57,3 +57,6 @@ uses-block/qcow2-compress.o = ZLIB ZSTD LIBDEFLATE
 block-y += block/vmdk.o
 block-y += block/vmdk-desc.o
 block-y += block/vmdk-create.o
+block-y += block/vhdx.o
+block-y += block/vhdx-log.o
+block-y += block/vhdx-create.o

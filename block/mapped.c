@@ -139,17 +139,47 @@ static int map_read(BlkNode *n, uint64_t off, uint64_t len,
 
 /* ---- writing ------------------------------------------------------------- */
 
-/* The whole cluster as it will be, at a new place (invariant 1). */
-static int write_new(BlkNode *n, uint64_t off, uint64_t len, const MapAt *was,
-                     const struct iovec *iov, unsigned niov)
+/* A place behind the end of the file shows zeroes by itself: only the data is
+ * written, and the cluster's last bytes so that it is there whole. */
+static int write_fresh(BlkNode *n, uint64_t off, uint64_t len,
+                       const struct iovec *iov, unsigned niov, BlkNode *file,
+                       uint64_t map)
 {
     const MapNode *m = (const MapNode *)n;
-    uint64_t start = ALIGN_DOWN(off, m->cluster), map;
-    uint64_t size = m->cluster;
+    uint64_t in = off % m->cluster, end = map + m->cluster;
+    uint8_t zeroes[512] = { 0 };
+    int ret = 0;
+
+    if (iov) {
+        ret = blk_co_pwritev(file, map + in, len, iov, niov, 0);
+    }
+    if (ret >= 0 && (!iov || in + len < m->cluster) && file->length < end) {
+        size_t tail = MIN2(sizeof(zeroes), iov ? m->cluster - in - len
+                                               : m->cluster);
+
+        ret = blk_co_pwrite(file, end - tail, zeroes, tail, 0);
+    }
+    return ret < 0 ? ret : m->ops->link(n, off - in, map);
+}
+
+static bool shows_zeroes(const BlkNode *n, uint64_t start, const MapAt *at)
+{
+    return at->state == MAP_ZERO ||
+           (at->state == MAP_NONE &&
+            (!n->backing || start >= n->backing->length));
+}
+
+/* The whole cluster as it will be, at a new place (invariant 1). */
+static int write_whole(BlkNode *n, uint64_t off, uint64_t len, const MapAt *was,
+                       const struct iovec *iov, unsigned niov, BlkNode *file,
+                       uint64_t map)
+{
+    const MapNode *m = (const MapNode *)n;
+    uint64_t start = ALIGN_DOWN(off, m->cluster), size = m->cluster;
+    bool packed = m->ops->must_pack && m->ops->must_pack(n, start);
     g_autofree uint8_t *buf = g_try_malloc0(size);
     struct iovec all = { buf, MIN2(size, n->length - start) };
     MapAt old = *was;
-    BlkNode *file = n->file;
     int ret = buf ? 0 : -ENOMEM;
 
     old.len = all.iov_len;
@@ -157,20 +187,42 @@ static int write_new(BlkNode *n, uint64_t off, uint64_t len, const MapAt *was,
     if (ret >= 0 && (off > start || len < all.iov_len)) {
         ret = read_at(n, start, &old, &all, 1);
     }
-    if (ret >= 0) {
-        if (iov) {
-            iov_to_buf(iov, niov, 0, buf + (off - start), len);
-        } else {
-            memset(buf + (off - start), 0, len);
-        }
-        ret = m->ops->crypt ? m->ops->crypt(n, true, start, buf, size) : 0;
+    if (ret < 0) {
+        return ret;
     }
-    if (ret >= 0 && m->ops->must_pack && m->ops->must_pack(n, start)) {
+    if (iov) {
+        iov_to_buf(iov, niov, 0, buf + (off - start), len);
+    } else {
+        memset(buf + (off - start), 0, len);
+    }
+    if (packed) {
         return m->ops->pack(n, start, buf, size);
     }
-    ret = ret < 0 ? ret : m->ops->place(n, start, &file, &map);
+    ret = m->ops->crypt ? m->ops->crypt(n, true, start, buf, size) : 0;
     ret = ret < 0 ? ret : blk_co_pwrite(file, map, buf, size, 0);
     return ret < 0 ? ret : m->ops->link(n, start, map);
+}
+
+static int write_new(BlkNode *n, uint64_t off, uint64_t len, const MapAt *was,
+                     const struct iovec *iov, unsigned niov)
+{
+    const MapNode *m = (const MapNode *)n;
+    uint64_t start = ALIGN_DOWN(off, m->cluster), map = 0, end;
+    BlkNode *file = was->file;
+    int ret = 0;
+
+    if (m->ops->must_pack && m->ops->must_pack(n, start)) {
+        return write_whole(n, off, len, was, iov, niov, file, 0);
+    }
+    end = file->length;
+    ret = m->ops->place(n, start, &file, &map);
+    if (ret < 0) {
+        return ret;
+    }
+    if (!m->ops->crypt && map >= end && shows_zeroes(n, start, was)) {
+        return write_fresh(n, off, len, iov, niov, file, map);
+    }
+    return write_whole(n, off, len, was, iov, niov, file, map);
 }
 
 static int write_data(BlkNode *n, uint64_t off, const MapAt *at,
