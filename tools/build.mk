@@ -18,3 +18,5 @@ img-y += tools/convert-copy.o
 img-y += tools/img-extent.o
 img-y += tools/img-map.o
 img-y += tools/img-resize.o
+tools-y += chardev/addr.o
+tools-y += tools/no-monitor.o

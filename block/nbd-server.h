@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * nbd-server.h - serving nodes to NBD clients. MACHINE_CALL; exports work in the
+ * main loop.
+ */
+#ifndef TERN_BLOCK_NBD_SERVER_H
+#define TERN_BLOCK_NBD_SERVER_H
+
+#include "block/nbd.h"
+
+typedef struct NbdExport {
+    char *name, *desc;
+    BlkBackend *blk;
+    bool read_only, shared;            /* shared: several clients at once     */
+    bool depth;                        /* qemu:allocation-depth               */
+    char **bitmaps;                    /* names; NULL-terminated              */
+    uint64_t size;
+    unsigned clients;
+    struct NbdExport *next;
+} NbdExport;
+
+typedef struct NbdServer {
+    int fds[8];                        /* listening; -1: none                 */
+    unsigned n_fds;
+    bool listening;
+    unsigned max_clients;              /* 0: no limit                         */
+    Obj *creds;
+    char *authz;
+    NbdExport *exports;
+    struct NbdClient *clients;
+    unsigned n_clients;
+    void (*idle)(struct NbdServer *s);     /* the last client has gone        */
+} NbdServer;
+
+/* Takes over the sockets. */
+void nbd_server_listen(NbdServer *s, const int *fds, unsigned n);
+/* An export of blk, of which it takes a reference. */
+NbdExport *nbd_export_add(NbdServer *s, const char *name, BlkBackend *blk);
+NbdExport *nbd_export_find(NbdServer *s, const char *name);
+/* Its clients are cut off when force, else it is refused while there are any. */
+bool nbd_export_del(NbdServer *s, NbdExport *e, bool force, Error **errp);
+/* Closes everything; returns when the last client has gone. */
+void nbd_server_stop(NbdServer *s);
+
+/* ---- private to nbd-server*.c -------------------------------------------- */
+#define NBD_JOBS 16                    /* a client's requests in flight       */
+typedef struct NbdJob {
+    BlkReq req;
+    struct NbdClient *client;
+    struct NbdJob *next;
+    uint64_t handle, off;
+    uint32_t len;
+    uint16_t type, flags;
+    int ret;
+    uint8_t *buf;
+    struct iovec iov;
+    uint8_t head[32];                  /* of the reply                        */
+    unsigned head_len;
+    uint8_t *extra;                    /* its payload, if not buf             */
+    size_t extra_len, data_len;        /* data_len: of buf, that is sent      */
+} NbdJob;
+typedef enum NbdContext { CTX_BASE, CTX_DEPTH, CTX_BITMAP } NbdContext;
+typedef struct NbdClient {
+    NbdServer *server;
+    NbdExport *exp;                    /* NULL: not chosen                    */
+    NbdChan chan;
+    bool structured, no_zeroes, sending, gone;
+    bool context[CTX_BITMAP];
+    bool *bitmap;                      /* of exp->bitmaps                     */
+    const NbdExport *context_of;       /* what the contexts were asked for    */
+    unsigned in_flight;
+    NbdJob *first, **last;             /* to be answered                      */
+    CoQueue room;
+    Work kick;
+    struct NbdClient *next;
+} NbdClient;
+/* Up to an export; false: the connection ends. */
+bool nbd_server_negotiate(NbdClient *c);
+/* In a coroutine of its own: block status. */
+void nbd_server_status(NbdJob *j);
+/* Sends the answer, whose head and payload are ready. */
+void nbd_server_answer(NbdJob *j);
+#define NBD_ID_BASE 0u
+#define NBD_ID_DEPTH 1u
+#define NBD_ID_BITMAP 2u               /* and following                       */
+
+#endif

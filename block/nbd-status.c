@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * nbd-status.c - an NBD server's answers about what is allocated: the contexts
+ * base:allocation (NBD protocol) and qemu:allocation-depth.
+ *
+ * Thread class: LOOP_CALL(main loop), in a coroutine.
+ *
+ * Invariants
+ * 1. An answer has at most EXTENTS_MAX extents for each context.
+ */
+#include <glib.h>
+#include "block/driver.h"
+#include "block/nbd-server.h"
+
+#define EXTENTS_MAX 2048u
+#define DEPTH_MAX 1000u
+
+/* Through the chain: *depth is 1 for the node itself, 0: nowhere. */
+static int chain_extent(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *x,
+                        uint32_t *depth)
+{
+    uint64_t most = len;
+
+    for (*depth = 1; n && *depth < DEPTH_MAX; ++*depth) {
+        int ret;
+
+        if (off >= n->length) {        /* a backing file that is shorter      */
+            break;
+        }
+        ret = blk_node_extent(n, off, most, x);
+        if (ret < 0) {
+            return ret;
+        }
+        most = x->len;
+        if (x->flags & (BLKX_ALLOCATED | BLKX_DATA)) {
+            return 0;
+        }
+        while (n->drv->filter && n->file && !n->backing) {
+            n = n->file;
+        }
+        n = n->backing;
+    }
+    *depth = 0;
+    x->len = most;
+    x->flags = BLKX_ZERO;
+    return 0;
+}
+
+typedef struct List {
+    uint8_t *data;                     /* chunk: header, id, pairs            */
+    uint32_t n, last;
+} List;
+
+static void list_add(List *l, uint64_t len, uint32_t flags)
+{
+    uint8_t *at = l->data + 24 + (l->n - 1) * 8;
+
+    if (l->n && l->last == flags && ld_be32(at) + len <= UINT32_MAX) {
+        st_be32(at, (uint32_t)(ld_be32(at) + len));
+        return;
+    }
+    at = l->data + 24 + l->n++ * 8;
+    st_be32(at, (uint32_t)len);
+    st_be32(at + 4, flags);
+    l->last = flags;
+}
+
+static int gather(NbdJob *j, bool depth, List *l, uint32_t most)
+{
+    BlkNode *n = blk_root(j->client->exp->blk);
+    uint64_t done = 0;
+
+    while (done < j->len && l->n <= most) {
+        uint32_t level, flags;
+        BlkExtent x = { .len = 0 };
+        int ret = chain_extent(n, j->off + done, j->len - done, &x, &level);
+
+        if (ret < 0 || !x.len) {
+            return ret < 0 ? ret : -EIO;
+        }
+        flags = depth ? level
+              : (x.flags & BLKX_DATA ? 0u : NBD_STATE_HOLE) |
+                (x.flags & BLKX_ZERO ? NBD_STATE_ZERO : 0u);
+        if (l->n == most && flags != l->last) {
+            break;
+        }
+        list_add(l, x.len, flags);
+        done += x.len;
+    }
+    return 0;
+}
+
+static int context_add(NbdJob *j, GByteArray *out, uint32_t id, bool depth)
+{
+    uint32_t most = j->flags & NBD_CMDF_REQ_ONE ? 1 : EXTENTS_MAX;
+    List l = { .data = g_malloc(24 + (EXTENTS_MAX + 1) * 8) };
+    int ret = gather(j, depth, &l, most);
+
+    if (ret >= 0) {
+        st_be32(l.data, NBD_CHUNK_MAGIC);
+        st_be16(l.data + 4, 0);
+        st_be16(l.data + 6, NBD_CHUNK_STATUS);
+        st_be64(l.data + 8, j->handle);
+        st_be32(l.data + 16, 4 + l.n * 8);
+        st_be32(l.data + 20, id);
+        g_byte_array_append(out, l.data, 24 + l.n * 8);
+    }
+    g_free(l.data);
+    return ret;
+}
+
+void nbd_server_status(NbdJob *j)
+{
+    GByteArray *out = g_byte_array_new();
+    const NbdClient *c = j->client;
+    guint last = 0;
+    int ret = 0;
+
+    if (c->context[CTX_BASE]) {
+        ret = context_add(j, out, NBD_ID_BASE, false);
+    }
+    if (ret >= 0 && c->context[CTX_DEPTH]) {
+        last = out->len;
+        ret = context_add(j, out, NBD_ID_DEPTH, true);
+    }
+    if (ret >= 0 && !out->len) {
+        ret = -EINVAL;
+    }
+    j->ret = ret;
+    if (ret < 0) {
+        g_byte_array_free(out, TRUE);
+        return;
+    }
+    st_be16(out->data + last + 4, NBD_CHUNK_DONE);
+    j->extra_len = out->len;
+    j->extra = g_byte_array_free(out, FALSE);
+}
