@@ -86,7 +86,7 @@ endef
 $(eval $(call program,tern,main.c,$(tern_objs)))
 $(eval $(call program,tern-img,tools/img.c,$(tool_objs) $(img-y)))
 $(eval $(call program,tern-io,tools/io.c,$(tool_objs) $(io-y)))
-$(eval $(call program,tern-nbd,tools/nbd.c,$(tool_objs)))
+$(eval $(call program,tern-nbd,tools/nbd.c,$(tool_objs) $(nbd-y)))
 $(eval $(call program,tern-storage-daemon,tools/storage-daemon.c,$(tool_objs) \
     $(daemon-y)))
 $(eval $(call program,tern-bridge-helper,tools/bridge-helper.c,$(bridge-helper-y)))

@@ -358,7 +358,7 @@ static void client_co(void *arg)
 
 /* ---- listening ----------------------------------------------------------- */
 
-static void client_new(NbdServer *s, int fd)
+void nbd_server_client(NbdServer *s, int fd)
 {
     NbdClient *c = g_new0(NbdClient, 1);
 
@@ -380,7 +380,7 @@ static void incoming(void *arg, unsigned events)
         int fd = accept4(s->fds[i], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
         if (fd >= 0) {
-            client_new(s, fd);
+            nbd_server_client(s, fd);
             listen_update(s);
         }
     }

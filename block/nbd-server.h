@@ -34,6 +34,8 @@ typedef struct NbdServer {
 
 /* Takes over the sockets. */
 void nbd_server_listen(NbdServer *s, const int *fds, unsigned n);
+/* A client on a connected socket, which is taken over. */
+void nbd_server_client(NbdServer *s, int fd);
 /* An export of blk, of which it takes a reference. */
 NbdExport *nbd_export_add(NbdServer *s, const char *name, BlkBackend *blk);
 NbdExport *nbd_export_find(NbdServer *s, const char *name);

@@ -20,3 +20,6 @@ img-y += tools/img-map.o
 img-y += tools/img-resize.o
 tools-y += chardev/addr.o
 tools-y += tools/no-monitor.o
+nbd-y += tools/nbd-image.o
+nbd-y += tools/nbd-list.o
+nbd-y += tools/nbd-device.o
