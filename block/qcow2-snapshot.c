@@ -25,7 +25,26 @@ static int copied_flag(Qcow2 *s, uint64_t off, uint64_t *flag)
     return ret;
 }
 
-static int entry_add(Qcow2 *s, uint64_t v, int add)
+/* A walk through a tree; so many steps, for one that is taken back. */
+typedef struct Walk {
+    int add;
+    bool flags;
+    uint64_t done, limit;
+} Walk;
+
+static int step(Qcow2 *s, Walk *w, uint64_t off, uint64_t len)
+{
+    int ret;
+
+    if (!w->add || w->done >= w->limit) {
+        return 0;
+    }
+    ret = q2_ref_add(s, off, len, w->add);
+    w->done += ret >= 0;
+    return ret;
+}
+
+static int entry_add(Qcow2 *s, uint64_t v, Walk *w)
 {
     uint64_t at, first;
     uint32_t len;
@@ -33,7 +52,7 @@ static int entry_add(Qcow2 *s, uint64_t v, int add)
     if (v & Q2_COMPRESSED) {
         q2_compressed_at(s, v, &at, &len);
         first = ALIGN_DOWN(at, s->cluster_size);
-        return q2_ref_add(s, first, at + len - first, add);
+        return step(s, w, first, at + len - first);
     }
     if (!(v & Q2_OFFSET)) {
         return 0;
@@ -43,11 +62,11 @@ static int entry_add(Qcow2 *s, uint64_t v, int add)
                    PRIx64 " unaligned", v & Q2_OFFSET);
         return -EIO;
     }
-    return q2_ref_add(s, v & Q2_OFFSET, s->cluster_size, add);
+    return step(s, w, v & Q2_OFFSET, s->cluster_size);
 }
 
 /* One slice: adds, and (flags) makes the flags true. */
-static int slice_update(Qcow2 *s, uint64_t off, int add, bool flags)
+static int slice_update(Qcow2 *s, uint64_t off, Walk *w)
 {
     Q2Entry *e = NULL;
     int ret = q2_cache_get(&s->l2c, off, &e);
@@ -59,8 +78,8 @@ static int slice_update(Qcow2 *s, uint64_t off, int add, bool flags)
         if (!v || s->data_ext) {
             continue;
         }
-        ret = add ? entry_add(s, v, add) : 0;
-        if (ret < 0 || !flags || (v & Q2_COMPRESSED) || !(v & Q2_OFFSET)) {
+        ret = entry_add(s, v, w);
+        if (ret < 0 || !w->flags || (v & Q2_COMPRESSED) || !(v & Q2_OFFSET)) {
             continue;
         }
         ret = copied_flag(s, v & Q2_OFFSET, &flag);
@@ -75,9 +94,7 @@ static int slice_update(Qcow2 *s, uint64_t off, int add, bool flags)
     return ret;
 }
 
-/* Adds to what l1 refers to; with `flags` l1 is the active table, and its flags
- * and those below are set as refcounts are. */
-static int tree_update(Qcow2 *s, uint64_t *l1, uint32_t n, int add, bool flags)
+static int tree_walk(Qcow2 *s, uint64_t *l1, uint32_t n, Walk *w)
 {
     int ret = 0;
 
@@ -92,12 +109,12 @@ static int tree_update(Qcow2 *s, uint64_t *l1, uint32_t n, int add, bool flags)
                        "(L1 index: %#x)", at, i);
             return -EIO;
         }
-        ret = add ? q2_ref_add(s, at, s->cluster_size, add) : 0;
+        ret = step(s, w, at, s->cluster_size);
         for (uint64_t o = 0; ret >= 0 && o < s->cluster_size;
              o += s->slice_bytes) {
-            ret = slice_update(s, at + o, add, flags);
+            ret = slice_update(s, at + o, w);
         }
-        if (ret < 0 || !flags) {
+        if (ret < 0 || !w->flags) {
             continue;
         }
         ret = copied_flag(s, at, &flag);
@@ -106,6 +123,23 @@ static int tree_update(Qcow2 *s, uint64_t *l1, uint32_t n, int add, bool flags)
             s->l1_dirty_first = MIN2(s->l1_dirty_first, i);
             s->l1_dirty_end = MAX2(s->l1_dirty_end, i + 1);
         }
+    }
+    return ret;
+}
+
+/* Adds to what l1 refers to; with `flags` l1 is the active table, and its flags
+ * and those below are set as refcounts are. All or nothing. */
+static int tree_update(Qcow2 *s, uint64_t *l1, uint32_t n, int add, bool flags)
+{
+    Walk w = { .add = add, .flags = flags, .limit = UINT64_MAX };
+    int ret = tree_walk(s, l1, n, &w);
+
+    if (ret < 0 && w.done) {
+        Walk back = { .add = -add, .limit = w.done };
+
+        tree_walk(s, l1, n, &back);
+        w = (Walk){ .flags = flags };
+        tree_walk(s, l1, n, &w);
     }
     return ret;
 }
@@ -249,9 +283,13 @@ static int snap_make(Qcow2 *s, Q2Snap *p)
     p->l1_size = s->l1_size;
     /* References first, then the flags that say so. */
     ret = tree_update(s, s->l1, s->l1_size, 1, true);
-    ret = ret < 0 ? ret : add_to_table(s, p);
+    if (ret >= 0) {
+        ret = add_to_table(s, p);
+        if (ret < 0) {
+            tree_update(s, s->l1, s->l1_size, -1, true);
+        }
+    }
     if (ret < 0) {
-        tree_update(s, s->l1, s->l1_size, -1, true);
         q2_free(s, (uint64_t)at, (uint64_t)s->l1_size * 8);
     }
     return ret;
@@ -349,6 +387,12 @@ static int snap_go(Qcow2 *s, const Q2Snap *p)
         ret = at < 0 ? (int)at : q2_meta_write(s, false);
         ret = ret < 0 ? ret : q2_barrier(s);
         ret = ret < 0 ? ret : header_turn(s, (uint64_t)at, size, disk);
+        if (ret < 0) {
+            tree_update(s, l1, p->l1_size, -1, false);
+            if (at > 0) {
+                q2_free(s, (uint64_t)at, (uint64_t)size * 8);
+            }
+        }
     }
     if (ret < 0) {
         g_free(l1);

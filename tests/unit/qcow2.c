@@ -21,7 +21,7 @@ static const char *const layouts[] = {
     "cluster_size=2M",
     "cluster_size=16k,extended_l2=on",
     "cluster_size=64k,compat=0.10",
-    "cluster_size=32k,extended_l2=on,compression_type=zstd,refcount_bits=2",
+    "cluster_size=32k,extended_l2=on,compression_type=zstd,refcount_bits=4",
     "cluster_size=8k,preallocation=metadata",
     "cluster_size=64k,data_file=%s/data",
     "cluster_size=64k,data_file=%s/data,data_file_raw=on",
@@ -320,6 +320,241 @@ TEST(random_requests_over_a_backing_file)
     for (size_t i = 0; i < 7; i++) {
         layout_run(layouts[i], "base", 2);
     }
+    machine_unlock();
+    end();
+}
+
+/* ---- snapshots, sizes, compressed data ----------------------------------- */
+
+NO_TSA static void snap(BlkBackend *b, const char *name)
+{
+    BlkSnapshot s = { .icount = UINT64_MAX };
+    Error *err = NULL;
+    BlkNode *n = blk_root(b);
+
+    g_strlcpy(s.name, name, sizeof(s.name));
+    if (n->drv->snapshots->create(n, &s, &err) < 0) {
+        tt_fail(__FILE__, __LINE__, "%s", error_text(err));
+        error_free(err);
+    }
+}
+
+NO_TSA static void snapshots_run(const char *layout)
+{
+    uint8_t *kept = malloc(SIZE), vm[5000], back[5000];
+    const BlkSnapshotOps *o;
+    BlkSnapshot *list;
+    BlkBackend *b;
+    BlkNode *n;
+
+    size = SIZE;
+    memset(model, 0, SIZE);
+    REQUIRE(image_make(layout, NULL));
+    b = image_open(NULL);
+    REQUIRE(b);
+    n = blk_root(b);
+    o = n->drv->snapshots;
+    run_ops(b, 150);
+    snap(b, "one");
+    memcpy(kept, model, SIZE);
+    run_ops(b, 150);
+    own_check(b, layout);
+    model_check(b, false);
+    memset(vm, 0x5a, sizeof(vm));
+    CHECK_EQ(n->drv->vmstate_rw(n, 70000, vm, sizeof(vm), true), 0);
+    CHECK_EQ(n->drv->vmstate_rw(n, 70000, back, sizeof(back), false), 0);
+    CHECK(!memcmp(vm, back, sizeof(vm)));
+    snap(b, "two");
+    run_ops(b, 100);
+    own_check(b, layout);
+    CHECK_EQ(o->go(n, "one", NULL), 0);
+    own_check(b, layout);
+    memcpy(model, kept, SIZE);
+    model_check(b, false);
+    run_ops(b, 100);
+    model_check(b, false);
+    CHECK_EQ(o->list(n, &list), 2);
+    CHECK_STR(list[1].name, "two");
+    g_free(list);
+    blk_unref(b);
+    peer_check(layout);
+    b = image_open(NULL);
+    REQUIRE(b);
+    n = blk_root(b);
+    CHECK_EQ(o->go(n, "two", NULL), 0);
+    CHECK_EQ(n->drv->vmstate_rw(n, 70000, back, sizeof(back), false), 0);
+    CHECK(!memcmp(vm, back, sizeof(vm)));
+    CHECK_EQ(o->del(n, NULL, "one", NULL), 0);
+    own_check(b, layout);
+    model_check(b, true);
+    run_ops(b, 60);
+    CHECK_EQ(o->del(n, NULL, "two", NULL), 0);
+    own_check(b, layout);
+    model_check(b, false);
+    blk_unref(b);
+    peer_check(layout);
+    free(kept);
+}
+
+TEST(snapshots_in_every_layout)
+{
+    begin();
+    machine_lock();
+    for (size_t i = 0; i < 8; i++) {
+        if (!strstr(layouts[i], "refcount_bits=1")) {
+            snapshots_run(layouts[i]);
+        }
+    }
+    machine_unlock();
+    end();
+}
+
+NO_TSA static void resize_run(const char *layout, const char *backing)
+{
+    static const uint64_t to[] = { 3 * MiB, 5 * MiB + 512, 1 * MiB + 4096,
+                                   SIZE };
+    Error *err = NULL;
+    BlkBackend *b;
+
+    size = SIZE;
+    memset(model, 0, SIZE);
+    REQUIRE(image_make(layout, backing));
+    b = image_open(NULL);
+    REQUIRE(b);
+    model_check(b, true);
+    for (size_t i = 0; i < ARRAY_SIZE(to); i++) {
+        run_ops(b, 80);
+        if (!blk_node_truncate(blk_root(b), to[i], i == 3 && !backing
+                               ? PREALLOC_METADATA : PREALLOC_OFF, true,
+                               &err)) {
+            tt_fail(__FILE__, __LINE__, "%s", error_text(err));
+            error_free(err);
+            break;
+        }
+        if (to[i] > size) {
+            memset(model + size, 0, to[i] - size);
+        }
+        size = to[i];
+        CHECK_EQ((uint64_t)blk_length(b), size);
+        model_check(b, false);
+        own_check(b, layout);
+    }
+    blk_unref(b);
+    peer_check(layout);
+}
+
+TEST(sizes_both_ways)
+{
+    g_autofree char *base = NULL;
+    FILE *f;
+
+    begin();
+    base = g_strdup_printf("%s/base", dir);
+    f = fopen(base, "w");
+    for (uint64_t i = 0; i < SIZE / 2; i++) {
+        fputc((uint8_t)(i / 512 * 7 + i % 251), f);
+    }
+    fclose(f);
+    machine_lock();
+    for (size_t i = 0; i < ARRAY_SIZE(layouts); i++) {
+        resize_run(layouts[i], NULL);
+        if (i < 7) {
+            resize_run(layouts[i], "base");
+        }
+    }
+    machine_unlock();
+    end();
+}
+
+typedef struct Squeeze {
+    BlkReq req;
+    struct iovec iov;
+} Squeeze;
+
+static void squeeze_done(BlkReq *req)
+{
+    CHECK_EQ(req->ret, 0);
+}
+
+NO_TSA static void compressed_run(const char *layout)
+{
+    Squeeze q[6];
+    uint64_t part = 2 * MiB;
+    BlkBackend *b;
+
+    size = SIZE;
+    for (uint64_t i = 0; i < SIZE; i++) {
+        model[i] = i / 300000 % 3 == 1 ? (uint8_t)g_random_int()
+                 : (uint8_t)(i / 700);
+    }
+    REQUIRE(image_make(layout, NULL));
+    b = image_open(NULL);
+    REQUIRE(b);
+    for (uint64_t i = 0; i * part < SIZE; i++) {
+        uint64_t len = MIN2(part, SIZE - i * part);
+
+        q[i].iov = (struct iovec){ model + i * part, len };
+        q[i].req = (BlkReq){ .op = BLK_WRITE, .flags = BLKF_COMPRESSED,
+                             .off = i * part, .len = len, .iov = &q[i].iov,
+                             .niov = 1, .done = squeeze_done };
+        blk_submit(b, &q[i].req);
+    }
+    blk_drain(b);
+    model_check(b, false);
+    own_check(b, layout);
+    blk_unref(b);
+    peer_check(layout);
+    b = image_open(NULL);
+    REQUIRE(b);
+    run_ops(b, 150);
+    model_check(b, false);
+    own_check(b, layout);
+    CHECK_EQ(blk_root(b)->drv->make_empty(blk_root(b)), 0);
+    memset(model, 0, SIZE);
+    model_check(b, false);
+    own_check(b, layout);
+    blk_unref(b);
+    peer_check(layout);
+}
+
+TEST(compressed_clusters)
+{
+    begin();
+    machine_lock();
+    for (size_t i = 0; i < 8; i++) {
+        compressed_run(layouts[i]);
+    }
+    machine_unlock();
+    end();
+}
+
+/* Two bits count to three: active, two snapshots, and no more. */
+TEST(too_many_references_change_nothing)
+{
+    BlkSnapshot s = { .name = "three" };
+    Error *err = NULL;
+    BlkBackend *b;
+    BlkNode *n;
+
+    begin();
+    machine_lock();
+    size = SIZE;
+    REQUIRE(image_make("cluster_size=4k,refcount_bits=2", NULL));
+    b = image_open(NULL);
+    REQUIRE(b);
+    n = blk_root(b);
+    run_ops(b, 100);
+    snap(b, "one");
+    snap(b, "two");
+    CHECK(n->drv->snapshots->create(n, &s, &err) < 0);
+    error_free(err);
+    CHECK(n->drv->snapshots->go(n, "one", NULL) < 0);
+    own_check(b, "full counts");
+    run_ops(b, 50);
+    model_check(b, false);
+    own_check(b, "full counts");
+    blk_unref(b);
+    peer_check("full counts");
     machine_unlock();
     end();
 }
