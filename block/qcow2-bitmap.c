@@ -51,3 +51,9 @@ int q2_bitmaps_count(Q2Check *k)
     }
     return ret;
 }
+
+int64_t q2_bitmaps_measure(BlkNode *in, uint64_t cluster)
+{
+    return in && !strcmp(in->drv->name, "qcow2") && q2_of(in)->version > 2
+           ? 0 : -1;
+}

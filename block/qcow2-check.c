@@ -498,3 +498,36 @@ int q2_check(BlkNode *n, BlkCheck *c, int fix, Error **errp)
     }
     return ret;
 }
+
+int q2_check_rebuild(Qcow2 *s, uint32_t order)
+{
+    BlkCheck c = { 0 };
+    Q2Check k = { .s = s, .c = &c };
+    uint64_t max = order == 6 ? INT64_MAX
+                 : (UINT64_C(1) << (1u << order)) - 1;
+    int ret;
+
+    q2_lock(s);
+    s->settling = true;
+    ret = q2_flush(s);
+    s->settling = false;
+    if (ret < 0 || !check_begin(&k, NULL)) {
+        q2_unlock(s);
+        return ret < 0 ? ret : -ENOMEM;
+    }
+    ret = count_all(&k);
+    ret = ret < 0 ? ret : c.corruptions ? -EINVAL : 0;
+    for (uint64_t i = 0; ret >= 0 && i < k.n; i++) {
+        ret = q2_check_refs(&k, i) > max ? -ERANGE : 0;
+    }
+    if (ret >= 0) {
+        q2_cache_drop_all(&s->refc);
+        s->refcount_order = order;
+        s->ref_bits_entries = s->cluster_bits + 3 - order;
+        s->ref_max = max;
+        ret = q2_check_build(&k);
+    }
+    check_end(&k);
+    q2_unlock(s);
+    return ret;
+}

@@ -28,5 +28,8 @@ int q2_bitmaps_count(Q2Check *k);
 /* qcow2-repair.c */
 void q2_check_wrong(Q2Check *k, uint64_t i, uint64_t have, uint64_t want);
 int q2_check_mend(Q2Check *k, bool missing);
+int q2_check_build(Q2Check *k);        /* the structure anew                  */
+/* qcow2-check.c: with another width. -ERANGE: a count is too large. */
+int q2_check_rebuild(Qcow2 *s, uint32_t order);
 
 #endif

@@ -30,21 +30,25 @@ const Prop q2_create_props[] = {
                       "favor of encrypt.format=aes)"),
     PROP_STR("encrypt.format", Q2Create, encrypt_format,
              .desc = "Encrypt the image, format choices: 'aes', 'luks'"),
-    PROP_STR("encrypt.key-secret", Q2Create, key_secret,
+    PROP_STR("encrypt.key-secret", Q2Create, luks.key_secret,
              .desc = "ID of secret providing qcow AES key or LUKS passphrase"),
-    PROP_STR("encrypt.cipher-alg", Q2Create, cipher_alg,
-             .desc = "Name of encryption cipher algorithm"),
-    PROP_STR("encrypt.cipher-mode", Q2Create, cipher_mode,
-             .desc = "Name of encryption cipher mode"),
-    PROP_STR("encrypt.ivgen-alg", Q2Create, ivgen_alg,
-             .desc = "Name of IV generator algorithm"),
-    PROP_STR("encrypt.ivgen-hash-alg", Q2Create, ivgen_hash_alg,
+    PROP_ENUM("encrypt.cipher-alg", Q2Create, luks.alg, &crypto_alg_enum,
+              CIPHER_AES_256, .flags = PF_NO_DEFAULT,
+              .desc = "Name of encryption cipher algorithm"),
+    PROP_ENUM("encrypt.cipher-mode", Q2Create, luks.mode, &crypto_mode_enum,
+              MODE_XTS, .flags = PF_NO_DEFAULT,
+              .desc = "Name of encryption cipher mode"),
+    PROP_ENUM("encrypt.ivgen-alg", Q2Create, luks.ivgen, &crypto_ivgen_enum,
+              IVGEN_PLAIN64, .flags = PF_NO_DEFAULT,
+              .desc = "Name of IV generator algorithm"),
+    PROP_STR("encrypt.ivgen-hash-alg", Q2Create, luks.ivgen_hash,
              .desc = "Name of IV generator hash algorithm"),
-    PROP_STR("encrypt.hash-alg", Q2Create, hash_alg,
-             .desc = "Name of encryption hash algorithm"),
-    PROP_U64("encrypt.iter-time", Q2Create, iter_time, 0,
+    PROP_ENUM("encrypt.hash-alg", Q2Create, luks.hash, &crypto_hash_enum,
+              HASH_SHA256, .flags = PF_NO_DEFAULT,
+              .desc = "Name of encryption hash algorithm"),
+    PROP_U64("encrypt.iter-time", Q2Create, luks.iter_time, 2000,
              .flags = PF_NO_DEFAULT,
-              .desc = "Time to spend in PBKDF in milliseconds"),
+             .desc = "Time to spend in PBKDF in milliseconds"),
     PROP_SIZE("cluster_size", Q2Create, cluster_size, 65536,
               .desc = "qcow2 cluster size"),
     PROP_BOOL("extended_l2", Q2Create, extended_l2, false,
@@ -140,7 +144,7 @@ bool q2_create_ok(Q2Create *c, Error **errp)
         return error_set(errp, "Image size must be a multiple of %d bytes",
                          512);
     }
-    return true;
+    return q2_crypt_create_ok(c, errp);
 }
 
 /* ---- layout -------------------------------------------------------------- */
@@ -316,7 +320,7 @@ bool q2_prealloc_range(Qcow2 *s, uint64_t off, uint64_t len, BlkPrealloc mode,
 /* The image on c's file, which is in the maker's hands, outside the graph. */
 static MACHINE_CALL bool preallocate(Q2Create *c, Error **errp)
 {
-    Qcow2 *s = q2_private_open(c->b.file, errp);
+    Qcow2 *s = q2_private_open(c->b.file, c->luks.key_secret, errp);
     bool ok;
 
     if (!s) {
@@ -357,8 +361,6 @@ bool q2_create(BlkCreate *b, Error **errp)
     if (ret < 0) {
         return error_set_errno(errp, -ret, "Could not write qcow2 header");
     }
-    if (c->encrypt_format || c->encryption) {
-        return error_set(errp, "Encrypted images are not supported");
-    }
-    return !c->preallocation || preallocate(c, errp);
+    return q2_crypt_create(c, errp) &&
+           (!c->preallocation || preallocate(c, errp));
 }

@@ -358,7 +358,7 @@ static int take_clusters(Write *w, uint64_t clusters)
     w->own = true;
     if (s->data_ext) {
         w->host = w->flight.first;
-        w->fresh = w->host >= s->data_fresh;
+        w->fresh = w->host >= s->data_fresh && !s->crypt;
         s->data_fresh = MAX2(s->data_fresh,
                              w->host + (clusters << s->cluster_bits));
     } else {
@@ -367,7 +367,7 @@ static int take_clusters(Write *w, uint64_t clusters)
             return (int)host;
         }
         w->host = (uint64_t)host;
-        w->fresh = s->got_fresh;
+        w->fresh = s->got_fresh && !s->crypt;
     }
     w->flight.end = w->flight.first + (got << s->cluster_bits);
     w->len = MIN2(w->len, w->flight.end - w->off);

@@ -161,7 +161,7 @@ void q2_info(BlkNode *n, BlkNodeInfo *i)
 Json *q2_specific(BlkNode *n)
 {
     const Qcow2 *s = q2_of(n);
-    Json *o = json_obj(), *bitmaps;
+    Json *o = json_obj(), *bitmaps, *crypt = q2_crypt_info(s);
 
     json_set_str(o, "compat", s->version < 3 ? "0.10" : "1.1");
     if (s->version >= 3) {
@@ -183,6 +183,9 @@ Json *q2_specific(BlkNode *n)
     } else {
         json_set_str(o, "compression-type", "zlib");
         json_set_int(o, "refcount-bits", 16);
+    }
+    if (crypt) {
+        json_set(o, "encrypt", crypt);
     }
     return o;
 }

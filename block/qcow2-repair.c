@@ -116,13 +116,12 @@ static int turn(Q2Check *k, uint64_t base, uint64_t blocks, uint64_t clusters)
     return ret < 0 ? ret : q2_barrier(s);
 }
 
-static int rebuild(Q2Check *k)
+int q2_check_build(Q2Check *k)
 {
     Qcow2 *s = k->s;
     uint64_t base = k->n, blocks, clusters;
     int ret;
 
-    q2_say(k, "Rebuilding refcount structure");
     drop_old(k);
     if (!plan(k, base, &blocks, &clusters)) {
         return -EFBIG;
@@ -165,7 +164,8 @@ int q2_check_mend(Q2Check *k, bool missing)
     int ret = 0;
 
     if (missing && k->rebuild && (k->fix & BLKC_FIX_ERRORS)) {
-        return rebuild(k);
+        q2_say(k, "Rebuilding refcount structure");
+        return q2_check_build(k);
     }
     for (guint i = 0; ret >= 0 && i < k->wrong->len; i++) {
         const Q2Wrong *w = &g_array_index(k->wrong, Q2Wrong, i);

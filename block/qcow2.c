@@ -390,6 +390,12 @@ static const Prop q2_props[] = {
     PROP_U64("cache-clean-interval", Qcow2, clean_interval, 600,
              .max = UINT32_MAX,
              .desc = "seconds after which unused pieces are dropped; 0: never"),
+    PROP_CALL("encrypt", "BlockdevQcow2Encryption", NULL, q2_encrypt_set,
+              .desc = "how the image is encrypted"),
+    PROP_STR("encrypt.format", Qcow2, encrypt_format,
+             .desc = "luks or aes"),
+    PROP_STR("encrypt.key-secret", Qcow2, key_secret,
+             .desc = "id of the secret object that holds the key"),
     PROP_CALL("overlap-check", "Qcow2OverlapChecks", NULL, q2_overlap_set,
               .desc = "what no write may hit: none, constant, cached, all"),
     PROP_CALL("overlap-check.template", "Qcow2OverlapCheckMode", NULL,
@@ -420,17 +426,31 @@ BLK_DRIVER(qcow2_driver, {
     .set_loop = q2_set_loop, .probe = q2_probe, .truncate = q2_truncate,
     .allocated = q2_allocated, .extent = q2_extent,
     .flush_meta = q2_flush_meta, .set_backing = q2_set_backing,
-    .make_empty = q2_make_empty, .check = q2_check,
+    .make_empty = q2_make_empty, .check = q2_check, .amend = q2_amend,
     .info = q2_info, .specific = q2_specific, .snapshots = &q2_snapshot_ops,
     .vmstate_rw = q2_vmstate_rw, .inactivate = q2_inactivate,
     .create_props = q2_create_props, .create_size = sizeof(Q2Create),
-    .create = q2_create,
+    .create = q2_create, .measure = q2_measure,
     .backing = true, .encrypts = true,
 });
 
 /* ---- outside the graph --------------------------------------------------- */
 
-Qcow2 *q2_private_open(BlkNode *file, Error **errp)
+static MACHINE_CALL void private_free(Qcow2 *s)
+{
+    BlkNode *n = &s->node;
+
+    while (n->children) {
+        blk_child_detach(n, n->children->name);
+    }
+    prop_release((Obj *)n, q2_props);
+    g_free(n->backing_name);
+    g_free(n->backing_format);
+    g_free(n->name);
+    g_free(s);
+}
+
+Qcow2 *q2_private_open(BlkNode *file, const char *secret, Error **errp)
 {
     Qcow2 *s = g_new0(Qcow2, 1);
     BlkNode *n = &s->node;
@@ -440,12 +460,9 @@ Qcow2 *q2_private_open(BlkNode *file, Error **errp)
                     .flags = BLKO_RDWR | BLKO_NO_BACKING, .refs = 1,
                     .file = file, .loop = file->loop, .shared = BLKP_ALL };
     blk_limits_default(&n->limits);
+    s->key_secret = g_strdup(secret);
     if (!q2_open(n, errp)) {
-        while (n->children) {
-            blk_child_detach(n, n->children->name);
-        }
-        g_free(n->name);
-        g_free(s);
+        private_free(s);
         return NULL;
     }
     return s;
@@ -453,17 +470,9 @@ Qcow2 *q2_private_open(BlkNode *file, Error **errp)
 
 bool q2_private_close(Qcow2 *s, Error **errp)
 {
-    BlkNode *n = &s->node;
     int ret = settle(s);
 
     release(s);
-    while (n->children) {
-        blk_child_detach(n, n->children->name);
-    }
-    prop_release((Obj *)n, q2_props);
-    g_free(n->backing_name);
-    g_free(n->backing_format);
-    g_free(n->name);
-    g_free(s);
+    private_free(s);
     return ret >= 0 || error_set_errno(errp, -ret, "Could not write metadata");
 }

@@ -154,7 +154,7 @@ struct Qcow2 {
     uint64_t reserved_end;             /* of preallocated clusters            */
     uint64_t vm_state_off;
     struct Q2Bitmap *bitmaps;
-    struct Q2Crypt *crypt;
+    struct CryptoBlk *crypt;           /* NULL: plain                         */
     bool over_backing;                 /* there will be a backing file        */
     bool sparse;                       /* the file has holes worth asking for */
     uint8_t *memo;                     /* one cluster, decompressed           */
@@ -302,6 +302,8 @@ int q2_compressed_write(Qcow2 *s, uint64_t off, uint64_t len,
 /* ---- qcow2-crypt.c: buf in place; host and guest: bytes --- */
 bool q2_crypt_open(Qcow2 *s, Error **errp) MACHINE_CALL;
 void q2_crypt_free(Qcow2 *s);
+Json *q2_crypt_info(const Qcow2 *s);   /* NULL: not encrypted                 */
+bool q2_encrypt_set(Obj *o, const Prop *p, const Json *v, Error **errp);
 int q2_encrypt(Qcow2 *s, uint64_t host, uint64_t guest, uint8_t *buf,
                uint64_t len);
 int q2_decrypt(Qcow2 *s, uint64_t host, uint64_t guest, uint8_t *buf,
@@ -316,8 +318,10 @@ extern const BlkSnapshotOps q2_snapshot_ops;
 int q2_vmstate_rw(BlkNode *n, uint64_t pos, void *buf, size_t len, bool write);
 
 /* ---- qcow2.c --- */
-/* An image outside the graph, on a file that the caller holds; no backing. */
-Qcow2 *q2_private_open(BlkNode *file, Error **errp) MACHINE_CALL;
+/* An image outside the graph, on a file that the caller holds; no backing.
+ * secret: of its key; NULL: none. */
+Qcow2 *q2_private_open(BlkNode *file, const char *secret, Error **errp)
+    MACHINE_CALL;
 bool q2_private_close(Qcow2 *s, Error **errp) MACHINE_CALL;     /* frees it   */
 
 /* ---- qcow2-opts.c --- */
@@ -331,6 +335,8 @@ Json *q2_specific(BlkNode *n);
 void q2_corrupt_event(Qcow2 *s, bool fatal, uint64_t off, uint64_t len,
                       const char *text);
 Json *q2_bitmaps_info(const Qcow2 *s);
+/* What the bitmaps of `in` would take; -1: it has none. */
+int64_t q2_bitmaps_measure(BlkNode *in, uint64_t cluster);
 
 /* ---- the rest --- */
 int q2_check(BlkNode *n, BlkCheck *c, int fix, Error **errp);
