@@ -337,6 +337,9 @@ int q2_meta_write(Qcow2 *s, bool frees)
     bool l1 = s->l1_dirty_first < s->l1_dirty_end;
     int ret;
 
+    if (s->corrupt && !(s->node.flags & BLKO_CHECK)) {
+        return -EIO;
+    }
     if (s->lazy && !s->settling) {
         /* The mark says that refcounts are to be counted anew. */
         ret = s->refc.dirty || table ? q2_dirty_set(s, true) : 0;

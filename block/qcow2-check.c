@@ -471,7 +471,7 @@ static int marks_clear(Q2Check *k)
         return 0;
     }
     s->incompat &= ~(uint64_t)(Q2I_DIRTY | Q2I_CORRUPT);
-    s->corrupt = s->corrupt_said = false;
+    s->corrupt = s->corrupt_said = s->unsettled = false;
     return q2_features_write(s);
 }
 

@@ -342,12 +342,14 @@ int q2_l1_grow(Qcow2 *s, uint64_t min)
     if (ret >= 0) {
         s->l1_off = (uint64_t)at;
         s->l1_size = (uint32_t)size;
-        ret = q2_header_write(s);
-        ret = ret < 0 ? ret : q2_barrier(s);
+        ret = q2_header_turn(s);
+        if (ret < 0) {
+            s->l1_off = old_off;
+            s->l1_size = old_size;
+            q2_header_back(s);
+        }
     }
     if (ret < 0) {
-        s->l1_off = old_off;
-        s->l1_size = old_size;
         g_free(l1);
         q2_free(s, (uint64_t)at, clusters * cs);
         return ret;

@@ -540,3 +540,20 @@ int q2_dirty_set(Qcow2 *s, bool on)
     }
     return ret;
 }
+
+int q2_header_turn(Qcow2 *s)
+{
+    int ret = q2_header_write(s);
+
+    return ret < 0 ? ret : q2_barrier(s);
+}
+
+void q2_header_back(Qcow2 *s)
+{
+    if (q2_header_turn(s) < 0) {
+        /* Nobody knows which header the file has: nothing may build on it. */
+        s->corrupt = true;
+        error_reportf("Block node '%s' is read-only from here on: its header "
+                      "could not be written", s->node.name);
+    }
+}

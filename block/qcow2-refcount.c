@@ -120,6 +120,7 @@ static int table_move(Qcow2 *s, uint64_t b, uint32_t clusters, uint64_t blocks)
     g_autofree uint8_t *buf = g_malloc0(used * cs);
     uint64_t *table = g_new0(uint64_t, entries), *old = s->reftable;
     uint32_t old_size = s->reftable_size;
+    bool turned = false;
     int ret;
 
     memcpy(table, old, (size_t)old_size * 8);
@@ -142,12 +143,15 @@ static int table_move(Qcow2 *s, uint64_t b, uint32_t clusters, uint64_t blocks)
     if (ret >= 0) {
         s->reftable_off = (base + blocks) * cs;
         s->reftable_clusters = clusters;
-        ret = q2_header_write(s);
-        ret = ret < 0 ? ret : q2_barrier(s);
+        ret = q2_header_turn(s);
+        turned = true;
     }
     if (ret < 0) {
         s->reftable_off = old_off;
         s->reftable_clusters = old_clusters;
+        if (turned) {
+            q2_header_back(s);
+        }
         g_free(table);
         return ret;
     }

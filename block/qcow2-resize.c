@@ -26,11 +26,13 @@ static int size_write(Qcow2 *s, uint64_t size)
     ret = ret < 0 ? ret : q2_flush(s);
     if (ret >= 0) {
         s->disk_size = size;
-        ret = q2_header_write(s);
-        s->disk_size = ret < 0 ? old : size;
+        ret = q2_header_turn(s);
+        if (ret < 0) {
+            s->disk_size = old;
+            q2_header_back(s);
+        }
     }
     if (ret >= 0) {
-        ret = q2_flush(s);
         s->vm_state_off = l1 * q2_l1_covers(s);
         s->node.length = ALIGN_UP(size, 512);
     }

@@ -295,15 +295,19 @@ static int snap_make(Qcow2 *s, Q2Snap *p)
     return ret;
 }
 
-/* Ends an operation: all is in step again. */
+/* Ends an operation: all is in step again, or the mark stays. */
 static int snap_end(Qcow2 *s, int ret)
 {
-    int end;
+    int end = 0;
 
     s->settling = true;
-    end = q2_flush(s);
+    if (ret < 0) {
+        end = tree_update(s, s->l1, s->l1_size, 0, true);
+    }
+    end = end < 0 ? end : q2_flush(s);
     s->settling = false;
-    if (end >= 0 && (ret >= 0 || !s->corrupt) && !s->lazy) {
+    s->unsettled |= end < 0;
+    if (!s->unsettled && !s->corrupt && !s->lazy) {
         end = q2_dirty_set(s, false);
     }
     s->pass_discard = s->discard_other;
@@ -360,12 +364,12 @@ static int header_turn(Qcow2 *s, uint64_t off, uint32_t size, uint64_t disk)
     s->l1_off = off;
     s->l1_size = size;
     s->disk_size = disk;
-    ret = q2_header_write(s);
-    ret = ret < 0 ? ret : q2_barrier(s);
+    ret = q2_header_turn(s);
     if (ret < 0) {
         s->l1_off = old_off;
         s->l1_size = old_size;
         s->disk_size = old_disk;
+        q2_header_back(s);
     }
     return ret;
 }

@@ -164,13 +164,15 @@ int q2_snapshots_write(Qcow2 *s, const Q2Snap *snaps, uint32_t n)
         s->snaps_off = (uint64_t)at;
         s->n_snaps = n;
         s->snaps_size = out->len;
-        ret = q2_header_write(s);
-        ret = ret < 0 ? ret : q2_barrier(s);
+        ret = q2_header_turn(s);
+        if (ret < 0) {
+            s->snaps_off = old;
+            s->n_snaps = old_n;
+            s->snaps_size = old_size;
+            q2_header_back(s);
+        }
     }
     if (ret < 0) {
-        s->snaps_off = old;
-        s->n_snaps = old_n;
-        s->snaps_size = old_size;
         if (n) {
             q2_free(s, (uint64_t)at, out->len);
         }

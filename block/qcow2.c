@@ -291,13 +291,13 @@ static int settle(Qcow2 *s)
 {
     int ret;
 
-    if (s->node.read_only || s->node.flags & BLKO_INACTIVE) {
+    if (s->node.read_only || s->node.flags & BLKO_INACTIVE || s->corrupt) {
         return 0;
     }
     q2_lock(s);
     s->settling = true;
     ret = q2_meta_write(s, true);
-    if (ret >= 0 && !s->corrupt && (s->incompat & Q2I_DIRTY)) {
+    if (ret >= 0 && !s->unsettled && (s->incompat & Q2I_DIRTY)) {
         ret = q2_dirty_set(s, false);
     }
     s->settling = false;

@@ -150,6 +150,7 @@ struct Qcow2 {
     bool discard_request, discard_snapshot, discard_other;
     bool pass_discard;                 /* of what q2_free is told now         */
     bool lazy, corrupt, corrupt_said;
+    bool unsettled;                    /* the dirty mark is needed            */
     bool settling;                     /* lazy refcounts are written now      */
     uint64_t reserved_end;             /* of preallocated clusters            */
     uint64_t vm_state_off;
@@ -180,6 +181,10 @@ void q2_corrupt(Qcow2 *s, bool fatal, uint64_t off, uint64_t len,
 /* ---- qcow2-header.c --- */
 bool q2_header_read(Qcow2 *s, Error **errp) MACHINE_CALL;
 int q2_header_write(Qcow2 *s);         /* header, extensions, backing name    */
+/* The same with a barrier. When it fails the caller sets the fields back and
+ * calls q2_header_back: the file has the old header again, or writes end. */
+int q2_header_turn(Qcow2 *s);
+void q2_header_back(Qcow2 *s);
 int q2_features_write(Qcow2 *s);       /* the three feature words alone       */
 int q2_dirty_set(Qcow2 *s, bool on);   /* no effect on version 2              */
 void q2_header_free(Qcow2 *s);
