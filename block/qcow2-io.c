@@ -504,20 +504,16 @@ static int write_step(Write *w)
     if (ret >= 0 && m.kind == Q2K_DATA && m.copied) {
         return write_in_place(w, &m);
     }
-    f = ret < 0 ? NULL : flight_in(s, first, w->off + w->len);
-    if (f && f->first <= w->off && f->end > first) {
+    if (ret >= 0 && flight_in(s, first, first + s->cluster_size)) {
         flights_pause(s);
         q2_unlock(s);
         w->len = 0;
         return 0;
     }
-    if (f) {
-        uint64_t limit = UINT64_MAX;
-
-        for (; f; f = f->next) {
-            limit = f->first > w->off ? MIN2(limit, f->first) : limit;
+    for (f = s->flights; f; f = f->next) {
+        if (f->first > w->off) {
+            w->len = MIN2(w->len, f->first - w->off);
         }
-        w->len = MIN2(w->len, limit - w->off);
     }
     ret = ret < 0 ? ret : prepare(w, &m);
     if (ret < 0) {

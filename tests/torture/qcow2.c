@@ -80,7 +80,8 @@ BLK_DRIVER(faulty_driver, {
 
 /* ---- images -------------------------------------------------------------- */
 
-static char dir[] = "qcow2-torture-XXXXXX";
+#define DIR_NAME "/tmp/tern-qcow2-XXXXXX"
+static char dir[] = DIR_NAME;
 static char *img;
 static unsigned seed;
 
@@ -292,9 +293,22 @@ static void quiet(bool on)
     }
 }
 
+static void clean(void)
+{
+    g_autofree char *cmd = g_strdup_printf("rm -rf %s", dir);
+
+    CHECK_EQ(system(cmd), 0);
+    strcpy(dir, DIR_NAME);
+}
+
 static void begin(void)
 {
     TEST_LIMIT(900);
+    if (!img) {
+        atexit(clean);
+    } else {
+        clean();                       /* a test that was left               */
+    }
     REQUIRE(mkdtemp(dir));
     img = g_strdup_printf("%s/img.qcow2", dir);
     lg = mmap(NULL, sizeof(*lg), PROT_READ | PROT_WRITE,
@@ -304,12 +318,9 @@ static void begin(void)
 
 static void end(void)
 {
-    g_autofree char *cmd = g_strdup_printf("rm -rf %s", dir);
-
-    CHECK_EQ(system(cmd), 0);
+    clean();
     g_free(img);
     munmap(lg, sizeof(*lg));
-    memcpy(dir + strlen(dir) - 6, "XXXXXX", 6);
 }
 
 TEST(each_write_fails_once)

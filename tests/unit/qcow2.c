@@ -9,7 +9,8 @@
 #define SIZE (6 * MiB + 1536)
 #define FLIGHT 12                      /* requests at once                    */
 
-static char dir[] = "qcow2-test-XXXXXX";
+#define DIR_NAME "/tmp/tern-qcow2-XXXXXX"
+static char dir[] = DIR_NAME;
 static char *img;
 static uint8_t *model, *state;         /* state: 1 where a request is under way */
 static uint64_t size;
@@ -272,9 +273,22 @@ NO_TSA static void layout_run(const char *layout, const char *backing,
     peer_check(layout);
 }
 
+static void clean(void)
+{
+    g_autofree char *cmd = g_strdup_printf("rm -rf %s", dir);
+
+    CHECK_EQ(system(cmd), 0);
+    strcpy(dir, DIR_NAME);
+}
+
 static void begin(void)
 {
     TEST_LIMIT(120);
+    if (!img) {
+        atexit(clean);
+    } else {
+        clean();                       /* a test that was left               */
+    }
     REQUIRE(mkdtemp(dir));
     img = g_strdup_printf("%s/img.qcow2", dir);
     model = g_malloc0(SIZE);
@@ -284,13 +298,10 @@ static void begin(void)
 
 static void end(void)
 {
-    g_autofree char *cmd = g_strdup_printf("rm -rf %s", dir);
-
-    CHECK_EQ(system(cmd), 0);
+    clean();
     g_free(img);
     g_free(model);
     g_free(state);
-    memcpy(dir + strlen(dir) - 6, "XXXXXX", 6);
 }
 
 TEST(random_requests_in_every_layout)
