@@ -149,54 +149,6 @@ static Json *info_json(const Info *o)
 
 /* ---- human ---------------------------------------------------------------- */
 
-static void json_dump(const Json *v, int depth);
-
-static void member_dump(const char *key, const Json *v, int depth)
-{
-    bool inner = json_kind(v) == JSON_LIST || json_kind(v) == JSON_OBJ;
-
-    printf("%*s%s:%c", depth * 4, "", key, inner ? '\n' : ' ');
-    json_dump(v, depth + 1);
-    if (!inner) {
-        printf("\n");
-    }
-}
-
-static void json_dump(const Json *v, int depth)
-{
-    g_autofree char *text = NULL;
-    char key[24];
-
-    switch (json_kind(v)) {
-    case JSON_OBJ:
-        for (size_t i = 0; i < json_count(v); i++) {
-            g_autofree char *name = g_strdelimit(g_strdup(json_key_at(v, i)),
-                                                 "-", ' ');
-
-            member_dump(name, json_value_at(v, i), depth);
-        }
-        break;
-    case JSON_LIST:
-        for (size_t i = 0; i < json_count(v); i++) {
-            snprintf(key, sizeof(key), "[%zu]", i);
-            member_dump(key, json_at(v, i), depth);
-        }
-        break;
-    case JSON_STR:
-        printf("%s", json_str_of(v));
-        break;
-    default:
-        text = json_text(v, false, NULL);
-        printf("%s", text);
-        break;
-    }
-}
-
-void img_specific_print(const Json *v)
-{
-    json_dump(v, 1);
-}
-
 static void info_print(const Info *o)
 {
     const BlkNode *n = o->node;
@@ -230,7 +182,7 @@ static void info_print(const Info *o)
     }
     if (o->specific) {
         printf("Format specific information:\n");
-        json_dump(o->specific, 1);
+        tool_print_json(o->specific, 1);
     }
 }
 

@@ -6,7 +6,5 @@
 #include "tools/img.h"
 
 void img_snapshots_print(const BlkSnapshot *s, int n);
-/* Format specific information, four columns in. */
-void img_specific_print(const Json *v);
 
 #endif

@@ -81,6 +81,22 @@ static MACHINE_CALL BlkNode *open_by_opts(const char *text, unsigned flags,
     return n;
 }
 
+static bool options_add(Json *to, const char *text, Error **errp)
+{
+    Opts o = { 0 };
+
+    if (!opts_parse(&o, text, NULL, OPT_FLAT, errp)) {
+        return false;
+    }
+    while (json_count(o.obj)) {
+        g_autofree char *key = g_strdup(json_key_at(o.obj, 0));
+
+        json_set(to, key, json_take(o.obj, key));
+    }
+    opts_free(&o);
+    return true;
+}
+
 BlkBackend *tool_open_err(const char *filename, const ToolOpen *o, Error **errp)
 {
     unsigned flags = o->flags | (o->share ? BLKO_FORCE_SHARE : 0);
@@ -91,6 +107,10 @@ BlkBackend *tool_open_err(const char *filename, const ToolOpen *o, Error **errp)
         n = open_by_opts(filename, flags, o->share, errp);
     } else {
         opts = json_obj();
+        if (o->options && !options_add(opts, o->options, errp)) {
+            json_free(opts);
+            return NULL;
+        }
         if (o->format) {
             json_set_str(opts, "driver", o->format);
         }

@@ -47,6 +47,9 @@ bool tool_object(const char *text) MACHINE_CALL;
 void tool_print_syntax(const ToolOpt *const *tables);
 void tool_print_formats(void);
 
+/* A value for people, each line `depth` levels in. */
+void tool_print_json(const Json *v, int depth);
+
 /* ---- manual --------------------------------------------------------------- */
 void man_head(const char *name, const char *summary);
 void man_text(const char *text);       /* escapes                             */
@@ -57,6 +60,7 @@ void man_options(const ToolOpt *const *tables);
 bool tool_cache(const char *mode, unsigned *flags, bool *writethrough);
 typedef struct ToolOpen {
     const char *format;                /* NULL: probed                        */
+    const char *options;               /* more of the driver's; NULL: none    */
     const char *aio;                   /* NULL: as the protocol has it        */
     unsigned flags;                    /* BLKO_*                              */
     bool image_opts, writethrough, share, quiet;

@@ -6,7 +6,7 @@
 # tests/block/img-peer/*.txt: a line "# name" begins a group with a fresh
 # folder, "$ text" is a shell line that prepares both, "! reason" excuses the
 # next line's output (the exit status must still agree), other lines are
-# arguments.
+# arguments; those that begin with "io" are for tern-io and qemu-io.
 
 import glob
 import os
@@ -30,6 +30,8 @@ VARY = [
     (re.compile(r'Run completed in [0-9.]+ seconds'), 'Run completed'),
     (re.compile(r'disk size: .*'), 'disk size: N'),
     (re.compile(r'"actual-size": \d+'), '"actual-size": N'),
+    (re.compile(r'ops; [0-9:.]+( sec)? \(.*\)'), 'ops; TIME'),
+    (re.compile(r',1,\d+:\d\d:\d\d\.\d\d,.*'), ',1,TIME'),
     (re.compile(r'\((\d+\.\d\d/100%)\)'), '(P)'),
 ]
 
@@ -50,7 +52,10 @@ class Side:
                        stdout=subprocess.DEVNULL, check=True, timeout=60)
 
     def run(self, args):
-        p = subprocess.run([os.path.join(self.programs, 'qemu-img')] + args,
+        name = 'qemu-img'
+        if args[0] == 'io':
+            name, args = 'qemu-io', args[1:]
+        p = subprocess.run([os.path.join(self.programs, name)] + args,
                            cwd=self.folder, stdin=subprocess.DEVNULL,
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                            timeout=60)
