@@ -11,6 +11,7 @@ block-y += block/drive.o
 block-y += block/drive-ref.o
 block-y += block/file.o
 block-y += block/create.o
+block-y += block/amend.o
 block-y += block/file-size.o
 block-y += block/file-io.o
 block-y += block/file-lock.o

@@ -590,6 +590,28 @@ static const char *row_type(const Prop *p)
          : p->kind >= PK_U8 && p->kind <= PK_I64 ? "num" : "str";
 }
 
+static void rows_print(Rows *r)
+{
+    qsort(r->v, r->n, sizeof(r->v[0]), row_order);
+    for (unsigned i = 0; i < r->n; i++) {
+        const Prop *p = r->v[i];
+        g_autofree char *left = g_strdup_printf("  %s=<%s>", p->name,
+                                                row_type(p));
+
+        printf("%-24s - %s\n", left, p->desc ? p->desc : "");
+    }
+}
+
+void blk_rows_help(const Prop *rows)
+{
+    Rows r = { .n = 0 };
+
+    for (const Prop *p = rows; p->name; p++) {
+        row_add(&r, p);
+    }
+    rows_print(&r);
+}
+
 bool blk_image_make_help(const char *format, const char *filename,
                          Error **errp)
 {
@@ -597,19 +619,12 @@ bool blk_image_make_help(const char *format, const char *filename,
     bool ok = drivers_find(&m, format, filename, errp);
 
     if (ok) {
-        qsort(m.rows.v, m.rows.n, sizeof(m.rows.v[0]), row_order);
         if (filename) {
             printf("Supported options:\n");
         } else {
             printf("Supported %s options:\n", m.format->name);
         }
-        for (unsigned i = 0; i < m.rows.n; i++) {
-            const Prop *p = m.rows.v[i];
-            g_autofree char *left = g_strdup_printf("  %s=<%s>", p->name,
-                                                    row_type(p));
-
-            printf("%-24s - %s\n", left, p->desc ? p->desc : "");
-        }
+        rows_print(&m.rows);
         if (!filename) {
             printf("\nThe protocol level may support further options.\n"
                    "Specify the target filename to include those options.\n");

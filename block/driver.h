@@ -294,6 +294,13 @@ bool blk_image_measure(const char *format, const char *options, uint64_t size,
  * format's) on stdout, as `-o help`. */
 bool blk_image_make_help(const char *format, const char *filename,
                          Error **errp) MACHINE_CALL;
+/* The same of any table. */
+void blk_rows_help(const Prop *rows);
+/* Other options for an image, `amend -o` text; block/amend.c. */
+bool blk_image_amend(BlkNode *n, const char *options,
+                     void (*progress)(void *arg, double part), void *arg,
+                     Error **errp) MACHINE_CALL;
+bool blk_image_amend_help(const char *format, Error **errp);
 /* Rows of create_props for the head; where a driver's table has them is where
  * they are shown. Those that are not there are added at the end. */
 #define BLK_CREATE_SIZE \
