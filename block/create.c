@@ -267,8 +267,7 @@ static char *value_text(const Prop *p, const char *given)
             opt_size("", given, 1, &u, NULL)) {
             return g_strdup_printf("%" PRIu64, u);
         }
-        return p->kind == PK_BOOL && opt_bool("", given, (bool *)&u, NULL)
-            ? g_strdup(*(bool *)&u ? "on" : "off") : g_strdup(given);
+        return g_strdup(given);
     }
     if (p->flags & PF_NO_DEFAULT) {
         return NULL;

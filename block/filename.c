@@ -54,7 +54,8 @@ static bool backing_overridden(const BlkNode *n)
 {
     g_autofree char *path = NULL;
 
-    if (!n->drv->backing || (!n->backing && !n->backing_name)) {
+    if (!n->drv->backing || (!n->backing && !n->backing_name) ||
+        (!n->backing && n->flags & BLKO_NO_BACKING)) {
         return false;
     }
     if (!n->backing || !n->backing_name) {

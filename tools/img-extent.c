@@ -73,7 +73,7 @@ int img_extent(BlkNode *n, const BlkNode *base, uint64_t off, uint64_t len,
                                                                    e.len);
         x->depth++;
     }
-    x->depth = 0;
+    x->depth = MAX2(x->depth - 1, 0);
     x->zero = n == NULL;
     return 0;
 }

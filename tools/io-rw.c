@@ -80,6 +80,16 @@ static bool range_read(const IoCmd *c, const IoArgs *a, int64_t *off,
     return (*off = io_number(a->v[0])) >= 0 && (*len = io_length(a->v[1])) >= 0;
 }
 
+static bool aligned(const IoArgs *a, int64_t off, int64_t len)
+{
+    if ((a->set['b'] || a->set['c']) && (off | len) % 512) {
+        printf("%" PRId64 " is not a sector-aligned value for '%s'\n",
+               off % 512 ? off : len, off % 512 ? "offset" : "count");
+        return false;
+    }
+    return true;
+}
+
 static void verify(const Verify *v, const uint8_t *buf, int64_t off,
                    int64_t len, int *ret)
 {
@@ -100,7 +110,8 @@ static MACHINE_CALL int read_run(const IoCmd *c, const IoArgs *a)
     uint8_t *buf;
     int ret;
 
-    if (!verify_read(c, a, &v) || !range_read(c, a, &off, &len)) {
+    if (!verify_read(c, a, &v) || !range_read(c, a, &off, &len) ||
+        !aligned(a, off, len)) {
         return -EINVAL;
     }
     if (v.from + v.n > len || v.from > len) {
@@ -241,7 +252,8 @@ static MACHINE_CALL int write_run(const IoCmd *c, const IoArgs *a)
         a->n != 2) {
         return a->n != 2 ? io_syntax(c) : -EINVAL;
     }
-    if (!write_args_ok(a) || !range_read(c, a, &off, &len)) {
+    if (!write_args_ok(a) || !range_read(c, a, &off, &len) ||
+        !aligned(a, off, len)) {
         return -EINVAL;
     }
     if (!a->set['z']) {
