@@ -34,12 +34,13 @@ def chosen(rows):
             if not sys.argv[1:] or any(a in r[0] for a in sys.argv[1:])]
 
 
-def measure(rows, rounds_of, title, out):
+def measure(rows, rounds_of, title, out, sides=None):
     """Rows are (name, function of program and arguments, arguments); a
     function gives {figure: number}. Writes the table, and build/OUT.json."""
-    sides = [("tern", TERN)] if os.access(TERN, os.X_OK) else []
-    if PEER:
-        sides.append(("peer", PEER))
+    if sides is None:
+        sides = [("tern", TERN)] if os.access(TERN, os.X_OK) else []
+        if PEER:
+            sides.append(("peer", PEER))
     if not sides:
         sys.exit("bench: %s is not built" % TERN)
     print(title)
