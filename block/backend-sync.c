@@ -10,7 +10,9 @@
  * 1. Between drain_begin and drain_end nothing is in flight but what the caller
  *    itself waits for.
  */
+#include <glib.h>
 #include "block/backend.h"
+#include "block/throttle.h"
 
 typedef struct Wait {
     BlkReq req;
@@ -95,11 +97,52 @@ int blk_flush(BlkBackend *b)
     return run(b, &w);
 }
 
+typedef struct Open {
+    BlkBackend *b;
+    bool on;
+} Open;
+
+void blk_nodes_open(BlkNode *n, bool on)
+{
+    if (n->drv->drained) {
+        n->drv->drained(n, on);
+    }
+    for (BlkChild *c = n->children; c; c = c->next) {
+        blk_nodes_open(c->node, on);
+    }
+}
+
+static void limits_open(void *arg)
+{
+    Open *o = arg;
+
+    if (o->b->limiter) {
+        blk_limiter_open(o->b->limiter, o->on);
+    }
+    if (o->b->node) {
+        blk_nodes_open(o->b->node, o->on);
+    }
+}
+
+/* Nothing is held back by limits in a drained section. */
+static MACHINE_CALL void limits_set_open(BlkBackend *b, bool on)
+{
+    Open o = { b, on };
+
+    if (b->loop == loop_main) {
+        limits_open(&o);
+    } else {
+        loop_run_sync(b->loop, limits_open, &o);
+    }
+}
+
 void blk_drain_begin(BlkBackend *b)
 {
-    if (__atomic_add_fetch(&b->quiesce, 1, __ATOMIC_ACQ_REL) == 1 && b->ops &&
-        b->ops->drained_begin) {
-        b->ops->drained_begin(b->dev);
+    if (__atomic_add_fetch(&b->quiesce, 1, __ATOMIC_ACQ_REL) == 1) {
+        if (b->ops && b->ops->drained_begin) {
+            b->ops->drained_begin(b->dev);
+        }
+        limits_set_open(b, true);
     }
     while (__atomic_load_n(&b->in_flight, __ATOMIC_ACQUIRE)) {
         loop_step(true);
@@ -111,6 +154,7 @@ void blk_drain_end(BlkBackend *b)
     if (__atomic_sub_fetch(&b->quiesce, 1, __ATOMIC_ACQ_REL)) {
         return;
     }
+    limits_set_open(b, false);
     if (b->ops && b->ops->drained_end) {
         b->ops->drained_end(b->dev);
     }
@@ -119,6 +163,60 @@ void blk_drain_end(BlkBackend *b)
     } else {
         blk_resume(b);
     }
+}
+
+struct BlkDrain {
+    BlkNode *node;
+    unsigned n;
+    BlkBackend *v[];
+};
+
+static bool reaches(const BlkNode *from, const BlkNode *to)
+{
+    if (from == to) {
+        return true;
+    }
+    for (const BlkChild *c = from ? from->children : NULL; c; c = c->next) {
+        if (reaches(c->node, to)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+BlkDrain *blk_node_drain_begin(BlkNode *n)
+{
+    BlkDrain *d;
+    unsigned count = 0;
+
+    for (BlkBackend *b = blk_next(NULL); b; b = b->next) {
+        count++;
+    }
+    d = g_malloc0(sizeof(*d) + count * sizeof(d->v[0]));
+    d->node = n;
+    for (BlkBackend *b = blk_next(NULL); b; b = b->next) {
+        if (b->node && reaches(b->node, n)) {
+            blk_ref(b);
+            d->v[d->n++] = b;
+        }
+    }
+    for (unsigned i = 0; i < d->n; i++) {
+        blk_drain_begin(d->v[i]);
+    }
+    /* Requests that a format or a client of the node makes by itself. */
+    while (n->running && n->loop == loop_main && !co_self()) {
+        loop_step(true);
+    }
+    return d;
+}
+
+void blk_node_drain_end(BlkDrain *d)
+{
+    for (unsigned i = 0; i < d->n; i++) {
+        blk_drain_end(d->v[i]);
+        blk_unref(d->v[i]);
+    }
+    g_free(d);
 }
 
 void blk_drain(BlkBackend *b)

@@ -13,8 +13,10 @@
  */
 #include <glib.h>
 #include "block/backend.h"
+#include "block/throttle.h"
 #include "monitor.h"
 #include "runstate.h"
+#include "schema/schema.h"
 
 #pragma weak request_stop              /* the image tools have no machine     */
 
@@ -37,6 +39,7 @@ BlkBackend *blk_new(const char *name)
     b->shared = BLKP_ALL;
     b->loop = loop_main;
     b->write_cache = true;
+    b->account_invalid = b->account_failed = true;
     b->werror = BLKA_ENOSPC;
     b->rerror = BLKA_REPORT;
     b->parent = (BlkParent){ .who = backend_who, .arg = b, .role = "root",
@@ -61,7 +64,9 @@ void blk_unref(BlkBackend *b)
     if (!b || --b->refs) {
         return;
     }
+    blk_throttle_fini(b);
     blk_eject(b);
+    blk_stats_free(b);
     while (*at != b) {
         at = &(*at)->next;
     }
@@ -90,6 +95,16 @@ const char *blk_name(const BlkBackend *b)
     return b->name;
 }
 
+void blk_empty_ro_set(BlkBackend *b, bool read_only)
+{
+    b->empty_ro = read_only;
+}
+
+void blk_name_clear(BlkBackend *b)
+{
+    b->name[0] = 0;
+}
+
 Obj *blk_dev(const BlkBackend *b)
 {
     return b->dev_obj;
@@ -104,14 +119,8 @@ void blk_dev_claim(BlkBackend *b, Obj *owner)
 
 bool blk_insert(BlkBackend *b, BlkNode *n, Error **errp)
 {
-    b->parent.perm = b->perm;
-    b->parent.shared = b->shared;
-    if (!blk_parent_add(n, &b->parent, errp)) {
+    if (!blk_insert_quietly(b, n, errp)) {
         return false;
-    }
-    b->node = n;
-    if (n->loop != b->loop) {
-        blk_node_set_loop(n, b->loop);
     }
     if (b->ops && b->ops->change_media) {
         b->ops->change_media(b->dev, true);
@@ -119,18 +128,42 @@ bool blk_insert(BlkBackend *b, BlkNode *n, Error **errp)
     return true;
 }
 
+bool blk_insert_quietly(BlkBackend *b, BlkNode *n, Error **errp)
+{
+    b->parent.perm = b->perm;
+    b->parent.shared = b->shared;
+    if (!blk_parent_add(n, &b->parent, errp)) {
+        return false;
+    }
+    b->node = n;
+    if (b->quiesce) {
+        blk_nodes_open(n, true);
+    }
+    if (n->loop != b->loop) {
+        blk_node_set_loop(n, b->loop);
+    }
+    return true;
+}
+
 void blk_eject(BlkBackend *b)
 {
-    BlkNode *n = b->node;
-
-    if (!n) {
+    if (!b->node) {
         return;
     }
-    blk_drain_begin(b);
-    b->node = NULL;
+    blk_eject_quietly(b);
     if (b->ops && b->ops->change_media) {
         b->ops->change_media(b->dev, false);
     }
+}
+
+void blk_eject_quietly(BlkBackend *b)
+{
+    BlkNode *n = b->node;
+
+    blk_drain_begin(b);
+    b->empty_ro = n->read_only;
+    b->node = NULL;
+    blk_nodes_open(n, false);
     blk_parent_del(n, &b->parent);
     blk_drain_end(b);
 }
@@ -171,6 +204,15 @@ bool blk_set_loop(BlkBackend *b, Loop *l, Error **errp)
         blk_node_set_loop(b->node, l);
     }
     b->loop = l;
+    if (b->limiter) {
+        BlkGroup *g = blk_group_get(b->limiter->group->name);
+        unsigned open = b->limiter->open;
+        void (*go)(void *, BlkReq *) = b->limiter->go;
+
+        blk_limiter_fini(b->limiter);
+        blk_limiter_init(b->limiter, g, l, go, b);
+        b->limiter->open = open;
+    }
     blk_drain_end(b);
     return true;
 }
@@ -210,6 +252,29 @@ void blk_on_error(BlkBackend *b, BlkAction rerror, BlkAction werror)
     b->werror = werror;
 }
 
+void blk_account_set(BlkBackend *b, bool invalid, bool failed)
+{
+    b->account_invalid = invalid;
+    b->account_failed = failed;
+}
+
+static MACHINE_CALL void error_tell(BlkBackend *b, BlkAction a, bool read,
+                                    int err)
+{
+    BlockIoErrorEvent e = {
+        .device = b->name,
+        .node_name = b->node ? b->node->name : NULL,
+        .operation = read ? IO_OPERATION_TYPE_READ : IO_OPERATION_TYPE_WRITE,
+        .action = a == BLKA_STOP ? BLOCK_ERROR_ACTION_STOP
+            : a == BLKA_IGNORE ? BLOCK_ERROR_ACTION_IGNORE
+            : BLOCK_ERROR_ACTION_REPORT,
+        .nospace = err == ENOSPC, .has_nospace = a == BLKA_STOP,
+        .reason = (char *)(uintptr_t)strerror(err),
+    };
+
+    monitor_event(&event_BLOCK_IO_ERROR, &e);
+}
+
 BlkAction blk_error_action(BlkBackend *b, bool read, int err)
 {
     BlkAction a = read ? b->rerror : b->werror;
@@ -221,6 +286,7 @@ BlkAction blk_error_action(BlkBackend *b, bool read, int err)
         b->io_error = true;
         b->io_nospace = err == ENOSPC;
     }
+    error_tell(b, a, read, err);
     if (a == BLKA_STOP && request_stop) {
         request_stop(RS_IO_ERROR);
     }
@@ -272,19 +338,11 @@ static void nudge(void *arg)
 static void backend_done(BlkReq *req)
 {
     BlkBackend *b = req->blk;
-    BlkStats *s;
 
     if (req->acct & ACCT_ZEROED) {
         req->op = BLK_WRITE;
     }
-    s = &b->stats[req->op];
-    s->ns += (uint64_t)(clock_ns(CLOCK_RT) - req->start_ns);
-    if (req->ret < 0) {
-        s->failed++;
-    } else {
-        s->ops++;
-        s->bytes += req->len;
-    }
+    blk_account(b, req);
     if (__atomic_sub_fetch(&b->in_flight, 1, __ATOMIC_ACQ_REL) == 0 &&
         __atomic_load_n(&b->quiesce, __ATOMIC_ACQUIRE) && b->loop != loop_main) {
         loop_post_fn(loop_main, nudge, NULL);
@@ -381,6 +439,15 @@ int blk_prepare(BlkBackend *b, BlkReq *req, bool *over)
     return 0;
 }
 
+static void to_node(BlkBackend *b, BlkReq *req)
+{
+    if (LIKELY(!b->limiter)) {
+        blk_node_submit(b->node, req);
+    } else {
+        blk_limiter_submit(b->limiter, req);
+    }
+}
+
 static void hand_down(BlkBackend *b, BlkReq *req)
 {
     bool over;
@@ -391,7 +458,7 @@ static void hand_down(BlkBackend *b, BlkReq *req)
     if (UNLIKELY(over)) {
         answer(b, req, ret);
     } else {
-        blk_node_submit(b->node, req);
+        to_node(b, req);
     }
 }
 

@@ -353,6 +353,21 @@ static void drive_free(Drive *d)
     g_free(d);
 }
 
+void drive_forget(BlkBackend *b)
+{
+    Drive **at = &drives, *d;
+
+    while (*at && (*at)->blk != b) {
+        at = &(*at)->next;
+    }
+    d = *at;
+    if (d) {
+        *at = d->next;
+        blk_name_clear(b);
+        drive_free(d);
+    }
+}
+
 static MACHINE_CALL bool drive_build(DriveText *t, DriveIf type, Error **errp)
 {
     Drive *d = t->d;
@@ -371,6 +386,7 @@ static MACHINE_CALL bool drive_build(DriveText *t, DriveIf type, Error **errp)
     d->blk = blk_new(d->id);
     blk_set_write_cache(d->blk, t->write_cache);
     blk_on_error(d->blk, t->rerror, t->werror);
+    blk_empty_ro_set(d->blk, !(t->flags & BLKO_RDWR));
     return drive_open(t, errp);
 }
 

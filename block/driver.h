@@ -37,6 +37,7 @@ struct BlkNode {
     bool child_text;                   /* with strings for all values         */
     struct BlkBitmap *bitmaps;         /* dirty bitmaps, block/bitmap.h       */
     char *backing_name, *backing_format;   /* as the image records them; NULL */
+    uint64_t wr_highest, write_threshold;  /* ends of writes; 0: no event     */
     unsigned running;                  /* requests inside co_run              */
     Loop *loop;
     BlkLimits limits;
@@ -169,6 +170,7 @@ struct BlkDriver {
     bool (*truncate)(BlkNode *n, uint64_t length, BlkPrealloc prealloc,
                      bool exact, Error **errp) MACHINE_PTR;
     int64_t (*allocated)(BlkNode *n);  /* bytes on the host; -errno           */
+    Json *(*counts)(BlkNode *n);       /* BlockStatsSpecific, without driver  */
     /* State of the bytes from off: *x for at least one and at most len of them.
      * x->len, flags, map, file; BLKX_RECURSE: ask x->file at x->map too. Not
      * allocated here: no BLKX_ALLOCATED. NULL: all is data. 0 or -errno. */
@@ -203,6 +205,9 @@ struct BlkDriver {
     /* in: an image to hold, or NULL with c->size. */
     bool (*measure)(const BlkCreate *c, BlkNode *in, BlkMeasure *m,
                     Error **errp) MACHINE_PTR;
+    /* A drained section of the node begins or ends, in its loop: while in one
+     * nothing is held back. */
+    void (*drained)(BlkNode *n, bool on);
     /* Options that change what is shown, NULL-terminated, "x." for all of x; the
      * node's name tells them. */
     const char *const *strong;
@@ -261,6 +266,16 @@ bool blk_node_can_sync(const BlkNode *n);
 void blk_co_submit(BlkNode *n, BlkReq *req);
 
 /* ---- graph: MACHINE_CALL --- */
+/* Between these nothing is in flight on n from any device or export above it, and
+ * n's shape may change. */
+typedef struct BlkDrain BlkDrain;
+BlkDrain *blk_node_drain_begin(BlkNode *n) MACHINE_CALL;
+void blk_node_drain_end(BlkDrain *d) MACHINE_CALL;
+/* Nodes and devices by what commands call them. */
+BlkNode *blk_node_lookup(const char *name, Error **errp) MACHINE_CALL;
+/* The image is damaged: the event, and with fatal no more access. */
+void blk_node_corrupted(BlkNode *n, bool fatal, int64_t off, int64_t size,
+                        const char *text) ANY_THREAD;
 /* Opens what the user gave for the child, else the file name that the image
  * records (format NULL: probed; relative to n's own name). *out NULL: there is
  * none. */
@@ -342,6 +357,7 @@ char *blk_filename_driver(const char *filename, const char **rest, Error **errp)
 
 BlkBackend *blk_next(BlkBackend *b);   /* NULL: the first                     */
 Obj *blk_dev(const BlkBackend *b);     /* the device's; NULL: none            */
+void blk_empty_ro_set(BlkBackend *b, bool read_only);  /* of the next medium */
 void blk_dev_claim(BlkBackend *b, Obj *owner);     /* its drive property      */
 
 #endif

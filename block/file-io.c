@@ -183,6 +183,11 @@ static int discard(FileNode *f, const BlkReq *req)
         return 0;
     }
     r = punch(f, req, FALLOC_FL_PUNCH_HOLE);
+    __atomic_add_fetch(r < 0 ? &f->discard_failed : &f->discards, 1,
+                       __ATOMIC_RELAXED);
+    if (!r) {
+        __atomic_add_fetch(&f->discard_bytes, req->len, __ATOMIC_RELAXED);
+    }
     if (r < 0 && unsupported(-r)) {
         __atomic_store_n(&f->can_punch, false, __ATOMIC_RELAXED);
         return 0;                      /* a hint may be ignored               */

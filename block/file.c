@@ -206,6 +206,28 @@ static int64_t file_allocated(BlkNode *n)
     return fstat(((FileNode *)n)->fd, &st) ? -errno : (int64_t)st.st_blocks * 512;
 }
 
+static Json *file_counts(BlkNode *n)
+{
+    const FileNode *f = (const FileNode *)n;
+    Json *v;
+
+    if (!strcmp(n->drv->name, "host_cdrom")) {
+        return NULL;
+    }
+    v = json_obj();
+    json_set(v, "discard-nb-ok",
+             json_uint(__atomic_load_n(&f->discards, __ATOMIC_RELAXED)));
+    json_set(v, "discard-nb-failed",
+             json_uint(__atomic_load_n(&f->discard_failed, __ATOMIC_RELAXED)));
+    json_set(v, "discard-bytes-ok",
+             json_uint(__atomic_load_n(&f->discard_bytes, __ATOMIC_RELAXED)));
+    return v;
+}
+
+static void file_info(BlkNode *n, BlkNodeInfo *i)
+{
+}
+
 #define FILE_DRIVER(sym, nm, pre, ...) \
 BLK_DRIVER(sym, { \
     .name = nm, .size = sizeof(FileNode), .props = file_props, \
@@ -214,7 +236,7 @@ BLK_DRIVER(sym, { \
     .unplug = file_unplug, \
     .set_perm = file_set_perm, .set_loop = file_set_loop, \
     .truncate = file_truncate, .allocated = file_allocated, \
-    .extent = file_extent, __VA_ARGS__ \
+    .extent = file_extent, .counts = file_counts, .info = file_info, __VA_ARGS__ \
 })
 
 FILE_DRIVER(file_driver, "file", "file:", .desc = "a regular file",

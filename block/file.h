@@ -17,6 +17,7 @@ typedef struct FileNode {
     bool drop_cache, check_cache;
     int fd;
     bool regular, can_punch, can_zero, lock_used;
+    uint64_t discards, discard_failed, discard_bytes;  /* atomic              */
     uint64_t locks;                    /* bytes held: perm, unshared << 8     */
     struct FileAioContext *native;     /* NULL: threads                       */
 } FileNode;

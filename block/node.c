@@ -15,6 +15,8 @@
  */
 #include <glib.h>
 #include "block/backend.h"
+#include "block/bitmap.h"
+#include "block/reopen.h"
 
 static BlkNode *nodes;                 /* in order of seq                     */
 
@@ -134,6 +136,22 @@ static MACHINE_CALL bool perms_apply(BlkNode *n, uint64_t perm,
     return true;
 }
 
+bool blk_perms_refresh(BlkNode *n, Error **errp)
+{
+    return n->drv->set_perm ? n->drv->set_perm(n, n->perm, n->shared, errp)
+                            : children_ask(n, n->perm, n->shared, errp);
+}
+
+bool blk_written_by_device(const BlkNode *n)
+{
+    for (const BlkParent *p = n->parents; p; p = p->next) {
+        if (p->perm & BLKP_WRITE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* With p's wishes as given; p NULL: without any new one. */
 static MACHINE_CALL bool perms_update(BlkNode *n, const BlkParent *p,
                                       uint64_t perm, uint64_t shared,
@@ -203,6 +221,9 @@ void blk_parent_del(BlkNode *n, BlkParent *p)
 /* Whoever looks at n's length learns of the new one. */
 static MACHINE_CALL void resized_tell(BlkNode *n)
 {
+    for (BlkBitmap *b = n->bitmaps; b; b = b->next) {
+        blk_bitmap_resize(b, n->length);
+    }
     for (BlkParent *p = n->parents; p; p = p->next) {
         BlkNode *up = p->node;
 
@@ -313,6 +334,7 @@ void blk_child_detach(BlkNode *n, const char *name)
 
 static MACHINE_CALL void node_free(BlkNode *n)
 {
+    blk_bitmaps_free(n);
     while (n->children) {
         blk_child_detach(n, n->children->name);
     }

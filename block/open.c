@@ -171,11 +171,50 @@ static bool take_cache(Json *opts, bool text, unsigned *flags, Error **errp)
     return ok;
 }
 
+/* What stands under "a.b", or under "b" in the object "a". */
+static Json *take_nested(Json *opts, const char *name)
+{
+    const char *dot = strchr(name, '.');
+    g_autofree char *head = dot ? g_strndup(name, (gsize)(dot - name)) : NULL;
+    Json *v = json_get(opts, name), *in;
+
+    if (v) {
+        return json_take(opts, name);
+    }
+    in = head ? json_get(opts, head) : NULL;
+    if (!in || json_kind(in) != JSON_OBJ) {
+        return NULL;
+    }
+    v = take_nested(in, dot + 1);
+    if (!json_count(in)) {
+        json_free(json_take(opts, head));
+    }
+    return v;
+}
+
+/* An object that holds the options of rows with a dot is theirs. */
+static bool is_nest(const Prop *p, const Json *opts)
+{
+    const Json *v = json_get(opts, p->name);
+    const char *name = p->name;
+    size_t n = strlen(name);
+
+    if (!v || json_kind(v) != JSON_OBJ) {
+        return false;
+    }
+    for (p++; p->name; p++) {
+        if (!strncmp(p->name, name, n) && p->name[n] == '.') {
+            return true;
+        }
+    }
+    return false;
+}
+
 static MACHINE_CALL bool take_props(BlkNode *n, const Prop *table, Json *opts,
                                     bool text, Error **errp)
 {
     for (const Prop *p = table; p && p->name; p++) {
-        Json *v = json_take(opts, p->name);
+        Json *v = is_nest(p, opts) ? NULL : take_nested(opts, p->name);
         bool ok = !v || prop_set((Obj *)n, p, v, text, n->drv->name, errp);
 
         json_free(v);

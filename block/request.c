@@ -13,7 +13,8 @@
  * 3. A slot that was pushed is popped exactly once, before its done is called.
  */
 #include <glib.h>
-#include "block/driver.h"
+#include "block/bitmap.h"
+#include "schema/schema.h"
 
 BlkSlot *blk_push(BlkReq *req, void (*done)(BlkReq *req))
 {
@@ -35,8 +36,39 @@ void blk_complete(BlkReq *req, int ret)
     req->slot[req->depth].done(req);
 }
 
+static bool is_write(const BlkReq *req)
+{
+    return req->op == BLK_WRITE || req->op == BLK_ZERO ||
+           req->op == BLK_DISCARD;
+}
+
+/* Whoever follows a node's writes learns of one before it can be seen. */
+static void note_write(BlkNode *n, const BlkReq *req)
+{
+    uint64_t end = req->off + req->len;
+
+    if (req->op != BLK_DISCARD && end > n->wr_highest) {
+        n->wr_highest = end;
+    }
+    if (UNLIKELY(n->bitmaps != NULL)) {
+        blk_bitmaps_dirty(n, req->off, req->len);
+    }
+    if (UNLIKELY(n->write_threshold && end > n->write_threshold)) {
+        BlockWriteThresholdEvent e = {
+            .node_name = n->name, .amount_exceeded = end - n->write_threshold,
+            .write_threshold = n->write_threshold,
+        };
+
+        n->write_threshold = 0;
+        monitor_event(&event_BLOCK_WRITE_THRESHOLD, &e);
+    }
+}
+
 static void to_driver(BlkNode *n, BlkReq *req)
 {
+    if (is_write(req)) {
+        note_write(n, req);
+    }
     if (LIKELY(n->drv->submit != NULL)) {
         n->drv->submit(n, req);
     } else {
@@ -46,18 +78,15 @@ static void to_driver(BlkNode *n, BlkReq *req)
 
 static int to_driver_sync(BlkNode *n, BlkReq *req)
 {
+    if (is_write(req)) {
+        note_write(n, req);
+    }
     return n->drv->sync ? n->drv->sync(n, req) : n->drv->co_run(n, req);
 }
 
 /* ---- the gate (invariant 2) ---------------------------------------------- */
 
 static void start(BlkNode *n, BlkReq *req);
-
-static bool is_write(const BlkReq *req)
-{
-    return req->op == BLK_WRITE || req->op == BLK_ZERO ||
-           req->op == BLK_DISCARD;
-}
 
 static bool fits(const BlkNode *n, const BlkReq *req)
 {

@@ -103,6 +103,7 @@ typedef struct BlkDevOps {
     void (*drained_begin)(void *dev);  /* stop making requests                */
     void (*drained_end)(void *dev);
     bool removable;
+    bool no_io_status;                 /* requests are not retried            */
 } BlkDevOps;
 typedef struct BlkGeometry {
     uint32_t cyls, heads, secs;        /* 0: none known                       */
@@ -136,6 +137,10 @@ bool blk_has_medium(const BlkBackend *b);
 bool blk_writable(const BlkBackend *b);
 bool blk_write_cache(const BlkBackend *b);
 void blk_set_write_cache(BlkBackend *b, bool on);
+/* The guest has moved the tray. */
+void blk_tray_moved(BlkBackend *b, bool open) MACHINE_CALL;
+/* What counts as activity: on by default. */
+void blk_account_set(BlkBackend *b, bool invalid, bool failed);
 int64_t blk_length(BlkBackend *b);     /* bytes, -errno                       */
 const BlkLimits *blk_limits(BlkBackend *b);
 /* Geometry as the first partition table of the image says, else a guess by size
@@ -187,5 +192,8 @@ Drive *drive_add(const char *text, DriveIf type, const char *extra,
 Drive *drive_find(DriveIf type, int bus, int unit) MACHINE_CALL;
 void drive_each(bool (*fn)(Drive *d, void *arg), void *arg) MACHINE_CALL;
 Drive *drive_of(BlkBackend *b) MACHINE_CALL;
+/* The drive's name and place are free again; its device keeps the backend. */
+void drive_forget(BlkBackend *b) MACHINE_CALL;
+void blk_name_clear(BlkBackend *b) MACHINE_CALL;
 
 #endif

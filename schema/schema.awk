@@ -98,7 +98,7 @@ BEGIN {
     for (i = 1; i in b; i += 3) { builtin[b[i]] = b[i + 1]; ctype[b[i]] = b[i + 2]; border[++nbi] = b[i] }
     split("auto break case char const continue default do double else enum extern float for goto if inline int long " \
           "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool " \
-          "linux unix", b, " ")
+          "linux unix errno", b, " ")
     for (i = 1; i in b; i++) reserved[b[i]] = 1
 }
 { sub(/[ \t]+$/, "") }

@@ -146,7 +146,13 @@ static void floppy_change(void *dev, bool load)
 
     machine_assert_locked();
     f->changed = true;
+    if (!load) {
+        blk_set_perm(f->conf.blk, 0, BLKP_ALL, NULL);
+    }
     floppy_look(f);
+    if (load && !blk_conf_apply(&f->conf, f->read_only, false, NULL)) {
+        f->read_only = true;           /* another one writes to it            */
+    }
 }
 
 static bool floppy_never(void *dev)
@@ -155,8 +161,8 @@ static bool floppy_never(void *dev)
 }
 
 static const BlkDevOps floppy_ops = {
-    .change_media = floppy_change, .tray_open = floppy_never,
-    .locked = floppy_never, .removable = true,
+    .change_media = floppy_change, .locked = floppy_never,
+    .removable = true, .no_io_status = true,
 };
 
 /* ---- the drive ----------------------------------------------------------- */
