@@ -10,7 +10,7 @@
  * 2. An option that is not the drive's own is the image format's.
  */
 #include <glib.h>
-#include "block/driver.h"
+#include "block/drive.h"
 #include "opt.h"
 
 static const char *const if_names[IF_COUNT] = {
@@ -59,7 +59,9 @@ typedef struct DriveText {
     unsigned flags;                    /* BLKO_*                              */
     bool write_cache;
     BlkAction werror, rerror;
-    char *file, *format, *aio;
+    char *file, *format, *aio, *group;
+    BlkLimitsSet limits;
+    bool snapshot, copy_on_read;
 } DriveText;
 
 static char *take(DriveText *t, const char *key)
@@ -266,27 +268,18 @@ static bool take_id(DriveText *t, Error **errp)
 static bool take_access(DriveText *t, Error **errp)
 {
     g_autofree char *discard = take(t, "discard");
-    bool ro = t->d->cdrom, snapshot = false, cor = false;
+    bool ro = t->d->cdrom, cor = false;
 
     if (!take_flag(t, "readonly", &ro, errp) ||
         !take_flag(t, "read-only", &ro, errp) ||
-        !take_flag(t, "snapshot", &snapshot, errp) ||
+        !take_flag(t, "snapshot", &t->snapshot, errp) ||
         !take_flag(t, "copy-on-read", &cor, errp)) {
         return false;
     }
-    if (snapshot) {
-        error_set(errp, "snapshot=on: temporary overlays need the qcow2 "
-                  "format, which this program does not have");
-        error_hint(errp, "Copy the image, or use readonly=on.");
-        return false;
-    }
-    if (cor && !ro) {
-        return error_set(errp, "copy-on-read: this program has no filter of "
-                         "that kind");
-    }
-    if (cor) {
+    if (cor && ro) {
         warn_report("disabling copy-on-read on read-only drive");
     }
+    t->copy_on_read = cor && !ro;
     t->flags |= BLKO_AUTO_RDONLY | (ro ? 0 : BLKO_RDWR);
     if (!discard || !strcmp(discard, "ignore") || !strcmp(discard, "off")) {
         return true;
@@ -334,9 +327,17 @@ static MACHINE_CALL bool drive_open(DriveText *t, Error **errp)
         json_set_str(t->opts, drv && drv->protocol ? "aio" : "file.aio",
                      t->aio);
     }
-    n = blk_open(t->file, t->opts, t->flags | BLKO_DRIVE_TEXT, errp);
+    n = blk_open(t->file, t->opts, (t->snapshot ? t->flags & ~BLKO_RDWR
+                                                : t->flags) | BLKO_DRIVE_TEXT,
+                 errp);
+    if (n && t->snapshot) {
+        n = drive_overlay(n, errp);
+    }
     if (!n) {
         return false;
+    }
+    if (t->copy_on_read) {
+        n->flags |= BLKO_COPY_ON_READ;
     }
     ok = blk_insert(d->blk, n, errp);
     blk_node_unref(n);
@@ -382,12 +383,23 @@ static MACHINE_CALL bool drive_build(DriveText *t, DriveIf type, Error **errp)
         !take_action(t, "rerror", &t->rerror, errp)) {
         return false;
     }
+    if (!drive_text_rename(t->opts, errp) ||
+        !drive_limits_take(t->opts, &t->limits, &t->group, errp)) {
+        return false;
+    }
     d->addr = take(t, "addr");
     d->blk = blk_new(d->id);
+    if (!drive_stats_take(t->opts, d->blk, errp)) {
+        return false;
+    }
     blk_set_write_cache(d->blk, t->write_cache);
     blk_on_error(d->blk, t->rerror, t->werror);
     blk_empty_ro_set(d->blk, !(t->flags & BLKO_RDWR));
-    return drive_open(t, errp);
+    if (!drive_open(t, errp)) {
+        return false;
+    }
+    return !blk_limits_any(&t->limits) ||
+           blk_throttle_set(d->blk, &t->limits, t->group, errp);
 }
 
 static gint by_name(gconstpointer a, gconstpointer b)
@@ -449,6 +461,7 @@ Drive *drive_add(const char *text, DriveIf type, const char *extra,
     g_free(t.file);
     g_free(t.format);
     g_free(t.aio);
+    g_free(t.group);
     opts_free(&o);
     if (!ok) {
         drive_free(t.d);
