@@ -43,6 +43,7 @@ struct BlkNode {
     BlkLimits limits;
     uint64_t length;                   /* bytes, multiple of 512              */
     uint64_t perm, shared;             /* of all parents                      */
+    uint64_t perm_take, perm_unshare;  /* asked of children besides           */
     struct BlkParent *parents;
     BlkGate gate;
     Json *opts;                        /* as given, for query                 */
@@ -146,6 +147,8 @@ struct BlkDriver {
     const BlkChildRow *children;       /* NULL: none (protocols)              */
     bool protocol, filter;
     const char *prefix;                /* of file names: "file:"              */
+    /* What follows the prefix, as options with dots; NULL: it is "filename". */
+    bool (*parse_filename)(const char *rest, Json *opts, Error **errp);
     /* Options are in the struct, children open; sets length and limits. */
     bool (*open)(BlkNode *n, Error **errp) MACHINE_PTR;
     void (*close)(BlkNode *n) MACHINE_PTR;
@@ -264,6 +267,24 @@ int blk_co_copy(BlkNode *from, uint64_t from_off, BlkNode *to, uint64_t to_off,
 bool blk_node_can_sync(const BlkNode *n);
 /* A node whose co_run is being entered for req (submit of such nodes). */
 void blk_co_submit(BlkNode *n, BlkReq *req);
+
+/* ---- fault injection ------------------------------------------------------
+ * A format tells its file (n) that it has come to an event of blockdev-add's
+ * BlkdebugEvent; costs a comparison when no blkdebug node exists. */
+extern unsigned blk_debug_nodes;
+void blk_debug_event_do(BlkNode *n, const char *name);
+static inline void blk_debug_event(BlkNode *n, const char *name)
+{
+    if (UNLIKELY(blk_debug_nodes)) {
+        blk_debug_event_do(n, name);
+    }
+}
+/* The next request after the event is held until resumed. False: n has no
+ * blkdebug node below, or nothing fits. */
+bool blk_debug_break(BlkNode *n, const char *name, const char *tag);
+bool blk_debug_unbreak(BlkNode *n, const char *tag);
+bool blk_debug_resume(BlkNode *n, const char *tag);
+bool blk_debug_stopped(BlkNode *n, const char *tag);
 
 /* ---- graph: MACHINE_CALL --- */
 /* Between these nothing is in flight on n from any device or export above it, and

@@ -96,6 +96,8 @@ static void child_perms(const BlkNode *n, BlkRole role, uint64_t *perm,
     if (n->force_share) {
         *shared = BLKP_ALL;
     }
+    *perm |= n->perm_take;
+    *shared &= ~n->perm_unshare;
 }
 
 /* Asks all children; on refusal those asked already get their old share back. */

@@ -192,6 +192,38 @@ static Json *take_nested(Json *opts, const char *name)
     return v;
 }
 
+/* "name.0.key", "name.1" … as a list; NULL: none. */
+static Json *take_list(Json *opts, const char *name)
+{
+    g_autofree char *prefix = g_strconcat(name, ".", NULL);
+    Json *list = json_list();
+
+    for (size_t k = 0;; k++) {
+        g_autofree char *at = g_strdup_printf("%s%zu", prefix, k);
+        Json *item = json_take(opts, at);
+
+        for (size_t i = 0; i < json_count(opts);) {
+            g_autofree char *key = g_strdup(json_key_at(opts, i));
+
+            if (strncmp(key, at, strlen(at)) || key[strlen(at)] != '.') {
+                i++;
+                continue;
+            }
+            item = item ? item : json_obj();
+            json_set(item, key + strlen(at) + 1, json_take(opts, key));
+        }
+        if (!item) {
+            break;
+        }
+        json_add(list, item);
+    }
+    if (!json_count(list)) {
+        json_free(list);
+        return NULL;
+    }
+    return list;
+}
+
 /* An object that holds the options of rows with a dot is theirs. */
 static bool is_nest(const Prop *p, const Json *opts)
 {
@@ -215,7 +247,12 @@ static MACHINE_CALL bool take_props(BlkNode *n, const Prop *table, Json *opts,
 {
     for (const Prop *p = table; p && p->name; p++) {
         Json *v = is_nest(p, opts) ? NULL : take_nested(opts, p->name);
-        bool ok = !v || prop_set((Obj *)n, p, v, text, n->drv->name, errp);
+        bool ok;
+
+        if (!v && p->kind == PK_CALL && p->type && !strcmp(p->type, "list")) {
+            v = take_list(opts, p->name);
+        }
+        ok = !v || prop_set((Obj *)n, p, v, text, n->drv->name, errp);
 
         json_free(v);
         if (!ok) {
@@ -537,6 +574,7 @@ static MACHINE_CALL BlkNode *open_protocol(const char *filename, Json *opts,
 {
     const char *rest = filename;
     Json *obj = json_obj();
+    const BlkDriver *d;
     char *driver;
 
     for (size_t i = 0; i < json_count(opts);) {
@@ -558,7 +596,14 @@ static MACHINE_CALL BlkNode *open_protocol(const char *filename, Json *opts,
             json_set_str(obj, "driver", driver);
             g_free(driver);
         }
-        if (blk_driver_find(json_get_str(obj, "driver") ?
+        d = blk_driver_find(json_get_str(obj, "driver") ?
+                            json_get_str(obj, "driver") : "");
+        if (d && d->parse_filename) {
+            if (!d->parse_filename(rest, obj, errp)) {
+                json_free(obj);
+                return NULL;
+            }
+        } else if (blk_driver_find(json_get_str(obj, "driver") ?
                             json_get_str(obj, "driver") : "") &&
             !g_str_has_prefix(json_get_str(obj, "driver"), "null-")) {
             json_set_str(obj, "filename", rest);

@@ -61,6 +61,10 @@ static void raw_submit(BlkNode *n, BlkReq *req)
         blk_complete(req, -EPERM);
         return;
     }
+    if (UNLIKELY(blk_debug_nodes) && req->op <= BLK_WRITE) {
+        blk_debug_event(n->file, req->op == BLK_READ ? "read_aio"
+                                                     : "write_aio");
+    }
     if (r->offset && req->op != BLK_FLUSH) {
         BlkSlot *s = blk_push(req, raw_done);
 
@@ -77,6 +81,10 @@ static int raw_sync(BlkNode *n, BlkReq *req)
 {
     if (forbidden(n, req)) {
         return -EPERM;
+    }
+    if (UNLIKELY(blk_debug_nodes) && req->op <= BLK_WRITE) {
+        blk_debug_event(n->file, req->op == BLK_READ ? "read_aio"
+                                                     : "write_aio");
     }
     req->off += ((const Raw *)n)->offset;
     return blk_node_sync(n->file, req);
