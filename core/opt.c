@@ -87,7 +87,7 @@ static bool flat_parse(Opts *o, const char *s, const char *implied,
         size_t n = strcspn(s, "=,");
         if (s[n] != '=' && first && implied) {
             char *v = value_read(&s);
-            if (is_help(v, strlen(v))) {
+            if (!(flags & OPT_PLAIN) && is_help(v, strlen(v))) {
                 o->help = true;
                 g_free(v);
             } else {

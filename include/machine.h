@@ -57,6 +57,7 @@ extern unsigned machine_version;       /* for compat values; 0: newest        */
 /* Files of firmware: -L dirs, then the documented search path. NULL with an
  * error that names the Debian package. Caller g_frees. */
 char *firmware_find(const char *name, Error **errp);
+void firmware_print_path(void);        /* -L help, on stdout                  */
 
 /* CPUs by topology: the APIC id of vCPU number i. */
 uint32_t machine_apic_id(const Machine *m, unsigned i);

@@ -19,6 +19,7 @@ typedef enum OptFlags {
                                           of strings (hostfwd=…,hostfwd=…);
                                           scalars take the last               */
     OPT_QUIET    = 1 << 3,             /* no warning for the short form       */
+    OPT_PLAIN    = 1 << 4,             /* "help" is a first value as others   */
 } OptFlags;
 
 typedef struct Opts {

@@ -32,7 +32,7 @@ typedef struct Settings {
     char *qtest_log, *keyboard;
     bool daemonize, nodefaults, no_user_config, nographic, stopped, preconfig,
          only_migratable, no_acpi, no_hpet, enable_kvm, usb, snapshot,
-         no_fd_bootchk, dry_run, print_config, curses;
+         no_fd_bootchk, l_help, dry_run, print_config, curses;
     /* Which defaults remain: cleared by options that replace them. */
     bool no_default_serial, no_default_parallel, no_default_monitor,
          no_default_net, no_default_floppy, no_default_cdrom, no_default_vga;

@@ -21,7 +21,8 @@ static bool each_option(const char *arg, const char *implied, unsigned flags,
                         void *to, Error **errp)
 {
     Opts o;
-    bool ok = opts_parse(&o, arg, implied, OPT_FLAT | flags, errp);
+    bool ok = opts_parse(&o, arg, implied, OPT_FLAT | OPT_PLAIN | flags,
+                         errp);
 
     if (!ok) {
         return false;

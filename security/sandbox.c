@@ -192,7 +192,7 @@ bool sandbox_option(const char *arg, Error **errp)
     Error *err = NULL;
     Opts o;
 
-    if (!opts_parse(&o, arg, "enable", OPT_FLAT, errp)) {
+    if (!opts_parse(&o, arg, "enable", OPT_FLAT | OPT_PLAIN, errp)) {
         return false;
     }
     if (parse(&s, o.obj, &err) && s.on) {

@@ -28,7 +28,6 @@
 #define TABLES_ROOM 0x20000
 #define LOADER_ROOM 0x1000
 #define TABLES_MOST 24                 /* in the RSDT, and itself             */
-#define HEADER 36
 
 enum { LOAD_ALLOCATE = 1, LOAD_POINTER = 2, LOAD_CHECKSUM = 3,
        LOAD_WRITE_POINTER = 4 };
@@ -346,54 +345,22 @@ static void rsdt_make(Build *b)
 
 /* ---- -acpitable ---------------------------------------------------------- */
 
-static bool user_table(Build *b, const char *arg, Error **errp)
+static MACHINE_CALL bool user_table(Build *b, const char *arg, Error **errp)
 {
-    Opts o;
-    const char *file;
-    uint8_t *data;
-    uint64_t len;
-    bool ok = false;
+    GByteArray *t;
 
     if (b->ntables >= TABLES_MOST - 1) {       /* the RSDT comes yet          */
         return error_set(errp, "too many ACPI tables: at most %d fit",
                          TABLES_MOST - 1);
     }
-    if (!opts_parse(&o, arg, NULL, OPT_FLAT, errp)) {
+    t = user_table_make(arg, errp);
+    if (!t) {
         return false;
     }
-    file = json_get_str(o.obj, "file");
-    if (!file) {
-        file = json_get_str(o.obj, "data");
-    }
-    if (!file) {
-        error_set(errp, "'-acpitable' requires one of 'data' or 'file'");
-    } else if (blob_read_file("ACPI table", file, 1 * MiB, &data, &len,
-                              errp)) {
-        const char *sig = json_get_str(o.obj, "sig");
-
-        if (json_get(o.obj, "file") && len < HEADER) {
-            error_set(errp, "ACPI table '%s' is too small to have a header",
-                      file);
-        } else if (json_get(o.obj, "file")) {
-            uint32_t at = b->tables->len;
-
-            g_byte_array_append(b->tables, data, len);
-            table_end(b, at);
-            ok = true;
-        } else {
-            char s[5] = "OEM1";
-            uint32_t at;
-
-            g_strlcpy(s, sig && strlen(sig) == 4 ? sig : "OEM1", sizeof(s));
-            at = table_begin(b, s, 1);
-            g_byte_array_append(b->tables, data, len);
-            table_end(b, at);
-            ok = true;
-        }
-        g_free(data);
-    }
-    opts_free(&o);
-    return ok;
+    b->table_at[b->ntables++] = b->tables->len;
+    g_byte_array_append(b->tables, t->data, t->len);
+    g_byte_array_free(t, TRUE);
+    return true;
 }
 
 /* ---- all of it ----------------------------------------------------------- */
@@ -441,9 +408,11 @@ static MACHINE_CALL bool tables_make(Build *b, const Pc *p, Error **errp)
     waet_make(b);
     genid_make(b);
     for (unsigned i = 0; i < settings.acpitable.n; i++) {
+        report_where(settings.acpitable.v[i].where);
         if (!user_table(b, settings.acpitable.v[i].arg, errp)) {
             return false;
         }
+        report_where(NULL);
     }
     rsdt_make(b);
     memcpy(b->rsdp, "RSD PTR ", 8);

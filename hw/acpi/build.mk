@@ -5,5 +5,6 @@ hw-y += hw/acpi/pci-hotplug.o
 hw-y += hw/acpi/piix4-pm.o
 hw-y += hw/acpi/aml.o
 hw-y += hw/acpi/dsdt.o
+hw-y += hw/acpi/user-table.o
 hw-y += hw/acpi/numa-tables.o
 hw-y += hw/acpi/acpi.o

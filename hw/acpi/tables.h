@@ -19,6 +19,8 @@ void dsdt_write(Aml *a, const Pc *p, const AcpiFacts *f) MACHINE_CALL;
 /* The body of the SSDT: what the user's options add; false: nothing. */
 bool ssdt_write(Aml *a, const Pc *p) MACHINE_CALL;
 
+/* A whole table by -acpitable; the caller frees. */
+GByteArray *user_table_make(const char *arg, Error **errp) MACHINE_CALL;
 /* Bodies of SRAT and SLIT (ACPI 6.3, 5.2.16 and 5.2.17); there are nodes. */
 void srat_write(GByteArray *out, const Pc *p) MACHINE_CALL;
 void slit_write(GByteArray *out) MACHINE_CALL;

@@ -60,6 +60,17 @@ char *firmware_find(const char *name, Error **errp)
     return NULL;
 }
 
+void firmware_print_path(void)
+{
+    for (unsigned i = 0; i < settings.l_dirs.n; i++) {
+        printf("%s\n", settings.l_dirs.v[i].arg);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(search_path); i++) {
+        printf("%s\n", search_path[i]);
+    }
+    fflush(stdout);
+}
+
 static bool bios_read(const char *path, uint8_t *to, size_t size, Error **errp)
 {
     g_autofree char *data = NULL;

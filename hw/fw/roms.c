@@ -64,7 +64,7 @@ static MACHINE_CALL bool user_rom(const char *arg, Error **errp)
     uint8_t *data;
     bool ok = false;
 
-    if (!opts_parse(&o, arg, "romfile", OPT_FLAT, errp)) {
+    if (!opts_parse(&o, arg, "romfile", OPT_FLAT | OPT_PLAIN, errp)) {
         return false;
     }
     file = json_get_str(o.obj, "romfile");

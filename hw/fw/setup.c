@@ -34,7 +34,8 @@ static bool user_content(const Json *o, const char *name, Error **errp)
     if (file) {
         if (!blob_read_file("fw_cfg file", file, UINT32_MAX, &data, &len,
                             errp)) {
-            return error_set(errp, "can't load %s", file);
+            error_prepend(errp, "can't load %s: ", file);
+            return false;
         }
     } else {
         len = strlen(text);            /* without its NUL                     */
@@ -69,7 +70,7 @@ static MACHINE_CALL bool user_file(const char *arg, Error **errp)
     bool ok = false;
     unsigned given;
 
-    if (!opts_parse(&o, arg, "name", OPT_FLAT, errp)) {
+    if (!opts_parse(&o, arg, "name", OPT_FLAT | OPT_PLAIN, errp)) {
         return false;
     }
     name = json_get_str(o.obj, "name");

@@ -130,8 +130,11 @@ static bool boot_number(const char *key, const char *s, int64_t most,
         return false;
     }
     if (*to > most || *to < -1) {
-        return error_set(errp, "%s is invalid, valid range is [-1, %" PRId64
-                         "]", key, most);
+        return !strcmp(key, "splash-time")
+            ? error_set(errp, "splash-time is invalid,it should be a value "
+                        "between 0 and %" PRId64, most)
+            : error_set(errp, "reboot timeout is invalid,it should be a value "
+                        "between -1 and %" PRId64, most);
     }
     return true;
 }
@@ -179,6 +182,8 @@ bool machine_boot_set(Machine *m, const char *arg, Error **errp)
     return ok;
 }
 
+#define RAM_SLOTS_MAX 256              /* as ACPI memory devices are made      */
+
 /* ---- -m ------------------------------------------------------------------ */
 
 bool machine_memory_set(Machine *m, const char *arg, Error **errp)
@@ -205,6 +210,10 @@ bool machine_memory_make(Machine *m, Error **errp)
     }
     if (!m->ram_size && !m->memory_backend) {
         return true;
+    }
+    if (!m->type->no_cpus && m->ram_slots > RAM_SLOTS_MAX) {
+        return error_set(errp, "unsupported amount of memory slots: %" PRIu64,
+                         m->ram_slots);
     }
     if (!numa_complete(m, errp)) {
         return false;

@@ -356,6 +356,10 @@ bool cli_full_screen(const char *arg, Error **errp)
 /* Before anything is built. */
 bool start_refusals(Error **errp)
 {
+    if (settings.l_help) {
+        firmware_print_path();
+        _exit(0);
+    }
     if (settings.preconfig) {
         report_where("-preconfig");
         error_set(errp, "the machine is complete before a monitor answers");

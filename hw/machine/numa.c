@@ -314,7 +314,7 @@ bool numa_option(const char *arg, const char *kind, Error **errp)
     bool ok = false;
     Opts o;
 
-    if (!opts_parse(&o, arg, "type", OPT_FLAT | OPT_REPEAT, errp)) {
+    if (!opts_parse(&o, arg, "type", OPT_FLAT | OPT_REPEAT | OPT_PLAIN, errp)) {
         return false;
     }
     type = json_get_str(o.obj, "type");

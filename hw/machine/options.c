@@ -79,7 +79,6 @@ OPT_LIST(rtc, rtc)
 OPT_LIST(icount, icount)
 OPT_LIST(sandbox, sandbox)
 OPT_LIST(gdb, gdb)
-OPT_LIST(L, l_dirs)
 OPT_LIST(writeconfig, writeconfig)
 OPT_LIST(drive, drive)
 OPT_LIST(hda, drive)
@@ -131,6 +130,17 @@ OPT_FLAG(enable_kvm, enable_kvm)
 OPT_FLAG(snapshot, snapshot)
 OPT_FLAG(no_fd_bootchk, no_fd_bootchk)
 
+/* Also "help": where firmware is looked for. */
+bool cli_L(const char *arg, Error **errp)
+{
+    if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
+        settings.l_help = true;
+    } else {
+        given_add(&settings.l_dirs, now_kind, arg);
+    }
+    return true;
+}
+
 bool cli_s(const char *arg, Error **errp)
 {
     given_add(&settings.gdb, now_kind, "tcp::1234");
@@ -176,7 +186,8 @@ bool action_set(const char *what, const char *value, Error **errp)
                 return true;
             }
         }
-        return error_set(errp, "Invalid parameter '%s'", value);
+        return error_set(errp, "Parameter '%s' does not accept value '%s'",
+                         what, value);
     }
     return error_set(errp, "Invalid parameter '%s'", what);
 }
@@ -221,7 +232,7 @@ bool cli_name(const char *arg, Error **errp)
     const char *s;
     bool names = false, ok = true;
 
-    if (!opts_parse(&o, arg, "guest", OPT_FLAT | OPT_BARE, errp)) {
+    if (!opts_parse(&o, arg, "guest", OPT_FLAT | OPT_BARE | OPT_PLAIN, errp)) {
         return false;
     }
     for (size_t i = 0; ok && i < json_count(o.obj); i++) {
@@ -362,6 +373,61 @@ static bool option_listed(const char *name)
     return false;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const OptionParam *const *x = a, *const *y = b;
+
+    return strcmp((*x)->name, (*y)->name);
+}
+
+/* "-rtc help": the members of the group. */
+static void group_help(const OptionRow *row)
+{
+    g_autoptr(GPtrArray) args = g_ptr_array_new();
+
+    for (const OptionParam *p = row->args; p->name; p++) {
+        g_ptr_array_add(args, (void *)p);
+    }
+    g_ptr_array_sort(args, by_name);
+    printf("%s options:\n", row->group);
+    for (unsigned i = 0; i < args->len; i++) {
+        const OptionParam *p = args->pdata[i];
+        g_autofree char *text = g_strdup_printf("%s=<%s>", p->name,
+            !strcmp(p->type, "boolean") ? "bool (on/off)" :
+            !strcmp(p->type, "number") ? "num" :
+            !strcmp(p->type, "size") ? "size" : "str");
+
+        if (p->help && *p->help) {
+            printf("  %-22s - %s\n", text, p->help);
+        } else {
+            printf("  %s\n", text);
+        }
+    }
+    fflush(stdout);
+}
+
+/* Does the option list its members when asked? Others take the word as the value
+ * of their first member, or have a list of their own. *status: to exit with. */
+static bool wants_group_help(const OptionRow *row, const char *arg,
+                             int *status)
+{
+    static const struct { const char *name; int status; } rows[] = {
+        { "boot", 0 }, { "smp", 0 }, { "action", 1 }, { "rtc", 1 },
+        { "global", 1 }, { "msg", 1 }, { "overcommit", 1 }, { "add-fd", 1 },
+    };
+
+    if (!arg || !row->args || (strcmp(arg, "help") && strcmp(arg, "?"))) {
+        return false;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (!strcmp(rows[i].name, row->name)) {
+            *status = rows[i].status;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool option_use(const OptionRow *row, const char *arg, Error **errp)
 {
     now_kind = row->name;
@@ -375,6 +441,7 @@ int settings_parse(int argc, char **argv)
         const OptionRow *row;
         char *where;
         Error *err = NULL;
+        int status;
         bool ok;
 
         if (word[0] != '-' || !word[1]) {
@@ -409,6 +476,10 @@ int settings_parse(int argc, char **argv)
                 return 2;
             }
             arg = argv[++i];
+        }
+        if (wants_group_help(row, arg, &status)) {
+            group_help(row);
+            _exit(status);
         }
         where = arg ? g_strdup_printf("-%s %s", row->name, arg)
                     : g_strdup_printf("-%s", row->name);

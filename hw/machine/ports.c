@@ -42,7 +42,7 @@ static MACHINE_CALL bool mon_long(const char *arg, Error **errp)
     bool pretty = false, ok = true;
     CharPort *port;
 
-    if (!opts_parse(&o, arg, "chardev", OPT_FLAT | OPT_BARE, errp)) {
+    if (!opts_parse(&o, arg, "chardev", OPT_FLAT | OPT_BARE | OPT_PLAIN, errp)) {
         return false;
     }
     for (size_t i = 0; ok && i < json_count(o.obj); i++) {
