@@ -83,5 +83,14 @@ for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24; do
 done
 # shellcheck disable=SC2086
 says "too many ACPI tables" $tables
+says "claiming to have header is too short" -acpitable file=VERSION
+says "Parameter 'rev' expects uint8_t" -acpitable rev=300,data=VERSION
+says "requires one of 'data' or 'file'" -acpitable sig=AAAA
+has "members of a group are listed" "$("$TERN" -boot help)" \
+    "reboot-timeout=<num>"
+has "so are folders of firmware" "$("$TERN" -L "$TMP/fw" -L help)" "$TMP/fw"
+has "other options take the word" "$(printf 'info name\nquit\n' | timeout 60 \
+    "$TERN" -accel qtest -nodefaults -display none -S -monitor stdio \
+    -name help)" "help"
 has "a page is printed" "$("$TERN" --x-man)" '.TH TERN 1'
 finish
