@@ -154,6 +154,8 @@ bool virtq_empty(Virtq *q);
 /* Are there chains of at least that many bytes to write and read, in sum? Looks
  * no further than it must. */
 bool virtq_has_room(Virtq *q, uint64_t in, uint64_t out);
+/* Bytes that the chains there take, counted up to `most` or a bit more. */
+uint64_t virtq_in_bytes(Virtq *q, uint64_t most);
 /* Asks the guest to kick, or not to; after on = true look at the ring again. */
 void virtq_want_kicks(Virtq *q, bool on);
 /* Set up by the guest, and the driver ready. */

@@ -11,3 +11,6 @@ hw-y += hw/virtio/rng-backend.o
 hw-y += hw/virtio/rng.o
 hw-y += hw/virtio/blk.o
 hw-y += hw/virtio/blk-device.o
+hw-y += hw/virtio/balloon.o
+hw-y += hw/virtio/console.o
+hw-y += hw/virtio/console-port.o

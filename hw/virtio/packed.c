@@ -201,11 +201,10 @@ static void measure_table(const Virtq *q, const VirtqDesc *d, uint64_t sum[2])
     }
 }
 
-bool packed_has_room(Virtq *q, uint64_t in, uint64_t out)
+bool packed_has_room(Virtq *q, uint64_t in, uint64_t out, uint64_t sum[2])
 {
     uint16_t i = q->last_avail;
     bool wrap = q->avail_wrap, inside = false;
-    uint64_t sum[2] = { 0, 0 };
 
     for (unsigned seen = 0; seen < q->num; seen++) {
         VirtqDesc d;

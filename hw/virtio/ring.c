@@ -316,16 +316,16 @@ static bool measure(Virtq *q, const uint8_t *table, unsigned num, unsigned i,
     return false;
 }
 
-bool virtq_has_room(Virtq *q, uint64_t in, uint64_t out)
+/* sum: bytes to read, bytes to write. */
+static bool scan(Virtq *q, uint64_t in, uint64_t out, uint64_t sum[2])
 {
-    uint64_t sum[2] = { 0, 0 };
     int n;
 
     if (!usable(q)) {
         return false;
     }
     if (q->packed) {
-        return packed_has_room(q, in, out);
+        return packed_has_room(q, in, out, sum);
     }
     n = split_waiting(q);
     for (int i = 0; i < n; i++) {
@@ -339,6 +339,21 @@ bool virtq_has_room(Virtq *q, uint64_t in, uint64_t out)
         }
     }
     return false;
+}
+
+bool virtq_has_room(Virtq *q, uint64_t in, uint64_t out)
+{
+    uint64_t sum[2] = { 0, 0 };
+
+    return scan(q, in, out, sum);
+}
+
+uint64_t virtq_in_bytes(Virtq *q, uint64_t most)
+{
+    uint64_t sum[2] = { 0, 0 };
+
+    scan(q, most, 0, sum);
+    return sum[1];
 }
 
 /* ---- mapping ------------------------------------------------------------- */
