@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * virtio-net-rx.c - reception by the virtio network card (virtio 1.2, sections
+ * 5.1.6.3, 5.1.6.4): filters, mergeable buffers, hashes.
+ *
+ * Thread class: the machine lock.
+ *
+ * Invariants
+ * 1. The guest sees a frame's buffers all at once.
+ */
+#include "hw/net/virtio-net.h"
+
+static bool in_table(const VirtioNet *s, const uint8_t *mac, unsigned from,
+                     unsigned to)
+{
+    for (unsigned i = from; i < to; i++) {
+        if (!memcmp(s->macs + i * 6, mac, 6)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool vnet_wants(const VirtioNet *s, const uint8_t *f, size_t n)
+{
+    if (s->promisc) {
+        return true;
+    }
+    if (ld_be16(f + 12) == 0x8100 && n >= 18) {
+        unsigned vid = ld_be16(f + 14) & 0xfff;
+
+        if (!(s->vlans[vid / 32] >> vid % 32 & 1)) {
+            return false;
+        }
+    }
+    if (!memcmp(f, "\xff\xff\xff\xff\xff\xff", 6)) {
+        return !s->nobcast;
+    }
+    if (f[0] & 1) {
+        return !s->nomulti && (s->allmulti || s->multi_overflow ||
+                               in_table(s, f, s->first_multi, s->nmacs));
+    }
+    return !s->nouni && (s->alluni || s->uni_overflow ||
+                         !memcmp(f, s->mac, 6) ||
+                         in_table(s, f, 0, s->first_multi));
+}
+
+/* The frame with the guest's header before it, into as many chains as needed. */
+typedef struct Out {
+    const uint8_t *head;
+    size_t head_len;
+    const struct iovec *iov;
+    int niov;
+    size_t skip, total, done;          /* total: head and frame               */
+} Out;
+
+static void fill(VirtqElem *e, Out *o)
+{
+    size_t at = 0, room = e->in_len;
+
+    if (o->done < o->head_len) {
+        size_t n = virtq_write(e, 0, o->head + o->done, o->head_len - o->done);
+
+        at += n;
+        o->done += n;
+    }
+    for (int i = 0; i < o->niov && o->done < o->total && at < room; i++) {
+        /* Where this part begins in what is sent. */
+        size_t len = o->iov[i].iov_len, first = o->head_len, off;
+
+        for (int k = 0; k < i; k++) {
+            first += o->iov[k].iov_len;
+        }
+        if (first + len <= o->done + o->skip) {
+            continue;
+        }
+        off = o->done + o->skip - first;
+        len = MIN2(len - off, room - at);
+        virtq_write(e, at, (uint8_t *)o->iov[i].iov_base + off, len);
+        at += len;
+        o->done += len;
+    }
+}
+
+static unsigned pair_of(VirtioNet *s, unsigned pair, const uint8_t *frame,
+                        size_t n, struct virtio_net_hdr_v1_hash *h)
+{
+    uint16_t report = 0;
+    uint32_t v;
+
+    if (!s->hash.on) {
+        return pair;
+    }
+    v = vnet_hash(&s->hash, frame, n, &report);
+    h->hash_value = v;
+    h->hash_report = report;
+    if (!s->hash.rss) {
+        return pair;
+    }
+    return report ? s->hash.table[v & s->hash.mask] : s->hash.plain;
+}
+
+static MACHINE_CALL unsigned deliver(VirtioNet *s, Virtq *q, Out *o)
+{
+    bool merge = virtio_has(&s->v, VIRTIO_NET_F_MRG_RXBUF);
+    VirtqElem *got[VIRTQ_SIZE_MAX], *e;
+    uint32_t len[VIRTQ_SIZE_MAX];
+    unsigned n = 0;
+
+    while (o->done < o->total && n < VIRTQ_SIZE_MAX && (e = virtq_pop(q))) {
+        size_t before = o->done;
+
+        if (!e->in_len || (!n && e->in_len < o->head_len)) {
+            virtio_broken(&s->v, "virtio-net receive buffer of %" PRIu64
+                          " bytes", e->in_len);
+            return 0;
+        }
+        if (!merge && e->in_len < o->total) {
+            virtq_unpop(q, e);
+            return 0;                  /* no place for it: dropped            */
+        }
+        fill(e, o);
+        len[n] = o->done - before;
+        got[n++] = e;
+    }
+    if (!n || s->v.broken) {
+        return 0;
+    }
+    if (o->head_len >= sizeof(struct virtio_net_hdr_v1)) {
+        uint8_t count[2];
+
+        st_le16(count, n);
+        virtq_write(got[0], offsetof(struct virtio_net_hdr_v1, num_buffers),
+                    count, 2);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        virtq_fill(q, got[i], len[i], i);
+    }
+    virtq_flush(q, n);
+    return n;
+}
+
+ssize_t vnet_receive(VirtioNet *s, unsigned pair, const struct iovec *iov,
+                     int niov)
+{
+    machine_assert_locked();
+    size_t n = net_iov_len(iov, niov), vnet = s->net.port[pair].vnet;
+    struct virtio_net_hdr_v1_hash h = { 0 };
+    uint8_t frame[256];
+    Out o = { .head = (uint8_t *)&h, .head_len = s->hdr_len, .iov = iov,
+              .niov = niov, .skip = vnet };
+    size_t got;
+    Virtq *q;
+
+    if (n < vnet + 14 || s->v.broken) {
+        return n;
+    }
+    if (!(s->v.status & VIRTIO_DRIVER_OK) || pair >= s->pairs_on) {
+        return n;                      /* nobody listens                      */
+    }
+    got = net_iov_read(iov, niov, vnet, frame, sizeof(frame));
+    if (!vnet_wants(s, frame, got)) {
+        return n;
+    }
+    net_iov_read(iov, niov, 0, &h, MIN2(vnet, 10));
+    pair = pair_of(s, pair, frame, got, &h);
+    q = s->v.queues[pair * 2];
+    o.total = n - vnet + s->hdr_len;
+    o.skip = vnet;
+    if (!virtq_ready(q)) {
+        return s->v.running ? (ssize_t)n : 0;
+    }
+    if (!virtq_has_room(q, o.total, 0)) {
+        virtq_want_kicks(q, true);
+        if (!virtq_has_room(q, o.total, 0)) {
+            return virtq_empty(q) || virtio_has(&s->v, VIRTIO_NET_F_MRG_RXBUF)
+                ? 0 : (ssize_t)n;
+        }
+    }
+    virtq_want_kicks(q, false);
+    if (deliver(s, q, &o)) {
+        virtq_notify(q);
+    }
+    return n;
+}
+
+/* ---- hashes (5.1.6.4.3; Toeplitz as for Windows' receive-side scaling) ---- */
+
+static uint32_t toeplitz(const uint8_t *key, const uint8_t *in, unsigned n)
+{
+    uint32_t window = ld_be32(key), hash = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        for (int b = 7; b >= 0; b--) {
+            unsigned next = (i * 8 + (7 - b)) + 32;
+
+            hash ^= in[i] >> b & 1 ? window : 0;
+            window = window << 1 |
+                     (next / 8 < VNET_KEY
+                      ? key[next / 8] >> (7 - next % 8) & 1 : 0);
+        }
+    }
+    return hash;
+}
+
+uint32_t vnet_hash(const VnetHash *h, const uint8_t *f, size_t n,
+                   uint16_t *report)
+{
+    size_t at = 14;
+    unsigned type = ld_be16(f + 12), proto, len, ports;
+    bool v6, whole;
+    uint8_t in[36];
+
+    *report = 0;
+    if (type == 0x8100 && n >= 18) {
+        type = ld_be16(f + 16);
+        at = 18;
+    }
+    v6 = type == 0x86dd;
+    if ((!v6 && type != 0x0800) || n < at + (v6 ? 40 : 20)) {
+        return 0;
+    }
+    len = v6 ? 32 : 8;
+    memcpy(in, f + at + (v6 ? 8 : 12), len);
+    proto = v6 ? f[at + 6] : f[at + 9];
+    whole = v6 || !(ld_be16(f + at + 6) & 0x3fff);
+    ports = at + (v6 ? 40 : (f[at] & 15) * 4u);
+    for (unsigned udp = 0; udp < 2; udp++) {
+        uint32_t bit = (v6 ? 0x10u : 2u) << udp;
+
+        if (proto == (udp ? 17u : 6u) && whole && (h->types & bit) &&
+            n >= ports + 4) {
+            memcpy(in + len, f + ports, 4);
+            *report = (v6 ? 5 : 2) + udp;
+            return toeplitz(h->key, in, len + 4);
+        }
+    }
+    if (!(h->types & (v6 ? 8 : 1))) {
+        return 0;
+    }
+    *report = v6 ? 4 : 1;
+    return toeplitz(h->key, in, len);
+}
+
+bool vnet_hash_set(VirtioNet *s, const uint8_t *d, size_t n, bool rss)
+{
+    VnetHash h = { .on = true, .rss = rss };
+    size_t at = 8, entries = 1, key;
+    uint16_t pairs = 0;
+
+    if (n < 8) {
+        return false;
+    }
+    h.types = ld_le32(d);
+    if (rss) {
+        entries = ld_le16(d + 4) + 1u;
+        h.mask = entries - 1;
+        h.plain = ld_le16(d + 6);
+        if (entries > VNET_TABLE || !IS_POW2(entries) ||
+            n < at + entries * 2 + 3 || h.plain >= s->npairs) {
+            return false;
+        }
+        for (size_t i = 0; i < entries; i++) {
+            h.table[i] = ld_le16(d + at + i * 2);
+            if (h.table[i] >= s->npairs) {
+                return false;
+            }
+        }
+        at += entries * 2;
+        pairs = ld_le16(d + at);
+        at += 2;
+        if (!pairs || pairs > s->npairs) {
+            return false;
+        }
+    } else {
+        at = 4 + 8;                    /* reserved words                      */
+        if (n < at + 1) {
+            return false;
+        }
+    }
+    key = d[at++];
+    if (key > VNET_KEY || n < at + key || (h.types & ~0x3fu)) {
+        return false;
+    }
+    memcpy(h.key, d + at, key);
+    h.on = h.types || rss;
+    s->hash = h;
+    if (rss) {
+        s->pairs_on = pairs;
+    }
+    return true;
+}
