@@ -55,6 +55,7 @@ typedef struct VirtioType {
     /* Offered, beside the ring's and the transport's; `want`: bits the user
      * left on in v->host_features. NULL: those. */
     uint64_t (*features)(Virtio *v, uint64_t want) MACHINE_PTR;
+    uint64_t legacy_only;              /* bits that the new interface hides   */
     /* The guest has chosen (before DRIVER_OK). */
     void (*chosen)(Virtio *v) MACHINE_PTR;
     /* Bring v->config up to date; the guest has written to it. */

@@ -28,7 +28,6 @@ void vnet_filter_reset(VirtioNet *s)
     memset(&s->hash, 0, sizeof(s->hash));
     s->offloads = 0;
     s->pairs_on = 1;
-    s->told_rx_filter = false;
 }
 
 static MACHINE_CALL void filter_changed(VirtioNet *s)

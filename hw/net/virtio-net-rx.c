@@ -203,43 +203,123 @@ static uint32_t toeplitz(const uint8_t *key, const uint8_t *in, unsigned n)
     return hash;
 }
 
-uint32_t vnet_hash(const VnetHash *h, const uint8_t *f, size_t n,
-                   uint16_t *report)
+/* What of a packet goes into its hash. */
+typedef struct Parts {
+    const uint8_t *src, *dst, *ports;  /* ports NULL: none that can be told   */
+    unsigned proto;
+    bool v6, extended;                 /* extension headers                   */
+} Parts;
+
+/* The addresses that stand for a mobile node (RFC 6275: home address option,
+ * routing header of type 2). */
+static void mobile(Parts *p, const uint8_t *f, size_t at, size_t len,
+                   unsigned kind)
+{
+    if (kind == 43 && len >= 24 && f[at + 2] == 2 && f[at + 3] == 1) {
+        p->dst = f + at + 8;
+    }
+    for (size_t o = at + 2; kind == 60 && o + 2 <= at + len;) {
+        if (f[o] == 0xc9 && f[o + 1] == 16 && o + 18 <= at + len) {
+            p->src = f + o + 2;
+        }
+        o += f[o] ? 2u + f[o + 1] : 1;
+    }
+}
+
+static void walk6(Parts *p, const uint8_t *f, size_t n, size_t at, bool ex)
+{
+    p->proto = f[at + 6];
+    p->src = f + at + 8;
+    p->dst = f + at + 24;
+    at += 40;
+    while (p->proto == 0 || p->proto == 43 || p->proto == 44 ||
+           p->proto == 60) {
+        size_t len = at + 8 > n ? n : p->proto == 44 ? 8 : f[at + 1] * 8u + 8;
+
+        p->extended = true;
+        if (len > n - at || (p->proto == 44 && (ld_be16(f + at + 2) & ~6))) {
+            p->proto = 59;             /* a fragment, or cut off: no ports    */
+            return;
+        }
+        if (ex) {
+            mobile(p, f, at, len, p->proto);
+        }
+        p->proto = f[at];
+        at += len;
+    }
+    p->ports = n >= at + 4 ? f + at : NULL;
+}
+
+static bool parts_find(Parts *p, const uint8_t *f, size_t n, bool ex)
 {
     size_t at = 14;
-    unsigned type = ld_be16(f + 12), proto, len, ports;
-    bool v6, whole;
-    uint8_t in[36];
+    unsigned type = ld_be16(f + 12);
 
-    *report = 0;
     if (type == 0x8100 && n >= 18) {
         type = ld_be16(f + 16);
         at = 18;
     }
-    v6 = type == 0x86dd;
-    if ((!v6 && type != 0x0800) || n < at + (v6 ? 40 : 20)) {
-        return 0;
+    p->v6 = type == 0x86dd;
+    if ((!p->v6 && type != 0x0800) || n < at + (p->v6 ? 40 : 20)) {
+        return false;
     }
-    len = v6 ? 32 : 8;
-    memcpy(in, f + at + (v6 ? 8 : 12), len);
-    proto = v6 ? f[at + 6] : f[at + 9];
-    whole = v6 || !(ld_be16(f + at + 6) & 0x3fff);
-    ports = at + (v6 ? 40 : (f[at] & 15) * 4u);
-    for (unsigned udp = 0; udp < 2; udp++) {
-        uint32_t bit = (v6 ? 0x10u : 2u) << udp;
+    if (p->v6) {
+        walk6(p, f, n, at, ex);
+        return true;
+    }
+    p->proto = f[at + 9];
+    p->src = f + at + 12;
+    p->dst = f + at + 16;
+    if (!(ld_be16(f + at + 6) & 0x3fff) && n >= at + (f[at] & 15) * 4u + 4) {
+        p->ports = f + at + (f[at] & 15) * 4u;
+    }
+    return true;
+}
 
-        if (proto == (udp ? 17u : 6u) && whole && (h->types & bit) &&
-            n >= ports + 4) {
-            memcpy(in + len, f + ports, 4);
-            *report = (v6 ? 5 : 2) + udp;
-            return toeplitz(h->key, in, len + 4);
-        }
+/* Types are three a family: addresses, with TCP's ports, with UDP's. */
+static uint32_t hash_as(const VnetHash *h, const Parts *p, unsigned family,
+                        uint16_t *report)
+{
+    static const uint8_t bits[3][3] = { { 0, 1, 2 }, { 3, 4, 5 }, { 6, 7, 8 } };
+    unsigned kind = p->ports && p->proto == 6 ? 1
+                  : p->ports && p->proto == 17 ? 2 : 0;
+    unsigned len = p->v6 ? 16 : 4;
+    uint8_t in[36];
+
+    if (kind && !(h->types >> bits[family][kind] & 1)) {
+        kind = 0;
     }
-    if (!(h->types & (v6 ? 8 : 1))) {
+    if (!(h->types >> bits[family][kind] & 1)) {
         return 0;
     }
-    *report = v6 ? 4 : 1;
-    return toeplitz(h->key, in, len);
+    *report = bits[family][kind] + 1;
+    memcpy(in, p->src, len);
+    memcpy(in + len, p->dst, len);
+    if (kind) {
+        memcpy(in + 2 * len, p->ports, 4);
+    }
+    return toeplitz(h->key, in, 2 * len + (kind ? 4 : 0));
+}
+
+uint32_t vnet_hash(const VnetHash *h, const uint8_t *f, size_t n,
+                   uint16_t *report)
+{
+    Parts p = { 0 };
+    uint32_t v;
+
+    *report = 0;
+    if (!parts_find(&p, f, n, h->types & 0x1c0)) {
+        return 0;
+    }
+    if (p.extended && (h->types & 0x1c0)) {
+        v = hash_as(h, &p, 2, report);
+        if (*report) {
+            return v;
+        }
+        p = (Parts){ 0 };
+        parts_find(&p, f, n, false);
+    }
+    return hash_as(h, &p, p.v6, report);
 }
 
 bool vnet_hash_set(VirtioNet *s, const uint8_t *d, size_t n, bool rss)
@@ -279,7 +359,7 @@ bool vnet_hash_set(VirtioNet *s, const uint8_t *d, size_t n, bool rss)
         }
     }
     key = d[at++];
-    if (key > VNET_KEY || n < at + key || (h.types & ~0x3fu)) {
+    if (key > VNET_KEY || n < at + key || (h.types & ~VNET_HASHES)) {
         return false;
     }
     memcpy(h.key, d + at, key);

@@ -19,16 +19,10 @@
     BIT(VIRTIO_NET_F_HOST_TSO6) | BIT(VIRTIO_NET_F_HOST_ECN) | \
     BIT(VIRTIO_NET_F_HOST_UFO) | BIT(VIRTIO_NET_F_GUEST_CSUM) | \
     BIT(VIRTIO_NET_F_GUEST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO6) | \
-    BIT(VIRTIO_NET_F_GUEST_ECN) | BIT(VIRTIO_NET_F_GUEST_UFO) | \
-    BIT(VIRTIO_NET_F_RSC_EXT))
+    BIT(VIRTIO_NET_F_GUEST_ECN) | BIT(VIRTIO_NET_F_GUEST_UFO))
 #define GUEST_OFFLOADS (BIT(VIRTIO_NET_F_GUEST_CSUM) | \
     BIT(VIRTIO_NET_F_GUEST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO6) | \
     BIT(VIRTIO_NET_F_GUEST_ECN) | BIT(VIRTIO_NET_F_GUEST_UFO))
-#define NEEDS_CONTROL (BIT(VIRTIO_NET_F_CTRL_RX) | \
-    BIT(VIRTIO_NET_F_CTRL_RX_EXTRA) | BIT(VIRTIO_NET_F_CTRL_VLAN) | \
-    BIT(VIRTIO_NET_F_GUEST_ANNOUNCE) | BIT(VIRTIO_NET_F_MQ) | \
-    BIT(VIRTIO_NET_F_CTRL_MAC_ADDR) | BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) | \
-    BIT(VIRTIO_NET_F_RSS) | BIT(VIRTIO_NET_F_HASH_REPORT))
 
 /* ---- queues -------------------------------------------------------------- */
 
@@ -235,9 +229,6 @@ static MACHINE_CALL uint64_t features(Virtio *v, uint64_t want)
     if (!peer_takes_header(s)) {
         want &= ~(NEEDS_HEADER | BIT(VIRTIO_NET_F_HASH_REPORT));
     }
-    if (!(want & BIT(VIRTIO_NET_F_CTRL_VQ))) {
-        want &= ~NEEDS_CONTROL;
-    }
     return want;
 }
 
@@ -311,7 +302,7 @@ static MACHINE_CALL void config_read(Virtio *v)
     c[16] = !s->duplex ? 0xff : !strcmp(s->duplex, "full");
     c[17] = VNET_KEY;
     st_le16(c + 18, VNET_TABLE);
-    st_le32(c + 20, 0x3f);
+    st_le32(c + 20, VNET_HASHES);
     memcpy(v->config, c, MIN2(v->config_len, sizeof(c)));
 }
 
@@ -396,6 +387,8 @@ static bool settings_ok(VirtioNet *s, Error **errp)
         return error_set(errp, "Invalid tx_queue_size (= %u), must be a power "
                          "of 2 between 256 and %d", s->tx_size, VIRTQ_SIZE_MAX);
     }
+    /* Longer ones only where the backend takes the rings over. */
+    s->tx_size = 256;
     if (s->speed < -1) {
         return error_set(errp, "'speed' must be between 0 and INT_MAX");
     }
@@ -589,7 +582,8 @@ static const VirtioType vnet_type = {
     .id = VIRTIO_ID_NET, .features = features, .chosen = chosen,
     .config_read = config_read, .config_write = config_write,
     .status = status, .quiesce = quiesce, .resume = resume,
-    .queue_reset = queue_reset, .fw_path = "ethernet-phy@0",
+    .queue_reset = queue_reset,
+    .legacy_only = BIT(VIRTIO_NET_F_GSO), .fw_path = "ethernet-phy@0",
 };
 
 VIRTIO_DEVICE(virtio_net, "virtio-net", "network", vnet_pci_rows,

@@ -14,6 +14,7 @@
 #define VNET_PAIRS_MAX 256
 #define VNET_TABLE 128                 /* entries of the indirection table    */
 #define VNET_KEY 40
+#define VNET_HASHES 0x1ffu             /* types: all of 5.1.6.4.3            */
 
 typedef struct VirtioNet VirtioNet;
 

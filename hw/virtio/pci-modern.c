@@ -60,7 +60,8 @@ static uint64_t common_read(void *dev, uint64_t off, unsigned size)
     case VIRTIO_PCI_COMMON_DFSELECT:
         return p->dfselect;
     case VIRTIO_PCI_COMMON_DF:
-        return words(v->offered & ~(1ull << VIRTIO_F_BAD |
+        return words(v->offered & ~(virtio_type(v)->legacy_only |
+                                    1ull << VIRTIO_F_BAD |
                                     1ull << VIRTIO_F_NOTIFY_ON_EMPTY |
                                     1ull << VIRTIO_F_ANY_LAYOUT), p->dfselect);
     case VIRTIO_PCI_COMMON_GFSELECT:
