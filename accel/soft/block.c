@@ -103,7 +103,8 @@ static void fill_memory(SoftCpu *c, Slot *s, const Insn *in)
             s->seg = in->seg == SEG_SS ? 7 : SEGB_NONE;
         }
     } else {
-        s->check = !(c->mode & MW_NOCHK << in->seg);
+        /* a code segment's flag is about fetching: it is never written */
+        s->check = in->seg == SEG_CS || !(c->mode & MW_NOCHK << in->seg);
     }
 }
 

@@ -316,7 +316,7 @@ static void set_sizes(Insn *in)
     } else {
         in->addrsize = (in->mode == MODE_32) != in->p67 ? 4 : 2;
         in->opsize = (in->mode == MODE_32) != p66 ? 4 : 2;
-        if (r->attr & IA_NOREX2) {
+        if (r->attr & IA_NOREX2 || in->vex) {
             in->opsize = 4;
         }
     }

@@ -3,11 +3,14 @@
  * soft-diff.c - the software CPU against the processor it runs on: random
  * instances of every user-mode form of the instruction table, run natively
  * from a signal frame and in the engine, and every visible effect compared.
+ * Code of 32 and 16 bits runs in segments of a local descriptor table.
  *
  * SOFT_SEED=n SOFT_CASE=n runs one case and prints it; SOFT_ROW=name keeps to
  * one name; SOFT_CASES=n sets their number.
  */
+#include <asm/ldt.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/ucontext.h>
 #include <ucontext.h>
 #include "config.h"
@@ -20,6 +23,31 @@
 #define CODE 0x10100000ull
 #define PA_ARENA 0x200000ull
 #define PA_CODE 0x300000ull
+
+/* Entries of the LDT: code and data of each mode. Flat 32-bit code has the
+ * flat data segment of the system. */
+enum { LDT_CODE32, LDT_CODE16, LDT_DATA, LDT_LIMITED, LDT_DOWN, LDT_GS,
+       LDT_COUNT };
+#define LDT_SEL(n) ((n) << 3 | 7)
+#define FLAT_DATA 0x2b
+#define GS_BASE 0x3000u
+static struct user_desc ldt[LDT_COUNT] = {
+    [LDT_CODE32] = { .limit = 0xfffff, .limit_in_pages = 1, .contents = 2,
+                     .seg_32bit = 1 },
+    [LDT_CODE16] = { .base_addr = CODE, .limit = 0xfffff, .limit_in_pages = 1,
+                     .contents = 2 },
+    [LDT_DATA] = { .base_addr = ARENA, .limit = 0xfffff, .limit_in_pages = 1,
+                   .seg_32bit = 1 },
+    [LDT_LIMITED] = { .base_addr = ARENA, .limit = 0x2fff, .seg_32bit = 1 },
+    [LDT_DOWN] = { .base_addr = ARENA, .limit = 0x13ff, .contents = 1,
+                   .seg_32bit = 1 },
+    [LDT_GS] = { .base_addr = GS_BASE, .limit = 0xfffff, .limit_in_pages = 1,
+                 .seg_32bit = 1 },
+};
+/* Of the case: mode, selectors. */
+static int mode;
+static uint16_t code_sel, data_sel;
+static bool has_ldt;                    /* else 64-bit code only */
 
 typedef struct State {
     uint64_t r[16], rip, flags;
@@ -74,6 +102,10 @@ static void handler(int sig, siginfo_t *info, void *ctx)
         }
         g[REG_RIP] = in.rip;
         g[REG_EFL] = in.flags;
+        if (mode != MODE_64) {
+            g[REG_CSGSFS] = (g[REG_CSGSFS] & 0x0000ffffffff0000) | code_sel |
+                (greg_t)((uint64_t)data_sel << 48);
+        }
         memcpy(fp, in.fx, 416);
         memcpy(fp + 576, in.ymmh, 256);
         xstate_bits(fp);
@@ -120,11 +152,27 @@ static void run_native(void)
 {
     memcpy(arena, in.mem, PAGES * 4096);
     phase = 0;
+    __asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %1, %%gs"
+                     : : "r"(data_sel), "r"(LDT_SEL(LDT_GS)));
     raise(SIGUSR1);
     memcpy(native.mem, arena, ARENA_LEN);
 }
 
 /* ---- the engine ---------------------------------------------------------- */
+static X86Seg soft_segment(uint16_t sel)
+{
+    const struct user_desc *d = &ldt[sel >> 3];
+    X86Seg g = { .sel = sel, .limit = 0xffffffff, .attr = 0xcf3 };
+
+    if (sel & 4) {
+        g.base = d->base_addr;
+        g.limit = d->limit_in_pages ? d->limit << 12 | 0xfff : d->limit;
+        g.attr = 0xf3 | d->contents << 2 | d->seg_32bit << 10 |
+            d->limit_in_pages << 11;
+    }
+    return g;
+}
+
 static void run_soft(void)
 {
     X86Regs *x = rig.c->x;
@@ -132,6 +180,12 @@ static void run_soft(void)
     unsigned top = f->fsw >> 11 & 7;
 
     rig_long(&rig, 3, 0x1000);
+    if (mode != MODE_64) {
+        x->seg[X86_CS] = soft_segment(code_sel);
+        x->seg[X86_SS] = x->seg[X86_DS] = x->seg[X86_ES] =
+            soft_segment(data_sel);
+    }
+    x->seg[X86_GS] = soft_segment(LDT_SEL(LDT_GS));
     memcpy(x->gpr, in.r, sizeof(in.r));
     x->rip = in.rip;
     x->rflags = in.flags;
@@ -192,7 +246,7 @@ static uint64_t odd_value(void)
     }
 }
 
-static bool wanted(const InsnRow *r)
+static bool wanted(const InsnRow *r, int m)
 {
     static const char *const not_here[] = {
         "cpuid", "rdtsc", "rdtscp", "rdpmc", "rdrand", "rdseed", "int", "int3",
@@ -205,17 +259,19 @@ static bool wanted(const InsnRow *r)
         "fldenv", "fnsave", "frstor", "jmp", "call", "push", "rsm", "ud0",
         "prefetchw.alias", "fneni", "fndisi", "fnsetpm", "xchg.acc", "sti",
         "cli", "clac", "stac", "swapgs", "in", "out", "ins", "outs", "hlt",
-        "vmmcall", "vmcall", "enter", "bound", "clflushopt", "clwb",
+        "vmmcall", "vmcall", "clflushopt", "clwb", "les", "lds", "iret.l",
     };
 
-    if (r->attr & (IA_I64 | IA_CPL0 | IA_IO | IA_INTERCEPT)) {
+    if (r->attr & (IA_CPL0 | IA_IO | IA_INTERCEPT) ||
+        r->attr & (m == MODE_64 ? IA_I64 : IA_O64)) {
         return false;
     }
     for (unsigned i = 0; i < ARRAY_SIZE(not_here); i++) {
         if (!strcmp(r->name, not_here[i])) {
             /* the plain forms of these are fine */
-            return (!strcmp(r->name, "push") || !strcmp(r->name, "pop")) &&
-                OSPEC_KIND(r->o[0]) != OK_FIXSEG;
+            return OSPEC_KIND(r->o[0]) == OK_J ||
+                ((!strcmp(r->name, "push") || !strcmp(r->name, "pop")) &&
+                 OSPEC_KIND(r->o[0]) != OK_FIXSEG);
         }
     }
     return true;
@@ -225,11 +281,18 @@ static unsigned encode(const InsnRow *r, uint8_t *b)
 {
     unsigned n = 0;
     uint64_t k = rnd();
-    uint8_t rex = k & 1 ? 0 : 0x40 | (k >> 1 & 15);
+    uint8_t rex = k & 1 || mode != MODE_64 ? 0 : 0x40 | (k >> 1 & 15);
 
+    if (!(k >> 50 & 7)) {
+        b[n++] = "\x26\x2e\x36\x3e\x65\x65"[(k >> 53) % 6];
+    }
     if (r->map >= MAP_V1) {
         static const uint8_t pp[] = { 0, 0, 0, 1, 2, 3 };
-        bool w = r->attr & IA_W1 ? 1 : r->attr & IA_W0 ? 0 : k >> 5 & 1;
+        /* AMD and Intel part over W of these outside 64-bit mode */
+        bool part = mode != MODE_64 && (!strncmp(r->name, "vpextr", 6) ||
+                                        !strncmp(r->name, "vpinsr", 6));
+        bool w = r->attr & IA_W1 ? 1 : r->attr & IA_W0 || part ? 0 :
+            k >> 5 & 1;
         bool l = r->attr & IA_L1 ? 1 : r->attr & IA_L0 ? 0 : k >> 6 & 1;
         unsigned v = 15;
 
@@ -239,6 +302,10 @@ static unsigned encode(const InsnRow *r, uint8_t *b)
             if (kind == OK_H || kind == OK_B) {
                 v = k >> 8 & 15;
             }
+        }
+        if (mode != MODE_64) {
+            k |= 0xe0 << 12;            /* eight registers */
+            v |= 8;
         }
         b[n++] = 0xc4;
         b[n++] = (k >> 12 & 0xe0) | (r->map - MAP_V1 + 1);
@@ -260,7 +327,7 @@ static unsigned encode(const InsnRow *r, uint8_t *b)
         if (!(k >> 12 & 31)) {
             b[n++] = 0x67;
         }
-        if (r->attr & IA_W1) {
+        if (r->attr & IA_W1 && mode == MODE_64) {
             rex |= 0x48;
         }
         if (r->attr & IA_W0) {
@@ -294,10 +361,19 @@ static unsigned encode(const InsnRow *r, uint8_t *b)
     return n;
 }
 
+static uint64_t data_base(void)
+{
+    return mode == MODE_64 || data_sel == FLAT_DATA ? 0 : ARENA;
+}
+
 static uint64_t arena_address(void)
 {
     uint64_t k = rnd();
 
+    /* an access over the end of a 4-GiB segment is the processor's choice */
+    if (data_base() && !(k & 63)) {
+        k |= 1;
+    }
     switch (k & 63) {
     case 0: return ARENA - 4 + (k >> 8 & 7);
     case 1: return ARENA + PAGES * 4096 - 4 + (k >> 8 & 7);
@@ -351,12 +427,14 @@ static bool aim(const Insn *d)
     uint64_t to = arena_address(), now;
     bool mem = false;
 
+    to -= d->seg_override == SEG_GS ? GS_BASE : data_base();
     for (int i = 0; i < d->nop; i++) {
         mem |= d->o[i].kind == OK_M;
         if (d->o[i].kind == OK_VSIB) {
             uint8_t *ix = in.fx + 160 + 16 * d->index;
 
-            if (d->base == BASE_NONE || d->addrsize != 8) {
+            if (d->base == BASE_NONE || d->addrsize != 8 ||
+                d->seg_override == SEG_GS) {
                 return false;
             }
             for (int k = 0; k < 4; k++) {
@@ -446,22 +524,19 @@ static bool make_case(const InsnRow *r, Insn *d)
     uint8_t b[16];
 
     encode(r, b);
-    if (insn_decode(d, b, 15, MODE_64) != INSN_OK || d->row != r) {
-        return false;
-    }
-    if (d->seg_override != SEG_NONE) {
+    if (insn_decode(d, b, 15, mode) != INSN_OK || d->row != r) {
         return false;
     }
     if (!strcmp(r->name, "movabs")) {
-        uint64_t to = arena_address();
+        uint64_t to = arena_address() - data_base();
 
         memcpy(b + d->len - d->addrsize, &to, d->addrsize);
-        insn_decode(d, b, 15, MODE_64);
+        insn_decode(d, b, 15, mode);
     }
     if (d->o[0].kind == OK_J) {
         memset(b + d->len - d->imm_size, 0, d->imm_size);
         b[d->len - d->imm_size] = rnd() & 15;
-        insn_decode(d, b, 15, MODE_64);
+        insn_decode(d, b, 15, mode);
     }
     /* AMD and Intel part over 66 on near branches */
     if (r->attr & IA_F64 && d->p66) {
@@ -470,19 +545,19 @@ static bool make_case(const InsnRow *r, Insn *d)
     for (int i = 0; i < 16; i++) {
         in.r[i] = odd_value();
     }
-    in.r[X86_RSP] = arena_address() & ~7ull;
-    in.r[X86_RBP] = arena_address();
-    in.r[X86_RSI] = arena_address();
-    in.r[X86_RDI] = arena_address();
+    in.r[X86_RSP] = (arena_address() & ~7ull) - data_base();
+    in.r[X86_RBP] = arena_address() - data_base();
+    in.r[X86_RSI] = arena_address() - data_base();
+    in.r[X86_RDI] = arena_address() - data_base();
     if (r->attr & (IA_REP | IA_REPZ) && d->rep) {
         in.r[X86_RCX] = rnd() & 63;
     }
     if (strstr(r->name, "maskmovq") || strstr(r->name, "maskmovdqu")) {
         /* where these fault is the processor's choice */
-        in.r[X86_RDI] = ARENA + 4096 + rnd() % 4096;
+        in.r[X86_RDI] = ARENA + 0x1800 + rnd() % 4096 - data_base();
     }
     if (!strcmp(r->name, "xlat")) {
-        in.r[X86_RBX] = arena_address();
+        in.r[X86_RBX] = arena_address() - data_base();
     }
     for (unsigned i = 0; i < PAGES * 512; i++) {
         uint64_t v = i & 3 ? rnd() : odd_value();
@@ -507,7 +582,13 @@ static bool make_case(const InsnRow *r, Insn *d)
         return false;
     }
     in.flags = 0x202 | (rnd() & 0xcd5);
-    in.rip = CODE + 2048;
+    if (!strcmp(r->name, "into")) {
+        in.flags &= ~0x800ull;          /* its trap goes through no fault */
+    }
+    in.rip = mode == MODE_16 ? 2048 : CODE + 2048;
+    for (int i = 0; i < 16 && mode != MODE_64; i++) {
+        in.r[i] = i < 8 ? (uint32_t)in.r[i] : 0;
+    }
     memset(code + 2048, 0xf4, 96);
     memcpy(code + 2048, b, d->len);
     undefined = insn_flag_sets[r->flags].undef;
@@ -531,6 +612,18 @@ static void show(const char *what, unsigned i, uint64_t a, uint64_t b,
            PRIx64 "\n", what, i, a, b, was);
 }
 
+/* Which of several faults of one access comes first is the processor's choice
+ * (SDM vol. 3, table 6-2): a misaligned operand beyond its segment, the two
+ * operands of a comparison. */
+static bool same_class(const InsnRow *r, int a, int b)
+{
+    bool seg = (a == 12 || a == 13) && (b == 12 || b == 13);
+
+    return mode != MODE_64 && (seg || (!strcmp(r->name, "cmps") &&
+                                       a >= 12 && a <= 14 &&
+                                       b >= 12 && b <= 14));
+}
+
 static bool compare(const Insn *d)
 {
     const InsnRow *r = d->row;
@@ -542,12 +635,14 @@ static bool compare(const Insn *d)
 
 #define DIFF(what, i, p, q, w) do { if ((p) != (q)) { ok = false; \
     show(what, i, p, q, w); } } while (0)
-    for (unsigned i = 0; i < 16; i++) {
+    for (unsigned i = 0; i < (mode == MODE_64 ? 16 : 8); i++) {
         /* bsf and bsr of zero leave the destination undefined in name only */
         DIFF("r", i, native.r[i], soft.r[i], in.r[i]);
     }
     DIFF("rip", 0, native.rip, soft.rip, in.rip);
-    DIFF("trap", 0, native.trap, soft.trap, 0);
+    if (!same_class(r, native.trap, soft.trap)) {
+        DIFF("trap", 0, native.trap, soft.trap, 0);
+    }
     if (native.trap == 14 && soft.trap == 14) {
         DIFF("err", 0, native.err, soft.err, 0);
         /* masked stores fault somewhere in their range */
@@ -612,6 +707,12 @@ static void setup(void)
         sigaction((const int[]){ SIGUSR1, SIGSEGV, SIGILL, SIGFPE, SIGTRAP,
                                  SIGBUS }[i], &sa, NULL);
     }
+    for (unsigned i = 0; i < LDT_COUNT; i++) {
+        ldt[i].entry_number = i;
+        ldt[i].useable = 1;
+        has_ldt = !syscall(SYS_modify_ldt, 1, &ldt[i], sizeof(ldt[i])) &&
+            (has_ldt || !i);
+    }
     REQUIRE(rig_open(&rig));
     for (unsigned i = 0; i <= PAGES; i++) {
         rig_map(&rig, 0x1000, ARENA + i * 4096, PA_ARENA + i * 4096,
@@ -641,6 +742,16 @@ static bool host_has(unsigned feat)
 
 static unsigned tested[4096];
 
+static void pick_mode(void)
+{
+    unsigned k = has_ldt ? rnd() >> 20 & 15 : 15;
+
+    mode = k < 4 ? MODE_32 : k < 7 ? MODE_16 : MODE_64;
+    code_sel = mode == MODE_32 ? LDT_SEL(LDT_CODE32) : LDT_SEL(LDT_CODE16);
+    data_sel = mode == MODE_16 || k == 1 ? LDT_SEL(LDT_DATA) :
+        k == 2 ? LDT_SEL(LDT_LIMITED) : k == 3 ? LDT_SEL(LDT_DOWN) : FLAT_DATA;
+}
+
 static bool one(uint64_t s, uint64_t n, const char *only, bool *ran)
 {
     const InsnRow *r;
@@ -651,8 +762,9 @@ static bool one(uint64_t s, uint64_t n, const char *only, bool *ran)
     rnd();
     rnd();
     *ran = false;
+    pick_mode();
     r = &insn_rows[rnd() % insn_row_count];
-    if (!wanted(r) || (only && strcmp(only, r->name)) || !host_has(r->feat) ||
+    if (!wanted(r, mode) || (only && strcmp(only, r->name)) || !host_has(r->feat) ||
         !make_case(r, &d)) {
         return true;
     }
@@ -668,7 +780,7 @@ static bool one(uint64_t s, uint64_t n, const char *only, bool *ran)
     for (int i = 0; i < d.len; i++) {
         printf("%02x", d.bytes[i]);
     }
-    printf(" %s\n", insn_text(&d, CODE + 2048, text, sizeof(text)));
+    printf(" %u bits %s\n", 16u << mode, insn_text(&d, CODE + 2048, text, sizeof(text)));
     return false;
 }
 
@@ -702,7 +814,8 @@ TEST(agrees_with_the_host)
     CHECK_EQ(bad, 0u);
     if (!only && !bad) {
         for (unsigned i = 0; i < insn_row_count; i++) {
-            if (wanted(&insn_rows[i]) && host_has(insn_rows[i].feat) &&
+            if ((wanted(&insn_rows[i], MODE_64) ||
+                 (has_ldt && wanted(&insn_rows[i], MODE_32))) && host_has(insn_rows[i].feat) &&
                 !tested[i]) {
                 tt_fail(__FILE__, __LINE__, "never tested: %s (%02x)",
                         insn_rows[i].name, insn_rows[i].op);
