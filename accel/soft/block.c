@@ -59,20 +59,21 @@ void soft_code_written(SoftCpu *c, uint32_t *gen, const uint8_t *host,
     }
 }
 
-static void page_mark(SoftCpu *c, uint32_t *gen, const uint8_t *host)
+/* Before code of this page is decoded: the generation it is decoded under. */
+static uint32_t page_mark(SoftCpu *c, uint32_t *gen, const uint8_t *host)
 {
-    uint32_t g = __atomic_load_n(gen, __ATOMIC_RELAXED);
+    uint32_t g;
 
-    if (g & 1) {
-        return;
-    }
-    __atomic_compare_exchange_n(gen, &g, g + 1, false, __ATOMIC_SEQ_CST,
-                                __ATOMIC_SEQ_CST);
     host = (const uint8_t *)((uintptr_t)host & ~0xfffull);
-    soft_tlb_drop_page(c, host);
-    if (c->hooks->invalidated) {
-        c->hooks->invalidated(c, host);
+    while (!((g = __atomic_load_n(gen, __ATOMIC_SEQ_CST)) & 1)) {
+        if (c->hooks->code_page) {
+            c->hooks->code_page(c, host, gen);
+        } else {
+            *gen = g + 1;
+        }
+        soft_tlb_drop_page(c, host);
     }
+    return g;
 }
 
 static void fill_operand(Slot *s, const Insn *in, int i, uint8_t *reg)
@@ -344,7 +345,7 @@ Block *soft_block(SoftCpu *c)
     TlbEntry *e;
     uint64_t ip = c->r[R_IP], la = ip + c->segbase[SEG_CS], room = ~0ull;
     const uint8_t *host;
-    uint32_t *gen;
+    uint32_t *gen, g;
     unsigned h, avail, bytes, n;
     Slot slots[BLOCK_INSNS + 2];
     Block *b;
@@ -379,7 +380,7 @@ Block *soft_block(SoftCpu *c)
     if (!searched && (b = block_find(c, host, avail)) != NULL) {
         goto found;
     }
-    page_mark(c, gen, host);
+    g = page_mark(c, gen, host);
     n = decode_run(c, la, host, avail, slots, &bytes);
     if (!n) {
         return block_odd(c, la, host, MIN2(room, INSN_MAX));
@@ -387,7 +388,7 @@ Block *soft_block(SoftCpu *c)
     b = block_new(c, slots, n);
     b->host = host;
     b->genp = gen;
-    b->gen = *gen;
+    b->gen = g;
     b->mode = c->mode;
     b->key = (uint64_t)c->mode << 32;
     b->bytes = bytes;

@@ -255,9 +255,6 @@ static bool service(SoftCpu *c)
     if (k & KICK_FLUSH) {
         soft_tlb_flush(c, true);
     }
-    if (k & KICK_FLUSH_W) {
-        soft_tlb_drop_writes(c);
-    }
     if (k & KICK_SMI && !c->x->smm) {
         soft_smm_enter(c);
     }

@@ -65,8 +65,8 @@ void soft_guest_in(SoftCpu *c)
 
     cpu_guest_enter(&x->cpu);
     epoch_enter();
-    if (UNLIKELY(__atomic_load_n(&c->kick, __ATOMIC_SEQ_CST) &
-                 (KICK_FLUSH | KICK_FLUSH_W))) {
+    if (UNLIKELY(__atomic_load_n(&c->kick, __ATOMIC_SEQ_CST) & KICK_FLUSH)) {
+        __atomic_fetch_and(&c->kick, ~KICK_FLUSH, __ATOMIC_SEQ_CST);
         soft_tlb_flush(c, true);
     }
 }
@@ -178,19 +178,34 @@ static void kick_others(SoftCpu *c, uint32_t bits)
 }
 
 /* This page is about to hold translated code: nobody may go on writing it
- * directly. The others have left guest code once; they flush on return. */
-static void glue_invalidated(SoftCpu *c, const uint8_t *page)
+ * directly. The others stand still while their entries are taken away. */
+static void glue_code_page(SoftCpu *c, const uint8_t *page, uint32_t *gen)
 {
+    bool alone = cpu_count == 1 || in_exclusive;
     uint64_t off;
     RamBlock *rb = ram_of_host(page, &off);
+    uint32_t g;
 
     if (rb) {
         ram_code_set(rb, off, true);
     }
-    if (cpu_count > 1 && !in_exclusive) {
-        kick_others(c, KICK_FLUSH_W);
+    if (!alone) {
         epoch_exit();
         cpus_exclusive_begin();
+    }
+    g = __atomic_load_n(gen, __ATOMIC_SEQ_CST);
+    for (unsigned i = 0; i < cpu_count; i++) {
+        SoftCpu *o = soft_of(cpus[i]);
+
+        if (o && o != c) {
+            soft_tlb_drop_page(o, page);
+        }
+    }
+    if (!(g & 1)) {
+        __atomic_compare_exchange_n(gen, &g, g + 1, false, __ATOMIC_SEQ_CST,
+                                    __ATOMIC_SEQ_CST);
+    }
+    if (!alone) {
         cpus_exclusive_end();
         epoch_enter();
     }
@@ -457,7 +472,7 @@ const SoftHooks soft_machine_hooks = {
     .out = glue_out, .cpuid = glue_cpuid, .msr_read = glue_msr_read,
     .msr_write = glue_msr_write, .tsc = glue_tsc, .tpr_get = glue_tpr_get,
     .tpr_set = glue_tpr_set, .irq_ack = glue_irq_ack,
-    .exclusive = glue_exclusive, .invalidated = glue_invalidated,
+    .exclusive = glue_exclusive, .code_page = glue_code_page,
     .smm = glue_smm, .nap = glue_nap,
 };
 

@@ -134,20 +134,20 @@ H(call_rel)
 }
 COLD(call_rel64_slow)
 {
-    uint64_t next = c->r[R_IP] + s->off + s->len, sp = c->r[X86_RSP] - 8;
+    uint64_t next = c->r[R_IP] + s->disp, sp = c->r[X86_RSP] - 8;
 
     st64(c, s, sp, next);
     c->r[X86_RSP] = sp;
-    BRANCH(0, next + s->imm);
+    BRANCH(0, c->r[R_IP] + s->imm);
 }
 H(call_rel64)
 {
-    uint64_t next = c->r[R_IP] + s->off + s->len, sp = c->r[X86_RSP] - 8;
+    uint64_t next = c->r[R_IP] + s->disp, sp = c->r[X86_RSP] - 8;
 
     FAST_AT(64, p, sp, call_rel64_slow);
     *p = next;
     c->r[X86_RSP] = sp;
-    BRANCH(0, next + s->imm);
+    BRANCH(0, c->r[R_IP] + s->imm);
 }
 COLD(call_ind)
 {
@@ -174,6 +174,10 @@ static bool bind_call(Xlate *x)
 {
     x->s->fn = x->in->o[0].kind != OK_J ? call_ind :
         x->in->mode == MODE_64 ? call_rel64 : call_rel;
+    if (x->s->fn == call_rel64) {
+        x->s->disp = x->s->off + x->s->len;
+        x->s->imm += x->s->disp;
+    }
     if (x->in->mode == MODE_64 && x->s->osz == 8 && x->s->fn == call_ind &&
         (!x->s->mem || x->form != EA_GENERAL)) {
         x->s->fn = x->s->mem ? call64_m : call64_r;

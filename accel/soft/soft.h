@@ -119,9 +119,9 @@ typedef struct SoftHooks {
     int (*irq_ack)(SoftCpu *c);
     void (*exclusive)(SoftCpu *c, bool on);     /* stop the other vCPUs      */
     void (*ferr)(SoftCpu *c);                   /* x87 error line            */
-    /* Blocks are about to be decoded from this page: the others must drop
-     * their write tags before this returns. NULL: alone. */
-    void (*invalidated)(SoftCpu *c, const uint8_t *page);
+    /* Blocks are about to be decoded from this page: makes its generation odd
+     * while no other vCPU runs or has a write tag for it. NULL: alone. */
+    void (*code_page)(SoftCpu *c, const uint8_t *page, uint32_t *gen);
     void (*smm)(SoftCpu *c, bool enter);
     /* Wait a moment, unless something came. NULL: does not wait. */
     void (*nap)(SoftCpu *c);
@@ -144,7 +144,7 @@ typedef struct FxImage {
 /* Why soft_run returned. */
 enum { SOFT_KICK, SOFT_HALT, SOFT_SHUTDOWN, SOFT_DEBUG };
 /* Bits of SoftCpu.kick. */
-enum { KICK_EXIT = 1, KICK_IRQ = 2, KICK_FLUSH_W = 4, KICK_NMI = 8,
+enum { KICK_EXIT = 1, KICK_IRQ = 2, KICK_NMI = 8,
        KICK_SMI = 16, KICK_FLUSH = 32, KICK_INIT = 64, KICK_STEP = 128 };
 
 struct SoftCpu {
@@ -180,6 +180,7 @@ struct SoftCpu {
     /* Entries that a switch of address spaces keeps; the others are listed
      * while there is room. */
     uint8_t tlb_global[MMU_COUNT][TLB_SIZE];
+    uint16_t writable[16384];          /* write tags by hash of host page     */
     uint16_t local[1024];              /* entry, counted from tlbs[0][0]      */
     unsigned local_count;              /* beyond the array: more than listed  */
     /* Host addresses of pages that tables were read from; lives and dies with
@@ -319,8 +320,8 @@ const uint8_t *soft_fetch_host(SoftCpu *c, uint64_t la, uint32_t **gen);
 /* global: also the entries of global pages. */
 void soft_tlb_flush(SoftCpu *c, bool global);
 void soft_tlb_flush_page(SoftCpu *c, uint64_t la);
-void soft_tlb_drop_writes(SoftCpu *c);
-/* The same for the entries of one page of RAM. */
+/* Writes to this page of RAM go the slow way. The vCPU's thread, or another
+ * one's that has stopped it. */
 void soft_tlb_drop_page(SoftCpu *c, const uint8_t *host);
 uint64_t soft_phys_ld(SoftCpu *c, uint64_t pa, unsigned size);
 void soft_phys_st(SoftCpu *c, uint64_t pa, uint64_t v, unsigned size);

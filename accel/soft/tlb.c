@@ -359,6 +359,18 @@ static bool watched(const SoftCpu *c, uint64_t la)
     return false;
 }
 
+static uint16_t *writable_of(SoftCpu *c, uintptr_t host)
+{
+    return &c->writable[host >> 12 & (ARRAY_SIZE(c->writable) - 1)];
+}
+static void write_forget(SoftCpu *c, TlbEntry *e)
+{
+    if (e->w != TLB_NONE) {
+        --*writable_of(c, e->add + e->w);
+        e->w = TLB_NONE;
+    }
+}
+
 static void list_local(SoftCpu *c, unsigned entry, bool global)
 {
     uint8_t *g = &c->tlb_global[0][0] + entry;
@@ -416,12 +428,16 @@ static uint64_t fill(SoftCpu *c, const Slot *s, uint64_t la, int acc,
         return w.pa;
     }
     list_local(c, e - c->tlbs[0], w.global);
+    write_forget(c, e);
     e->add = (uintptr_t)page->host - tag;
     e->r = denied(c, &w, ACC_READ, mmu) ? TLB_NONE : tag;
     e->x = denied(c, &w, ACC_EXEC, mmu) ? TLB_NONE : tag;
     e->w = !w.dirty || page->readonly || page->slow_write ||
         (page->gen && __atomic_load_n(page->gen, __ATOMIC_RELAXED) & 1) ||
         denied(c, &w, ACC_WRITE, mmu) ? TLB_NONE : tag;
+    if (e->w != TLB_NONE) {
+        ++*writable_of(c, e->add + e->w);
+    }
     return w.pa;
 }
 
@@ -632,8 +648,24 @@ static void entry_clear(SoftCpu *c, unsigned i)
 {
     TlbEntry *e = c->tlbs[0] + i;
 
-    e->r = e->w = e->x = TLB_NONE;
+    write_forget(c, e);
+    e->r = e->x = TLB_NONE;
     (&c->tlb_global[0][0])[i] = 1;
+}
+
+static void flush_all(SoftCpu *c)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(c->tables); i++) {
+        c->tables[i].pa = ~0ull;
+    }
+    for (unsigned i = 0; i < MMU_COUNT * TLB_SIZE; i++) {
+        TlbEntry *e = c->tlbs[0] + i;
+
+        e->r = e->w = e->x = TLB_NONE;
+    }
+    memset(c->writable, 0, sizeof(c->writable));
+    memset(c->tlb_global, 1, sizeof(c->tlb_global));
+    c->local_count = 0;
 }
 
 void soft_tlb_flush(SoftCpu *c, bool global)
@@ -641,11 +673,8 @@ void soft_tlb_flush(SoftCpu *c, bool global)
     const uint8_t *keep = &c->tlb_global[0][0];
 
     if (global) {
-        for (unsigned i = 0; i < ARRAY_SIZE(c->tables); i++) {
-            c->tables[i].pa = ~0ull;
-        }
-    }
-    if (!global && c->local_count <= ARRAY_SIZE(c->local)) {
+        flush_all(c);
+    } else if (c->local_count <= ARRAY_SIZE(c->local)) {
         for (unsigned k = 0; k < c->local_count; k++) {
             if (!keep[c->local[k]]) {
                 entry_clear(c, c->local[k]);
@@ -653,7 +682,7 @@ void soft_tlb_flush(SoftCpu *c, bool global)
         }
     } else {
         for (unsigned i = 0; i < MMU_COUNT * TLB_SIZE; i++) {
-            if (global || !keep[i]) {
+            if (!keep[i]) {
                 entry_clear(c, i);
             }
         }
@@ -666,28 +695,20 @@ void soft_tlb_flush_page(SoftCpu *c, uint64_t la)
     for (unsigned m = 0; m < MMU_COUNT; m++) {
         TlbEntry *e = &c->tlbs[m][la >> 12 & (TLB_SIZE - 1)];
 
-        e->r = e->w = e->x = TLB_NONE;
-    }
-}
-
-void soft_tlb_drop_writes(SoftCpu *c)
-{
-    for (unsigned m = 0; m < MMU_COUNT; m++) {
-        for (unsigned i = 0; i < TLB_SIZE; i++) {
-            c->tlbs[m][i].w = TLB_NONE;
-        }
+        write_forget(c, e);
+        e->r = e->x = TLB_NONE;
     }
 }
 
 void soft_tlb_drop_page(SoftCpu *c, const uint8_t *host)
 {
-    for (unsigned m = 0; m < MMU_COUNT; m++) {
-        for (unsigned i = 0; i < TLB_SIZE; i++) {
-            TlbEntry *e = &c->tlbs[m][i];
+    uint16_t *left = writable_of(c, (uintptr_t)host);
 
-            if (e->w != TLB_NONE && e->add + e->w == (uintptr_t)host) {
-                e->w = TLB_NONE;
-            }
+    for (unsigned i = 0; *left && i < MMU_COUNT * TLB_SIZE; i++) {
+        TlbEntry *e = c->tlbs[0] + i;
+
+        if (e->w != TLB_NONE && e->add + e->w == (uintptr_t)host) {
+            write_forget(c, e);
         }
     }
 }
