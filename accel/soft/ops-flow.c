@@ -107,8 +107,7 @@ H(nm) { \
     uint64_t ip; \
     get; \
     if (UNLIKELY(!ip_plain(ip))) { return jmp_ind(c, s); } \
-    c->r[R_IP] = ip; \
-    JUMP; }
+    JUMP64(ip); }
 JMP64(jmp64_r, ip = c->r[s->ra >> 3])
 JMP64(jmp64_m, uint64_t la = EA_f(8, 0); FAST_LD(64, ip, la, jmp_ind))
 static bool bind_jmp(Xlate *x)
@@ -166,8 +165,7 @@ H(nm) { \
     if (UNLIKELY(!ip_plain(ip))) { return call_ind(c, s); } \
     *p = c->r[R_IP] + s->off + s->len; \
     c->r[X86_RSP] = sp; \
-    c->r[R_IP] = ip; \
-    JUMP; }
+    JUMP64(ip); }
 CALL64(call64_r, ip = c->r[s->ra >> 3])
 CALL64(call64_m, uint64_t la = EA_f(8, 0); FAST_LD(64, ip, la, call_ind))
 static bool bind_call(Xlate *x)
@@ -202,8 +200,7 @@ H(ret64)
         return ret_near(c, s);
     }
     c->r[X86_RSP] = sp + 8;
-    c->r[R_IP] = ip;
-    JUMP;
+    JUMP64(ip);
 }
 static bool bind_ret(Xlate *x)
 {

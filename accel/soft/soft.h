@@ -622,6 +622,21 @@ static inline const Slot *soft_jump(SoftCpu *c)
     c->link_from = NULL;
     return NULL;
 }
+/* The same in 64-bit code, where the code segment's base is 0. */
+static inline const Slot *soft_jump64(SoftCpu *c, uint64_t ip)
+{
+    unsigned h = (ip ^ ip >> 12) & 4095;
+    Block *b = c->jc[h].b;
+
+    c->r[R_IP] = ip;
+    if (LIKELY(c->jc[h].ip == ip && block_good(c, b) &&
+               block_mapped(c, b, ip))) {
+        c->cur = b;
+        return b->slots;
+    }
+    c->link_from = NULL;
+    return NULL;
+}
 /* There is no good link k for the running block, which goes to ip. */
 const Slot *soft_branch_out(SoftCpu *c, const Slot *s, uint64_t ip, unsigned k);
 /* Direct branch to ip along link k of the running block, by its slot p. */
@@ -635,6 +650,8 @@ const Slot *soft_branch_out(SoftCpu *c, const Slot *s, uint64_t ip, unsigned k);
     } \
     return soft_branch_out(c, p, to_, k); } while (0)
 #define BRANCH(k, ip) BRANCH_OF(s, k, ip)
+#define JUMP64(ip) do { const Slot *n_ = soft_jump64(c, ip); \
+    if (LIKELY(n_ != NULL)) { GOTO_SLOT(n_); } LEAVE; } while (0)
 #define JUMP do { const Slot *n_ = soft_jump(c); \
     if (LIKELY(n_ != NULL)) { GOTO_SLOT(n_); } LEAVE; } while (0)
 
