@@ -340,13 +340,15 @@ H(arpl)
 {
     uint16_t b;
     bool adjust;
-    Rm m;
 
     need_prot(c, s);
-    m = soft_rm_open(c, s, 2);
     b = reg_n(c, s->rb, 2);
-    adjust = (m.v & 3) < (b & 3u);
-    soft_rm_close(c, s, &m, adjust ? (m.v & ~3ull) | (b & 3) : m.v, 2);
+    adjust = (rm_load(c, s, s->ra, 2) & 3) < (b & 3u);
+    if (adjust) {
+        Rm m = soft_rm_open(c, s, 2);
+
+        soft_rm_close(c, s, &m, (m.v & ~3ull) | (b & 3), 2);
+    }
     fl_set(c, (fl_get(c) & ~F_ZF) | (adjust ? F_ZF : 0));
     NEXT;
 }

@@ -26,12 +26,12 @@ add_program()
     for lib in $(ldd "$found" 2>/dev/null | grep -o '/[^ ]*'); do
         add "$lib"
     done
-    mkdir -p "$root/work/bin"
-    ln -sf "$found" "$root/work/bin/$(basename "$1")"
+    mkdir -p "$root/guest/bin"
+    ln -sf "$found" "$root/guest/bin/$(basename "$1")"
 }
 
-mkdir -p "$root/work"
-${CC:-gcc} -O2 -static -pthread -o "$root/work/stress" \
+mkdir -p "$root/guest"
+${CC:-gcc} -O2 -static -pthread -o "$root/guest/stress" \
     tests/slow/linux-stress.c -lm || skip_all "no static C library"
 programs=
 for p in openssl gzip xz zstd bzip2 "$cc1"; do
@@ -40,16 +40,16 @@ for p in openssl gzip xz zstd bzip2 "$cc1"; do
         programs="$programs $p"
     }
 done
-[ ! -e "$root/work/bin/openssl" ] || {
-    openssl genrsa 2048 >"$root/work/key" 2>/dev/null
+[ ! -e "$root/guest/bin/openssl" ] || {
+    openssl genrsa 2048 >"$root/guest/key" 2>/dev/null
     for conf in /usr/lib/ssl/openssl.cnf /etc/ssl/openssl.cnf; do
         [ ! -r "$conf" ] || add "$conf"
     done
 }
-${CC:-gcc} -E -P tests/slow/linux-stress.c -o "$root/work/code.i"
-head -c 1500000 "$TERN" >"$root/work/data"
+${CC:-gcc} -E -P tests/slow/linux-stress.c -o "$root/guest/code.i"
+head -c 1500000 "$TERN" >"$root/guest/data"
 
-cat >"$root/work/work.sh" <<'END'
+cat >"$root/guest/all.sh" <<'END'
 cd "$WORK" || exit 1
 stty -opost 2>/dev/null
 sum() { sha256sum | cut -d ' ' -f 1; }
@@ -85,8 +85,8 @@ esac
 echo "work ends"
 END
 {
-    echo "PROGRAMS='$programs' CC1='$cc1' WORK=/work"
-    echo '. /work/work.sh'
+    echo "PROGRAMS='$programs' CC1='$cc1' WORK=/guest"
+    echo '. /guest/all.sh'
 } >"$root/work.sh"
 
 pack()      # the folder $root as a cpio archive
@@ -110,7 +110,7 @@ pack()      # the folder $root as a cpio archive
     linux_entry 'TRAILER!!!' 0 0
 }
 pack | gzip -1 | cat "$linux_dir/initrd.gz" - >"$TMP/initrd"
-wanted=$(WORK=$root/work PROGRAMS=$programs CC1=$cc1 sh "$root/work/work.sh" 2>&1)
+wanted=$(WORK=$root/guest PROGRAMS=$programs CC1=$cc1 sh "$root/guest/all.sh" 2>&1)
 
 for cpus in 1 4; do
     timeout "${WORK_LIMIT:-1500}" "$TERN" -accel soft -cpu max -M pc -m 1024 \
