@@ -355,7 +355,7 @@ docdir = $(DESTDIR)$(prefix)/share/doc/tern
 inner_helpers := tern-bridge-helper tern-pr-helper
 
 .PHONY: install
-install: all
+install: all man
 	install -d $(bindir) $(libexecdir)/compat $(docdir)
 	$(foreach p,$(filter-out $(inner_helpers),$(programs)), \
 	    install -m 755 $(BUILD)/$(p) $(bindir)/$(p) &&) :
@@ -367,8 +367,8 @@ install: all
 	$(foreach m,$(module_files),install -d $(DESTDIR)$(prefix)/lib/tern && \
 	    install -m 755 $(m) $(DESTDIR)$(prefix)/lib/tern/ &&) :
 	install -m 644 README.md LICENSE $(wildcard docs/*.md) $(docdir)
-	for f in $(BUILD)/man/*.1; do if [ -f $$f ]; then \
-	    install -d $(mandir) && install -m 644 $$f $(mandir); fi; done
+	install -d $(mandir)
+	install -m 644 $(programs:%=$(BUILD)/man/%.1) $(mandir)
 
 # ---- cleaning, formatting, help
 

@@ -76,6 +76,23 @@ void img_help(void)
     tool_print_formats();
 }
 
+typedef struct Standard {
+    bool help, version, man;
+    GPtrArray *trace;
+} Standard;
+
+static const ToolOpt standard_opts[] = {
+    { "help", 'h', TK_FLAG, 0, offsetof(Standard, help), NULL,
+      "Prints the options of all commands." },
+    { "version", 'V', TK_FLAG, 0, offsetof(Standard, version), NULL,
+      "Prints the version." },
+    { "trace", 'T', TK_LIST, 0, offsetof(Standard, trace), "spec",
+      "Turns trace points on: [[enable=]pattern][,events=file][,file=file]." },
+    { "x-man", 0, TK_FLAG, 0, offsetof(Standard, man), NULL, NULL },
+    { .name = NULL }
+};
+static const ToolOpt *const standard_tables[] = { standard_opts, NULL };
+
 static void img_man(void)
 {
     size_t n;
@@ -87,7 +104,9 @@ static void img_man(void)
            "Makes, converts, checks and describes disk images. An image that "
            "a machine writes must not be changed meanwhile.\n"
            "Sizes are bytes, with an optional suffix k, M, G, T, P or E.\n"
-           ".SH COMMANDS\n");
+           ".SH STANDARD OPTIONS\n");
+    man_options(standard_tables);
+    printf(".SH COMMANDS\n");
     for (size_t i = 0; i < n; i++) {
         printf(".SS %s [options] ", cmds[i]->name);
         man_text(cmds[i]->operands);
@@ -154,19 +173,6 @@ static MACHINE_CALL int run(int argc, char **argv)
     return tool_usage_error("Command not found: %s", argv[0]);
 }
 
-typedef struct Standard {
-    bool help, version, man;
-    GPtrArray *trace;
-} Standard;
-
-static const ToolOpt standard_opts[] = {
-    { "help", 'h', TK_FLAG, 0, offsetof(Standard, help), NULL, NULL },
-    { "version", 'V', TK_FLAG, 0, offsetof(Standard, version), NULL, NULL },
-    { "trace", 'T', TK_LIST, 0, offsetof(Standard, trace), "spec", NULL },
-    { "x-man", 0, TK_FLAG, 0, offsetof(Standard, man), NULL, NULL },
-    { .name = NULL }
-};
-
 /* The command's options are its own: only those before it are read here. */
 static int standard_count(int argc, char **argv)
 {
@@ -180,7 +186,6 @@ static int standard_count(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    const ToolOpt *const tables[] = { standard_opts, NULL };
     Standard s = { 0 };
     Error *err = NULL;
     int n = standard_count(argc, argv), rest, ret = 1;
@@ -188,7 +193,7 @@ int main(int argc, char **argv)
     report_name_set(argv[0]);
     signal(SIGPIPE, SIG_IGN);
     machine_lock();
-    if (tool_parse(tables, n, argv, &s, &rest)) {
+    if (tool_parse(standard_tables, n, argv, &s, &rest)) {
         for (guint i = 0; s.trace && i < s.trace->len && !err; i++) {
             trace_option(s.trace->pdata[i], &err);
         }

@@ -45,7 +45,7 @@ static const ToolOpt main_opts[] = {
       "although others may be writing it" },
     { "help", 'h', TK_FLAG, 0, AT(help), NULL, "prints this" },
     { "version", 'V', TK_FLAG, 0, AT(version), NULL, "prints the version" },
-    { "x-man", 0, TK_FLAG, 0, AT(man), NULL, "prints the manual page" },
+    { "x-man", 0, TK_FLAG, 0, AT(man), NULL, NULL },
     { .name = NULL }
 };
 static const ToolOpt *const tables[] = { main_opts, NULL };
@@ -57,6 +57,9 @@ static void usage(void)
     for (const ToolOpt *o = main_opts; o->name; o++) {
         char key[4] = "";
 
+        if (!o->desc) {
+            continue;
+        }
         if (o->letter) {
             snprintf(key, sizeof(key), "-%c,", o->letter);
         }

@@ -67,7 +67,9 @@ void tool_version(void)
 {
     /* Under the peer's name scripts look for the peer's number. */
     if (g_str_has_prefix(report_name(), "qemu-")) {
-        printf("%s version 7.2.22 (Tern %s)\n", report_name(), TERN_VERSION);
+        printf("%s%s 7.2.22 (Tern %s)\n", report_name(),
+               !strcmp(report_name(), "qemu-nbd") ? "" : " version",
+               TERN_VERSION);
     } else {
         printf("%s version %s\n", report_name(), TERN_VERSION);
     }
@@ -259,9 +261,11 @@ void tool_print_syntax(const ToolOpt *const *tables)
     const ToolOpt *o;
 
     for (unsigned i = 0; (o = opt_at(tables, i)); i++) {
-        g_autofree char *s = opt_syntax(o);
+        g_autofree char *s = o->desc ? opt_syntax(o) : NULL;
 
-        printf(" [%s]", s);
+        if (s) {
+            printf(" [%s]", s);
+        }
     }
 }
 
@@ -314,6 +318,9 @@ void man_options(const ToolOpt *const *tables)
     const ToolOpt *o;
 
     for (unsigned i = 0; (o = opt_at(tables, i)); i++) {
+        if (!o->desc) {
+            continue;
+        }
         printf(".TP\n.B ");
         if (o->letter) {
             printf("\\-%c", o->letter);

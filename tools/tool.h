@@ -27,7 +27,7 @@ typedef struct ToolOpt {
     int16_t set;                       /* TK_CHOICE                           */
     uint16_t offset;                   /* of the field in the command's struct */
     const char *arg;                   /* what follows, for people; NULL: none */
-    const char *desc;                  /* help and manual                     */
+    const char *desc;                  /* help and manual; NULL: in neither   */
 } ToolOpt;
 #define TOOL_OPTS_MAX 40
 

@@ -336,7 +336,7 @@ bool cli_help(const char *arg, Error **errp)
            "'disk_image' is a raw hard disk image for IDE hard disk 0\n\n",
            report_name());
     for (const OptionRow *r = option_rows; r->name; r++) {
-        if (r->help && *r->help) {
+        if (r->handle && !r->hidden && r->help && *r->help) {
             printf("-%s%s%s\n                %s\n", r->name,
                    r->params && *r->params ? " " : "",
                    r->params ? r->params : "", r->help);

@@ -63,7 +63,7 @@ says "quotation mark" -writeconfig "$TMP/d" -name x -chardev 'null,id=c,logfile=
 says "does not count instructions" -icount shift=3
 says "does not support if=sd,bus=0,unit=0" -drive if=sd,format=raw,file="$TMP/img"
 says "does not support if=scsi" -drive if=scsi,format=raw,file="$TMP/img"
-says "snapshot=on" -snapshot -hda "$TMP/img"
+check "-snapshot" run -snapshot -hda "$TMP/img"
 says "is unexpected" -compat foo=accept
 says "does not accept value 'reject'" -compat deprecated-input=reject
 says "before a monitor answers" -preconfig

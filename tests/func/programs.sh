@@ -37,6 +37,19 @@ for p in "$BUILD/tern" "$BUILD"/tern-*; do
     *QEMU*) fail "$name does not call itself QEMU" "$first" ;;
     *) pass "$name does not call itself QEMU" ;;
     esac
+    page=$("$p" --x-man 2>&1 | sed 's/\\-/-/g')
+    upper=$(echo "$name" | tr a-z A-Z)
+    has "$name has a manual page" "$(echo "$page" | sed "s/$upper/$name/")" \
+        ".TH $name 1"
+    # Every long option that its help shows, or for tern every option.
+    lacks=
+    for o in $("$p" --help | grep -oE -- '--[a-z][a-z-]+' | sort -u); do
+        case "$page" in *"$o"*) ;; *) lacks="$lacks $o" ;; esac
+    done
+    for o in $([ "$name" != tern ] || "$p" -help | grep -oE '^-[a-zA-Z-]+'); do
+        case "$page" in *"$o"*) ;; *) lacks="$lacks $o" ;; esac
+    done
+    same "which names every option" "$lacks" ""
     refuse "$name refuses an unknown option" "$p" --no-such-option
     has "and names it" "$tap_out" no-such-option
 done
