@@ -31,6 +31,7 @@ typedef struct Wish {
 } Wish;
 static GArray *wishes;                 /* of Wish, from -accel                */
 static GPtrArray *sugar;               /* "key", "value", …                   */
+static GPtrArray *strangers;           /* messages of names nobody knows      */
 
 TYPE_NAME(type_accel, { .name = "accel", .parent = "object",
                         .abstract = true });
@@ -149,6 +150,39 @@ static void accel_print_list(void)
     }
 }
 
+/* Names that nobody knows: one more -accel may do instead. */
+static void strangers_add(const char *text, const char *name) MACHINE_CALL;
+static void strangers_add(const char *text, const char *name)
+{
+    if (!strangers) {
+        strangers = g_ptr_array_new_with_free_func(g_free);
+    }
+    g_ptr_array_add(strangers, g_strdup_printf("-accel %s: invalid accelerator "
+                                               "%s", text, name));
+}
+
+/* Tells of them; false: there was no other. */
+static bool strangers_tell(bool others, Error **errp) MACHINE_CALL;
+static bool strangers_tell(bool others, Error **errp)
+{
+    unsigned n = strangers ? strangers->len : 0;
+    bool ok = true;
+
+    for (unsigned i = 0; i < n; i++) {
+        const char *text = g_ptr_array_index(strangers, i);
+
+        if (others || i + 1 < n) {
+            error_reportf("%s", text);
+        } else {
+            ok = error_set(errp, "%s", text);
+        }
+    }
+    if (n) {
+        g_ptr_array_set_size(strangers, 0);
+    }
+    return ok;
+}
+
 bool accel_option(const char *text, bool *help, Error **errp)
 {
     const char *name;
@@ -169,9 +203,9 @@ bool accel_option(const char *text, bool *help, Error **errp)
     }
     t = accel_find(name);
     if (!t) {
-        error_set(errp, "invalid accelerator %s", name);
+        strangers_add(text, name);
         opts_free(&o);
-        return false;
+        return true;
     }
     w.a = accel_new(t);
     for (size_t i = 0; i < json_count(o.obj); i++) {
@@ -376,7 +410,9 @@ bool accel_start(Machine *m, Error **errp)
     GArray *list = g_array_new(FALSE, FALSE, sizeof(Wish));
     bool ok = true, choice = true;
 
-    if (wishes && m->accel_list) {
+    if (!strangers_tell(wishes && wishes->len, errp)) {
+        ok = false;
+    } else if (wishes && m->accel_list) {
         ok = error_set(errp, "The -accel and \"-machine accel=\" options are "
                        "incompatible");
     } else if (wishes) {
