@@ -11,11 +11,6 @@
 #include "block/driver.h"
 #include "opt.h"
 
-static const Prop *amend_rows(const BlkDriver *d)
-{
-    return d->amend_props ? d->amend_props : d->create_props;
-}
-
 static bool unknown(const BlkDriver *d, const char *key, Error **errp)
 {
     error_set(errp, "Invalid parameter '%s'", key);
@@ -28,7 +23,7 @@ static bool unknown(const BlkDriver *d, const char *key, Error **errp)
 static MACHINE_CALL bool rows_set(const BlkDriver *d, void *c, uint8_t *given,
                                   Json *opts, Error **errp)
 {
-    const Prop *rows = amend_rows(d);
+    const Prop *rows = d->amend_props;
 
     for (size_t i = 0; i < json_count(opts); i++) {
         const char *key = json_key_at(opts, i);
@@ -45,14 +40,14 @@ static MACHINE_CALL bool rows_set(const BlkDriver *d, void *c, uint8_t *given,
     return true;
 }
 
-bool blk_image_amend(BlkNode *n, const char *options,
-                     void (*progress)(void *arg, double part), void *arg,
+bool blk_image_amend(BlkNode *n, const char *options, const BlkAmend *how,
                      Error **errp)
 {
     const BlkDriver *d = n->drv;
     Opts o = { 0 };
     g_autofree uint8_t *given = NULL;
     g_autofree void *c = NULL;
+    BlkAmend a = *how;
     size_t rows = 0;
     bool ok;
 
@@ -63,16 +58,17 @@ bool blk_image_amend(BlkNode *n, const char *options,
     if (!opts_parse(&o, options, NULL, OPT_FLAT | OPT_BARE | OPT_QUIET, errp)) {
         return false;
     }
-    for (const Prop *p = amend_rows(d); p->name; p++) {
+    for (const Prop *p = d->amend_props; p->name; p++) {
         rows++;
     }
     given = g_malloc0(rows + 1);
-    c = g_malloc0(MAX2(MAX2(d->amend_size, d->create_size),
-                       sizeof(BlkCreate)));
-    prop_defaults(c, amend_rows(d), 0);
+    c = g_malloc0(d->amend_size);
+    a.opts = c;
+    a.given = given;
+    prop_defaults(c, d->amend_props, 0);
     ok = rows_set(d, c, given, o.obj, errp) &&
-         d->amend(n, c, given, progress, arg, errp);
-    prop_release(c, amend_rows(d));
+         d->amend(n, &a, errp);
+    prop_release(c, d->amend_props);
     opts_free(&o);
     return ok;
 }
@@ -89,6 +85,6 @@ bool blk_image_amend_help(const char *format, Error **errp)
                          "amendment", d->name);
     }
     printf("Amend options for '%s':\n", d->name);
-    blk_rows_help(amend_rows(d));
+    blk_rows_help(d->amend_props);
     return true;
 }

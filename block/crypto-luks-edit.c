@@ -8,7 +8,7 @@
  * Invariants
  * 1. A slot's material is on the disk before the header calls it active, and is
  *    overwritten before the header calls it inactive.
- * 2. The last active slot is never erased.
+ * 2. The last active slot is erased only by force.
  */
 #include <glib.h>
 #include <sys/random.h>
@@ -353,7 +353,7 @@ CryptoBlk *crypto_luks_create(const CryptoIo *io, const CryptoSpec *spec,
 /* ---- amend --------------------------------------------------------------- */
 
 static MACHINE_CALL bool slot_add(CryptoBlk *c, const CryptoAmend *a,
-                                  Error **errp)
+                                  bool force, Error **errp)
 {
     Luks *l = &c->luks;
     int slot = a->keyslot < 0 ? -1 : (int)a->keyslot, ret = 0;
@@ -375,7 +375,7 @@ static MACHINE_CALL bool slot_add(CryptoBlk *c, const CryptoAmend *a,
     if (slot < 0) {
         return error_set(errp, "Can't add a keyslot - all keyslots are in use");
     }
-    if (l->slot[slot].active) {
+    if (l->slot[slot].active && !force) {
         return error_set(errp, "Refusing to overwrite active keyslot %d - "
                          "please erase it first", slot);
     }
@@ -427,7 +427,7 @@ static MACHINE_CALL int slots_matching(CryptoBlk *c, const char *secret,
 
 /* The slots that the options choose, as a set; -1: refused. */
 static MACHINE_CALL int erase_choose(CryptoBlk *c, const CryptoAmend *a,
-                                     Error **errp)
+                                     bool force, Error **errp)
 {
     const Luks *l = &c->luks;
     int slot = a->keyslot < 0 ? -1 : (int)a->keyslot;
@@ -453,7 +453,7 @@ static MACHINE_CALL int erase_choose(CryptoBlk *c, const CryptoAmend *a,
                       slot);
             return -1;
         }
-        if (active == 1 << slot) {
+        if (active == 1 << slot && !force) {
             error_set(errp, "Attempt to erase the only active keyslot %d which "
                       "will erase all the data in the image irreversibly - "
                       "refusing operation", slot);
@@ -468,7 +468,7 @@ static MACHINE_CALL int erase_choose(CryptoBlk *c, const CryptoAmend *a,
         error_set(errp, "No keyslots match given (old) password for erase "
                   "operation");
         match = -1;
-    } else if (match == active) {
+    } else if (match == active && !force) {
         error_set(errp, "All the active keyslots match the (old) password that "
                   "was given and erasing them will erase all the data in the "
                   "image irreversibly - refusing operation");
@@ -477,7 +477,8 @@ static MACHINE_CALL int erase_choose(CryptoBlk *c, const CryptoAmend *a,
     return match;
 }
 
-bool crypto_luks_amend(CryptoBlk *c, const CryptoAmend *a, Error **errp)
+bool crypto_luks_amend(CryptoBlk *c, const CryptoAmend *a, bool force,
+                       Error **errp)
 {
     int set;
 
@@ -490,13 +491,13 @@ bool crypto_luks_amend(CryptoBlk *c, const CryptoAmend *a, Error **errp)
                          "between 0 and %d", a->keyslot, LUKS_SLOTS - 1);
     }
     if (a->state == KEYSLOT_ACTIVE) {
-        return slot_add(c, a, errp);
+        return slot_add(c, a, force, errp);
     }
     if (a->new_secret) {
         return error_set(errp, "'new-secret' must not be given when erasing "
                          "keyslots");
     }
-    set = erase_choose(c, a, errp);
+    set = erase_choose(c, a, force, errp);
     for (unsigned i = 0; set > 0 && i < LUKS_SLOTS; i++) {
         if (set & 1 << i && (!luks_slot_erase(&c->io, &c->luks, i, errp) ||
                              !luks_header_write(&c->io, &c->luks, errp))) {

@@ -99,9 +99,9 @@ CryptoBlk *crypto_luks_create(const CryptoIo *io, const CryptoSpec *spec,
 /* Bytes of header and key slots: where the payload begins. */
 bool crypto_luks_header_size(const CryptoSpec *spec, uint64_t *size,
                              Error **errp);
-/* key_secret: that the node was opened with, for old-secret's check. */
-bool crypto_luks_amend(CryptoBlk *c, const CryptoAmend *a, Error **errp)
-    MACHINE_CALL;
+/* force: active slots are overwritten, and the last one erased. */
+bool crypto_luks_amend(CryptoBlk *c, const CryptoAmend *a, bool force,
+                       Error **errp) MACHINE_CALL;
 /* Old qcow and qcow2: AES-128-CBC, the password itself as key. */
 CryptoBlk *crypto_aes_open(const char *key_secret, const char *prefix,
                            bool locked, Error **errp) MACHINE_CALL;

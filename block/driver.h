@@ -117,6 +117,13 @@ typedef struct BlkMeasure {
     uint64_t required, fully_allocated;
     int64_t bitmaps;                   /* -1: none                            */
 } BlkMeasure;
+typedef struct BlkAmend {              /* of `amend`                          */
+    const void *opts;                  /* a struct of amend_props             */
+    const uint8_t *given;              /* [i]: row i of amend_props was       */
+    bool force;                        /* what may lose data is allowed       */
+    void (*progress)(void *arg, double part);      /* NULL: nobody looks      */
+    void *arg;
+} BlkAmend;
 typedef struct BlkNodeInfo {           /* of query-named-block-nodes, map …   */
     uint64_t cluster_size;             /* 0: none                             */
     bool dirty, compressed, unallocated_are_zero, can_snapshot, encrypted;
@@ -186,10 +193,7 @@ struct BlkDriver {
                         Error **errp) MACHINE_PTR; /* records; NULL: none     */
     int (*make_empty)(BlkNode *n);     /* drops everything allocated here     */
     int (*check)(BlkNode *n, BlkCheck *c, int fix, Error **errp);
-    /* create: a struct of amend_props; given[i]: row i was. */
-    bool (*amend)(BlkNode *n, const void *create, const uint8_t *given,
-                  void (*progress)(void *arg, double part), void *arg,
-                  Error **errp) MACHINE_PTR;
+    bool (*amend)(BlkNode *n, const BlkAmend *a, Error **errp) MACHINE_PTR;
     void (*info)(BlkNode *n, BlkNodeInfo *i);
     Json *(*specific)(BlkNode *n);     /* ImageInfoSpecific's data            */
     const BlkSnapshotOps *snapshots;
@@ -202,7 +206,7 @@ struct BlkDriver {
     /* Making images. create_size: of the struct, BlkCreate first. */
     const Prop *create_props;          /* by the names of `create -o`         */
     size_t create_size;
-    const Prop *amend_props;           /* of `amend -o`; NULL: create_props   */
+    const Prop *amend_props;           /* of `amend -o`                       */
     size_t amend_size;
     bool (*create)(BlkCreate *c, Error **errp) MACHINE_PTR;
     /* in: an image to hold, or NULL with c->size. */
@@ -332,9 +336,9 @@ bool blk_image_make_help(const char *format, const char *filename,
                          Error **errp) MACHINE_CALL;
 /* The same of any table. */
 void blk_rows_help(const Prop *rows);
-/* Other options for an image, `amend -o` text; block/amend.c. */
-bool blk_image_amend(BlkNode *n, const char *options,
-                     void (*progress)(void *arg, double part), void *arg,
+/* Other options for an image, `amend -o` text; how: force and progress are set.
+ * block/amend.c */
+bool blk_image_amend(BlkNode *n, const char *options, const BlkAmend *how,
                      Error **errp) MACHINE_CALL;
 bool blk_image_amend_help(const char *format, Error **errp);
 /* Rows of create_props for the head; where a driver's table has them is where

@@ -174,13 +174,11 @@ static MACHINE_CALL bool luks_measure(const BlkCreate *b, BlkNode *in,
     return true;
 }
 
-static MACHINE_CALL bool luks_amend(BlkNode *n, const void *opts,
-                                    const uint8_t *given,
-                                    void (*progress)(void *, double), void *arg,
-                                    Error **errp)
+static MACHINE_CALL bool luks_amend(BlkNode *n, const BlkAmend *a, Error **errp)
 {
-    return crypto_luks_amend(((LuksNode *)n)->crypto,
-                             &((const LuksAmend *)opts)->a, errp);
+    const LuksAmend *l = a->opts;
+
+    return crypto_luks_amend(((LuksNode *)n)->crypto, &l->a, a->force, errp);
 }
 
 static const Prop luks_props[] = {

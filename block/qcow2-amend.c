@@ -11,9 +11,32 @@
 #include "block/qcow2-check.h"
 #include "block/qcow2-create.h"
 
+const Prop q2_amend_props[] = {
+    CRYPTO_AMEND_PROPS("encrypt.", Q2Amend, luks),
+    { .name = "size", .kind = PK_SIZE, .flags = PF_NO_DEFAULT,
+      .offset = offsetof(Q2Amend, size), .desc = "Virtual disk size" },
+    PROP_STR("compat", Q2Amend, compat,
+             .desc = "Compatibility level (v2 [0.10] or v3 [1.1])"),
+    PROP_STR("backing_file", Q2Amend, backing_file,
+             .desc = "File name of a base image"),
+    PROP_STR("backing_fmt", Q2Amend, backing_fmt,
+             .desc = "Image format of the base image"),
+    PROP_STR("data_file", Q2Amend, data_file,
+             .desc = "File name of an external data file"),
+    PROP_BOOL("data_file_raw", Q2Amend, data_file_raw, false,
+              .flags = PF_NO_DEFAULT,
+              .desc = "The external data file must stay valid as a raw image"),
+    PROP_BOOL("lazy_refcounts", Q2Amend, lazy_refcounts, false,
+              .flags = PF_NO_DEFAULT, .desc = "Postpone refcount updates"),
+    PROP_U64("refcount_bits", Q2Amend, refcount_bits, 16,
+             .flags = PF_NO_DEFAULT,
+             .desc = "Width of a reference count entry in bits"),
+    PROP_END
+};
+
 typedef struct Amend {
     Qcow2 *s;
-    const Q2Create *c;
+    const Q2Amend *c;
     const uint8_t *given;
     uint32_t version;                  /* wanted                              */
     uint32_t order;
@@ -22,32 +45,40 @@ typedef struct Amend {
 
 static bool has(const Amend *a, const char *name)
 {
-    const Prop *p = prop_find(q2_create_props, name);
+    const Prop *p = prop_find(q2_amend_props, name);
 
-    return p && a->given[p - q2_create_props];
+    return p && a->given[p - q2_amend_props];
+}
+
+static bool has_crypto(const Amend *a)
+{
+    for (const Prop *p = q2_amend_props; p->name; p++) {
+        if (g_str_has_prefix(p->name, "encrypt.") &&
+            a->given[p - q2_amend_props]) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Options that only a new image can have. */
 static bool fixed_ok(const Amend *a, Error **errp)
 {
     const Qcow2 *s = a->s;
-    const Q2Create *c = a->c;
+    const Q2Amend *c = a->c;
 
-    if (has(a, "cluster_size") && c->cluster_size != s->cluster_size) {
-        return error_set(errp, "Changing the cluster size is not supported");
+    if (has_crypto(a) && !s->crypt_method) {
+        return error_set(errp, "Can't amend encryption options - encryption "
+                         "not present");
     }
-    if (has(a, "preallocation")) {
-        return error_set(errp, "Cannot change preallocation mode");
+    if (has_crypto(a) && s->crypt_method != 2) {
+        return error_set(errp, "Only LUKS encryption options can be amended "
+                         "for qcow2 with 'create' command");
     }
-    if (has(a, "encryption") && c->encryption != !!s->crypt_method) {
-        return error_set(errp, "Changing the encryption flag is not supported");
-    }
-    if (has(a, "extended_l2") && c->extended_l2 != s->ext_l2) {
-        return error_set(errp, "Changing the L2 entry format is not supported");
-    }
-    if (has(a, "compression_type") && c->compression != s->compression) {
-        return error_set(errp, "Changing the compression type is not "
-                         "supported");
+    if (has(a, "backing_file") || has(a, "backing_fmt")) {
+        error_set(errp, "Cannot amend the backing file");
+        error_hint(errp, "You can use 'qemu-img rebase' instead.");
+        return false;
     }
     if (has(a, "data_file") && !s->data_ext) {
         return error_set(errp, "data-file can only be set for images that use "
@@ -60,14 +91,23 @@ static bool fixed_ok(const Amend *a, Error **errp)
     return true;
 }
 
+/* 0: none of them. */
+static uint32_t version_of(const char *compat)
+{
+    return !strcmp(compat, "0.10") || !strcmp(compat, "v2") ? 2
+         : !strcmp(compat, "1.1") || !strcmp(compat, "v3") ? 3 : 0;
+}
+
 static bool wanted_ok(Amend *a, Error **errp)
 {
     const Qcow2 *s = a->s;
-    const Q2Create *c = a->c;
+    const Q2Amend *c = a->c;
     uint64_t bits = c->refcount_bits;
 
-    a->version = !has(a, "compat") ? s->version
-               : c->compat == 0 || c->compat == 2 ? 2 : 3;
+    a->version = has(a, "compat") ? version_of(c->compat) : s->version;
+    if (!a->version) {
+        return error_set(errp, "Unknown compatibility level %s", c->compat);
+    }
     a->lazy = has(a, "lazy_refcounts") ? c->lazy_refcounts
                                        : s->compat & Q2C_LAZY;
     a->raw = has(a, "data_file_raw") ? c->data_file_raw : s->data_raw;
@@ -181,14 +221,30 @@ static int header_change(Amend *a)
     return ret;
 }
 
-bool q2_amend(BlkNode *n, const void *create, const uint8_t *given,
-              void (*progress)(void *arg, double part), void *arg,
-              Error **errp)
+/* What takes one step, after the header. */
+static MACHINE_CALL bool rest_change(Amend *a, bool force, Error **errp)
 {
-    const BlkCreate *b = create;
-    Amend a = { .s = q2_of(n), .given = given,
-                .c = (const Q2Create *)((const char *)b -
-                                        offsetof(Q2Create, b)) };
+    Qcow2 *s = a->s;
+    int ret;
+
+    if (has(a, "size") &&
+        !blk_node_truncate(&s->node, a->c->size, PREALLOC_OFF, false, errp)) {
+        return false;
+    }
+    if (a->version < s->version) {
+        ret = downgrade(s);
+        if (ret < 0) {
+            return error_set_errno(errp, -ret, "Failed to turn zero into data "
+                                   "clusters");
+        }
+    }
+    return !has_crypto(a) ||
+           crypto_luks_amend(s->crypt, &a->c->luks, force, errp);
+}
+
+bool q2_amend(BlkNode *n, const BlkAmend *how, Error **errp)
+{
+    Amend a = { .s = q2_of(n), .given = how->given, .c = how->opts };
     int ret;
 
     if (!fixed_ok(&a, errp) || !wanted_ok(&a, errp)) {
@@ -206,30 +262,14 @@ bool q2_amend(BlkNode *n, const void *create, const uint8_t *given,
     if (ret < 0) {
         return error_set_errno(errp, -ret, "Failed to change the image");
     }
-    if (progress) {
-        progress(arg, 0.5);
+    if (how->progress) {
+        how->progress(how->arg, 0.5);
     }
-    if ((has(&a, "backing_file") || has(&a, "backing_fmt")) &&
-        !q2_set_backing(n, has(&a, "backing_file")
-                        ? *b->backing_file ? b->backing_file : NULL
-                        : n->backing_name,
-                        has(&a, "backing_fmt") ? b->backing_fmt
-                                               : n->backing_format, errp)) {
+    if (!rest_change(&a, how->force, errp)) {
         return false;
     }
-    if (has(&a, "size") &&
-        !blk_node_truncate(n, b->size, PREALLOC_OFF, false, errp)) {
-        return false;
-    }
-    if (a.version < a.s->version) {
-        ret = downgrade(a.s);
-        if (ret < 0) {
-            return error_set_errno(errp, -ret, "Failed to turn zero into data "
-                                   "clusters");
-        }
-    }
-    if (progress) {
-        progress(arg, 1);
+    if (how->progress) {
+        how->progress(how->arg, 1);
     }
     return true;
 }

@@ -17,6 +17,14 @@ typedef struct Q2Create {
     CryptoSpec luks;
 } Q2Create;
 
+typedef struct Q2Amend {
+    CryptoAmend luks;
+    uint64_t size, refcount_bits;
+    char *compat, *backing_file, *backing_fmt, *data_file;
+    bool data_file_raw, lazy_refcounts;
+} Q2Amend;
+extern const Prop q2_amend_props[];
+
 bool q2_create_ok(Q2Create *c, Error **errp);
 bool q2_data_file_create(const Q2Create *c, Error **errp) MACHINE_CALL;
 bool q2_crypt_create_ok(const Q2Create *c, Error **errp);

@@ -430,6 +430,7 @@ BLK_DRIVER(qcow2_driver, {
     .info = q2_info, .specific = q2_specific, .snapshots = &q2_snapshot_ops,
     .vmstate_rw = q2_vmstate_rw, .inactivate = q2_inactivate,
     .create_props = q2_create_props, .create_size = sizeof(Q2Create),
+    .amend_props = q2_amend_props, .amend_size = sizeof(Q2Amend),
     .create = q2_create, .measure = q2_measure,
     .backing = true, .encrypts = true,
 });

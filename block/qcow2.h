@@ -352,9 +352,7 @@ bool q2_measure(const BlkCreate *c, BlkNode *in, BlkMeasure *m, Error **errp)
 bool q2_truncate(BlkNode *n, uint64_t length, BlkPrealloc prealloc, bool exact,
                  Error **errp) MACHINE_CALL;
 int q2_make_empty(BlkNode *n);
-bool q2_amend(BlkNode *n, const void *create, const uint8_t *given,
-              void (*progress)(void *arg, double part), void *arg,
-              Error **errp) MACHINE_CALL;
+bool q2_amend(BlkNode *n, const BlkAmend *how, Error **errp) MACHINE_CALL;
 bool q2_set_backing(BlkNode *n, const char *file, const char *fmt, Error **errp)
     MACHINE_CALL;
 /* Allocates everything in the range without writing data. */

@@ -76,7 +76,9 @@ static MACHINE_CALL int amend_run(const ImgCmd *cmd, int argc, char **argv)
         return 1;
     }
     progress_begin(a.base.progress && !a.base.quiet, 1);
-    status = !blk_image_amend(blk_root(b), a.options, progress, NULL, &err);
+    status = !blk_image_amend(blk_root(b), a.options,
+                              &(BlkAmend){ .progress = progress,
+                                           .force = a.force }, &err);
     if (status) {
         error_report(err);
     } else {

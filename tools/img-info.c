@@ -69,6 +69,7 @@ static int64_t allocated_of(BlkNode *n)
 }
 
 typedef struct Info {
+    BlkBackend *blk;                   /* with the image, open                */
     BlkNode *node;
     BlkNodeInfo i;
     int64_t allocated;
@@ -78,9 +79,11 @@ typedef struct Info {
     Json *specific;                    /* NULL: none                          */
 } Info;
 
-static MACHINE_CALL void info_collect(Info *o, BlkNode *n)
+static MACHINE_CALL void info_collect(Info *o, BlkBackend *b)
 {
-    *o = (Info){ .node = n, .allocated = allocated_of(n) };
+    BlkNode *n = blk_root(b);
+
+    *o = (Info){ .blk = b, .node = n, .allocated = allocated_of(n) };
     if (n->drv->info) {
         n->drv->info(n, &o->i);
     }
@@ -95,8 +98,9 @@ static MACHINE_CALL void info_collect(Info *o, BlkNode *n)
     }
 }
 
-static void info_fini(Info *o)
+static MACHINE_CALL void info_fini(Info *o)
 {
+    tool_close(o->blk);
     g_free(o->snaps);
     g_free(o->backing_full);
     json_free(o->specific);
@@ -190,7 +194,7 @@ static void info_print(const Info *o)
 
 typedef struct Walk {
     const InfoArgs *a;
-    Json *list;
+    GArray *all;                       /* of Info, the node open in each      */
     GHashTable *seen;
     char *file, *fmt;
     bool image_opts;
@@ -214,23 +218,37 @@ static MACHINE_CALL bool walk_step(Walk *w)
     if (!b) {
         return false;
     }
-    info_collect(&info, blk_root(b));
-    if (w->list) {
-        json_add(w->list, info_json(&info));
-    } else {
-        if (g_hash_table_size(w->seen) > 1) {
-            printf("\n");
-        }
-        info_print(&info);
-    }
+    info_collect(&info, b);
+    g_array_append_val(w->all, info);
     g_free(w->file);
     g_free(w->fmt);
     w->file = w->a->chain ? g_strdup(info.backing_full) : NULL;
-    w->fmt = g_strdup(blk_root(b)->backing_format);
+    w->fmt = g_strdup(info.node->backing_format);
     w->image_opts = false;
-    info_fini(&info);
-    tool_close(b);
     return true;
+}
+
+static void walk_show(const Walk *w)
+{
+    Json *list = json_list();
+
+    for (guint i = 0; i < w->all->len; i++) {
+        const Info *info = &g_array_index(w->all, Info, i);
+
+        if (w->a->base.json) {
+            json_add(list, info_json(info));
+        } else {
+            printf("%s", i ? "\n" : "");
+            info_print(info);
+        }
+    }
+    if (w->a->base.json) {
+        g_autofree char *text = json_text(w->a->chain ? list
+                                          : json_at(list, 0), true, NULL);
+
+        printf("%s\n", text);
+    }
+    json_free(list);
 }
 
 /* All are opened before any is shown. */
@@ -247,7 +265,7 @@ static MACHINE_CALL int info_run(const ImgCmd *cmd, int argc, char **argv)
     if (at + 1 != argc) {
         return tool_usage_error("Expecting one image file name");
     }
-    w.list = a.base.json ? json_list() : NULL;
+    w.all = g_array_new(false, false, sizeof(Info));
     w.seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     w.file = g_strdup(argv[at]);
     w.fmt = g_strdup(a.base.fmt);
@@ -255,13 +273,13 @@ static MACHINE_CALL int info_run(const ImgCmd *cmd, int argc, char **argv)
     while (ok && w.file) {
         ok = walk_step(&w);
     }
-    if (ok && w.list) {
-        g_autofree char *text = json_text(a.chain ? w.list : json_at(w.list, 0),
-                                          true, NULL);
-
-        printf("%s\n", text);
+    if (ok) {
+        walk_show(&w);
     }
-    json_free(w.list);
+    for (guint i = 0; i < w.all->len; i++) {
+        info_fini(&g_array_index(w.all, Info, i));
+    }
+    g_array_free(w.all, true);
     g_hash_table_destroy(w.seen);
     g_free(w.file);
     g_free(w.fmt);

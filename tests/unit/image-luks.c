@@ -101,7 +101,7 @@ static NO_TSA void amend(BlkBackend *b, CryptoAmend a, const char *want)
     BlkNode *n = blk_root(b);
 
     a.iter_time = 10;
-    n->drv->amend(n, &a, NULL, NULL, NULL, &err);
+    n->drv->amend(n, &(BlkAmend){ .opts = &a }, &err);
     if (strcmp(err ? error_text(err) : "", want)) {
         tt_fail(__FILE__, __LINE__, "%s, not: %s", err ? error_text(err) : "OK",
                 want);
