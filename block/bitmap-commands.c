@@ -30,26 +30,6 @@ static MACHINE_CALL BlkBitmap *find(const char *node, const char *name,
     return m;
 }
 
-static bool usable(const BlkBitmap *m, bool consistent, Error **errp)
-{
-    if (m->busy) {
-        return error_set(errp, "Bitmap '%s' is currently in use by another "
-                         "operation and cannot be used", m->name);
-    }
-    if (m->read_only) {
-        return error_set(errp, "Bitmap '%s' is readonly and cannot be "
-                         "modified", m->name);
-    }
-    if (consistent && m->inconsistent) {
-        error_set(errp, "Bitmap '%s' is inconsistent and cannot be used",
-                  m->name);
-        error_hint(errp, "Try block-dirty-bitmap-remove to delete this bitmap "
-                   "from disk");
-        return false;
-    }
-    return true;
-}
-
 /* ---- actions, each with its undoing -------------------------------------- */
 
 typedef struct Undo {
@@ -101,28 +81,14 @@ static bool act_add(const BlockDirtyBitmapAdd *a, Undo *u, Error **errp)
         return error_set(errp, "Cannot find device='%s' nor node-name='%s'",
                          a->node, a->node);
     }
-    if (!a->name[0]) {
-        return error_set(errp, "Bitmap name cannot be empty");
+    if (a->has_granularity && !g) {
+        g = 1;                         /* as bad as any                       */
     }
-    if (a->has_granularity && (g < 512 || !IS_POW2(g))) {
-        return error_set(errp, "Granularity must be power of 2 and at least "
-                         "512");
-    }
-    if (a->has_persistent && a->persistent) {
-        if (!n->drv->bitmaps) {
-            return error_set_errno(errp, EOPNOTSUPP, "Can't store persistent "
-                                   "bitmaps to %s", a->node);
-        }
-        if (!n->drv->bitmaps->can_store(n, a->name,
-                                        g ? g : blk_bitmap_default(n), errp)) {
-            return false;
-        }
-    }
-    u->bitmap = blk_bitmap_new(n, a->name, g, errp);
+    u->bitmap = blk_bitmap_add(n, a->name, g, a->has_persistent &&
+                               a->persistent, a->node, errp);
     if (!u->bitmap) {
         return false;
     }
-    u->bitmap->persistent = a->has_persistent && a->persistent;
     u->bitmap->enabled = !(a->has_disabled && a->disabled);
     u->node = n;
     u->undo = undo_add;
@@ -131,20 +97,11 @@ static bool act_add(const BlockDirtyBitmapAdd *a, Undo *u, Error **errp)
 
 static bool act_remove(const BlockDirtyBitmap *a, Undo *u, Error **errp)
 {
-    int ret;
-
     machine_assert_locked();
     u->bitmap = find(a->node, a->name, &u->node, errp);
-    if (!u->bitmap || !usable(u->bitmap, false, errp)) {
+    if (!u->bitmap || !blk_bitmap_usable(u->bitmap, false, errp) ||
+        !blk_bitmap_unstore(u->node, u->bitmap, errp)) {
         return false;
-    }
-    if (u->bitmap->persistent && u->node->drv->bitmaps) {
-        ret = u->node->drv->bitmaps->remove(u->node, a->name, errp);
-        if (ret < 0) {
-            return errp && *errp ? false
-                : error_set_errno(errp, -ret, "Failed to remove bitmap '%s'",
-                                  a->name);
-        }
     }
     u->enabled = u->bitmap->enabled;
     u->bitmap->enabled = false;
@@ -165,7 +122,7 @@ static bool act_clear(const BlockDirtyBitmap *a, Undo *u, Error **errp)
 {
     machine_assert_locked();
     u->bitmap = find(a->node, a->name, &u->node, errp);
-    if (!u->bitmap || !usable(u->bitmap, true, errp)) {
+    if (!u->bitmap || !blk_bitmap_usable(u->bitmap, true, errp)) {
         return false;
     }
     keep_bits(u);
@@ -178,7 +135,7 @@ static bool act_enable(const BlockDirtyBitmap *a, bool on, Undo *u,
 {
     machine_assert_locked();
     u->bitmap = find(a->node, a->name, &u->node, errp);
-    if (!u->bitmap || !usable(u->bitmap, true, errp)) {
+    if (!u->bitmap || !blk_bitmap_usable(u->bitmap, true, errp)) {
         return false;
     }
     u->enabled = u->bitmap->enabled;
@@ -193,16 +150,7 @@ static MACHINE_CALL bool merge_one(Undo *u, const char *node, const char *name,
     BlkNode *n;
     BlkBitmap *from = find(node, name, &n, errp);
 
-    if (!from || !usable(from, true, errp)) {
-        return false;
-    }
-    if (from->size != u->bitmap->size) {
-        return error_set(errp, "Bitmaps are of different sizes (destination "
-                         "size is %" PRIu64 ", source size is %" PRIu64
-                         ") and can't be merged", u->bitmap->size, from->size);
-    }
-    blk_bitmap_merge(u->bitmap, from);
-    return true;
+    return from && blk_bitmap_merge_checked(u->bitmap, from, errp);
 }
 
 static bool act_merge(const BlockDirtyBitmapMerge *a, Undo *u, Error **errp)
@@ -211,7 +159,7 @@ static bool act_merge(const BlockDirtyBitmapMerge *a, Undo *u, Error **errp)
 
     machine_assert_locked();
     u->bitmap = find(a->node, a->target, &u->node, errp);
-    if (!u->bitmap || !usable(u->bitmap, true, errp)) {
+    if (!u->bitmap || !blk_bitmap_usable(u->bitmap, true, errp)) {
         return false;
     }
     keep_bits(u);

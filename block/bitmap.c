@@ -208,3 +208,90 @@ void blk_bitmaps_dirty(BlkNode *n, uint64_t off, uint64_t len)
         }
     }
 }
+
+/* ---- as a user asks for it ----------------------------------------------- */
+
+BlkBitmap *blk_bitmap_add(BlkNode *n, const char *name, uint32_t granularity,
+                          bool persistent, const char *who, Error **errp)
+{
+    BlkBitmap *b;
+
+    if (!name[0]) {
+        error_set(errp, "Bitmap name cannot be empty");
+        return NULL;
+    }
+    if (granularity && (granularity < 512 || !IS_POW2(granularity))) {
+        error_set(errp, "Granularity must be power of 2 and at least 512");
+        return NULL;
+    }
+    if (persistent && !n->drv->bitmaps) {
+        error_set_errno(errp, EOPNOTSUPP, "Can't store persistent bitmaps to "
+                        "%s", who);
+        return NULL;
+    }
+    if (persistent &&
+        !n->drv->bitmaps->can_store(n, name, granularity ? granularity
+                                    : blk_bitmap_default(n), errp)) {
+        return NULL;
+    }
+    b = blk_bitmap_new(n, name, granularity, errp);
+    if (b) {
+        b->persistent = persistent;
+    }
+    return b;
+}
+
+bool blk_bitmap_usable(const BlkBitmap *b, bool consistent, Error **errp)
+{
+    if (b->busy) {
+        return error_set(errp, "Bitmap '%s' is currently in use by another "
+                         "operation and cannot be used", b->name);
+    }
+    if (b->read_only) {
+        return error_set(errp, "Bitmap '%s' is readonly and cannot be "
+                         "modified", b->name);
+    }
+    if (consistent && b->inconsistent) {
+        error_set(errp, "Bitmap '%s' is inconsistent and cannot be used",
+                  b->name);
+        error_hint(errp, "Try block-dirty-bitmap-remove to delete this bitmap "
+                   "from disk");
+        return false;
+    }
+    return true;
+}
+
+bool blk_bitmap_unstore(BlkNode *n, BlkBitmap *b, Error **errp)
+{
+    Error *err = NULL;
+    int ret = 0;
+
+    if (b->persistent && n->drv->bitmaps) {
+        ret = n->drv->bitmaps->remove(n, b->name, &err);
+    }
+    if (ret < 0 && !err) {
+        error_set_errno(&err, -ret, "Failed to remove bitmap '%s'", b->name);
+    }
+    if (ret < 0) {
+        error_move(errp, err);
+    }
+    return ret >= 0;
+}
+
+bool blk_bitmap_merge_checked(BlkBitmap *b, const BlkBitmap *from,
+                              Error **errp)
+{
+    BlkBitmap source = *from;
+
+    source.read_only = false;          /* it is only looked at                */
+    if (!blk_bitmap_usable(&source, true, errp)) {
+        return false;
+    }
+    if (from->size != b->size) {
+        return error_set(errp, "Bitmaps are of different sizes (destination "
+                         "size is %" PRIu64 ", source size is %" PRIu64
+                         ") and can't be merged", b->size, from->size);
+    }
+    blk_bitmap_merge(b, from);
+    return true;
+}

@@ -42,4 +42,17 @@ uint32_t blk_bitmap_default(BlkNode *n);
 /* A write: told to all enabled bitmaps of n. */
 void blk_bitmaps_dirty(BlkNode *n, uint64_t off, uint64_t len);
 
+/* ---- as a user asks for it: refused with a reason --------------------------- */
+/* A bitmap for recording; persistent: the format must be able to store it.
+ * who: what an error calls n. */
+BlkBitmap *blk_bitmap_add(BlkNode *n, const char *name, uint32_t granularity,
+                          bool persistent, const char *who, Error **errp)
+    MACHINE_CALL;
+/* May it be changed? consistent: and does it mean anything? */
+bool blk_bitmap_usable(const BlkBitmap *b, bool consistent, Error **errp);
+/* Takes a persistent bitmap out of the image; b itself stays. */
+bool blk_bitmap_unstore(BlkNode *n, BlkBitmap *b, Error **errp) MACHINE_CALL;
+bool blk_bitmap_merge_checked(BlkBitmap *b, const BlkBitmap *from,
+                              Error **errp);
+
 #endif

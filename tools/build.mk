@@ -20,6 +20,7 @@ img-y += tools/img-measure.o
 img-y += tools/img-dd.o
 img-y += tools/img-bench.o
 img-y += tools/img-amend.o
+img-y += tools/img-bitmap.o
 img-y += tools/img-snapshot.o
 img-y += tools/img-convert.o
 img-y += tools/convert-copy.o

@@ -186,6 +186,13 @@ static MACHINE_CALL bool opt_take(const ToolOpt *o, void *args, char *value)
     case TK_CHOICE:
         *(int *)field = o->set;
         break;
+    case TK_STEP:
+        if (!*(GArray **)field) {
+            *(GArray **)field = g_array_new(false, false, sizeof(ToolStep));
+        }
+        g_array_append_vals(*(GArray **)field,
+                            &(ToolStep){ o->set, o->arg ? value : NULL }, 1);
+        break;
     case TK_OPTS:
         old = *(char **)field;
         if (!value[0] || value[0] == ',' ||

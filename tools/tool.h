@@ -18,13 +18,19 @@ typedef enum ToolKind {
     TK_CHOICE,                         /* int: the option's value in `set`;
                                           several options share one field     */
     TK_OPTS,                           /* char *: joined by commas            */
+    TK_STEP,                           /* GArray * of ToolStep, in order;
+                                          several options share one field     */
     TK_OBJECT,                         /* made at once; no field              */
 } ToolKind;
+typedef struct ToolStep {
+    int what;                          /* the option's `set`                  */
+    const char *value;                 /* NULL: it takes none                 */
+} ToolStep;
 typedef struct ToolOpt {
     const char *name;                  /* long form; NULL: none               */
     char letter;                       /* short form; 0: none                 */
     uint8_t kind;
-    int16_t set;                       /* TK_CHOICE                           */
+    int16_t set;                       /* TK_CHOICE, TK_STEP                  */
     uint16_t offset;                   /* of the field in the command's struct */
     const char *arg;                   /* what follows, for people; NULL: none */
     const char *desc;                  /* help and manual; NULL: in neither   */
