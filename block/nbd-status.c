@@ -25,7 +25,9 @@ static int chain_extent(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *x,
         int ret;
 
         if (off >= n->length) {        /* a backing file that is shorter      */
-            break;
+            x->len = most;
+            x->flags = BLKX_ZERO;
+            return 0;
         }
         ret = blk_node_extent(n, off, most, x);
         if (ret < 0) {

@@ -364,7 +364,9 @@ static int listen_inet(const SockAddr *a, int *fds, Error **errp)
     }
     freeaddrinfo(res);
     if (!n) {
-        error_set_errno(errp, err, "Failed to find an available port");
+        error_set_errno(errp, err, err == EADDRINUSE
+                        ? "Failed to find an available port"
+                        : "Failed to bind socket");
         return -1;
     }
     return n;

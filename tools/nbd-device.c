@@ -24,22 +24,28 @@
 
 typedef struct Device {
     int fd, sock;
-    char *path;
-    bool verbose;
 } Device;
 
-int nbd_device_disconnect(const char *device)
+bool nbd_device_end(const char *device)
 {
     int fd = open(device, O_RDWR | O_CLOEXEC);
 
     if (fd < 0) {
-        error_reportf("Cannot open %s: %s", device, strerror(errno));
-        return 1;
+        return false;
     }
     ioctl(fd, NBD_CLEAR_QUE);
     ioctl(fd, NBD_DISCONNECT);
     ioctl(fd, NBD_CLEAR_SOCK);
     close(fd);
+    return true;
+}
+
+int nbd_device_disconnect(const char *device)
+{
+    if (!nbd_device_end(device)) {
+        error_reportf("Cannot open %s: %s", device, strerror(errno));
+        return 1;
+    }
     printf("%s disconnected\n", device);
     return 0;
 }
@@ -53,7 +59,6 @@ static void *device_thread(void *arg)
     ioctl(d->fd, NBD_CLEAR_SOCK);
     close(d->sock);
     close(d->fd);
-    g_free(d->path);
     g_free(d);
     loop_quit();
     return NULL;
@@ -133,6 +138,10 @@ bool nbd_device_connect(NbdServer *s, const NbdArgs *a, Error **errp)
         close(d->fd);
         g_free(d);
         return false;
+    }
+    if (a->verbose) {
+        printf("NBD device %s is now connected to %s\n", a->connect, a->file);
+        fflush(stdout);
     }
     thread_start(NULL, "nbd-device", device_thread, d);
     return true;

@@ -9,43 +9,129 @@
 #include "opt.h"
 #include "tools/nbd.h"
 
-static bool modes_check(const NbdArgs *a, unsigned *flags, bool *writethrough,
-                        Error **errp)
+static const char *last(const GPtrArray *a)
 {
-    static const char *const aios[] = { "native", "io_uring", "threads" };
-    const char *cache = a->nocache ? "none" : a->cache ? a->cache
-                                                       : "writeback";
-    bool known = !a->aio;
+    return a ? a->pdata[a->len - 1] : NULL;
+}
 
-    if (a->nocache && a->cache) {
+static bool cache_read(NbdArgs *a, Error **errp)
+{
+    const char *mode = a->nocache ? "none" : a->cache ? last(a->cache)
+                                                      : "writeback";
+
+    if (a->nocache + (a->cache ? a->cache->len : 0) > 1) {
         return error_set(errp, "-n and --cache can only be specified once");
     }
-    if (!tool_cache(cache, flags, writethrough)) {
-        return error_set(errp, "Invalid cache mode `%s'", cache);
+    return tool_cache(mode, &a->flags, &a->writethrough) ||
+           error_set(errp, "Invalid cache mode `%s'", mode);
+}
+
+static bool aio_read(const NbdArgs *a, Error **errp)
+{
+    static const char *const known[] = { "native", "io_uring", "threads" };
+    const char *mode = last(a->aio);
+
+    if (a->aio && a->aio->len > 1) {
+        return error_set(errp, "--aio can only be specified once");
     }
-    for (size_t i = 0; i < ARRAY_SIZE(aios); i++) {
-        known |= a->aio && !strcmp(a->aio, aios[i]);
+    for (size_t i = 0; mode && i < ARRAY_SIZE(known); i++) {
+        mode = strcmp(mode, known[i]) ? mode : NULL;
     }
-    if (!known) {
-        return error_set(errp, "Invalid aio mode '%s'", a->aio);
+    return !mode || error_set(errp, "Invalid aio mode '%s'", mode);
+}
+
+static bool discard_read(NbdArgs *a, Error **errp)
+{
+    const char *mode = last(a->discard);
+
+    if (a->discard && a->discard->len > 1) {
+        return error_set(errp, "--discard can only be specified once");
     }
-    if (!a->discard || !strcmp(a->discard, "unmap") ||
-        !strcmp(a->discard, "on")) {
-        *flags |= BLKO_UNMAP;
-    } else if (strcmp(a->discard, "ignore") && strcmp(a->discard, "off")) {
-        return error_set(errp, "Invalid discard mode `%s'", a->discard);
+    if (!mode || !strcmp(mode, "unmap") || !strcmp(mode, "on")) {
+        a->flags |= BLKO_UNMAP;
+        return true;
     }
-    if (a->detect_zeroes && strcmp(a->detect_zeroes, "off") &&
-        strcmp(a->detect_zeroes, "on") && strcmp(a->detect_zeroes, "unmap")) {
+    return !strcmp(mode, "ignore") || !strcmp(mode, "off") ||
+           error_set(errp, "Invalid discard mode `%s'", mode);
+}
+
+static bool zeroes_read(const NbdArgs *a, Error **errp)
+{
+    const char *mode = a->detect_zeroes ? a->detect_zeroes : "off";
+    bool unmap = !strcmp(mode, "unmap");
+
+    if (!unmap && strcmp(mode, "off") && strcmp(mode, "on")) {
         return error_set(errp, "Failed to parse detect_zeroes mode: invalid "
-                         "parameter value: %s", a->detect_zeroes);
+                         "parameter value: %s", mode);
     }
-    if (a->detect_zeroes && !strcmp(a->detect_zeroes, "unmap") &&
-        !(*flags & BLKO_UNMAP)) {
-        return error_set(errp, "setting detect-zeroes to unmap is not allowed "
-                         "without setting discard operation to unmap");
+    return !unmap || a->flags & BLKO_UNMAP ||
+           error_set(errp, "setting detect-zeroes to unmap is not allowed "
+                     "without setting discard operation to unmap");
+}
+
+/* In bytes, without a suffix. */
+static bool offset_read(NbdArgs *a, Error **errp)
+{
+    char *end;
+
+    if (!a->offset) {
+        return true;
     }
+    errno = 0;
+    a->off = strtoull(a->offset, &end, 0);
+    if (strchr(a->offset, '-')) {
+        return opt_size("offset", a->offset, 1, &a->off, errp);
+    }
+    return (end != a->offset && !*end && !errno) ||
+           error_set(errp, "Invalid offset '%s'", a->offset);
+}
+
+static bool shared_read(NbdArgs *a, Error **errp)
+{
+    const char *text = a->shared ? a->shared : "1";
+    char *end;
+    long v = strtol(text, &end, 0);
+
+    if (end == text || *end || v < 0 || v > INT_MAX) {
+        return error_set(errp, "Invalid shared device number '%s'", text);
+    }
+    a->clients = (unsigned)v;
     return true;
+}
+
+/* "id", "name", or snapshot.id=…,snapshot.name=… */
+static bool snapshot_read(NbdArgs *a, Error **errp)
+{
+    Error *err = NULL;
+    Opts o = { 0 };
+    bool ok;
+
+    if (!a->load || !g_str_has_prefix(a->load, "snapshot.")) {
+        a->snap_id = g_strdup(a->load);
+        return true;
+    }
+    ok = opts_parse(&o, a->load, NULL, OPT_FLAT, &err);
+    for (size_t i = 0; i < json_count(o.obj) && ok; i++) {
+        const char *key = json_key_at(o.obj, i);
+
+        ok = !strcmp(key, "snapshot.id") || !strcmp(key, "snapshot.name") ||
+             error_set(&err, "Invalid parameter '%s'", key);
+    }
+    if (!ok) {
+        error_report(err);
+        error_set(errp, "Failed in parsing snapshot param `%s'", a->load);
+    }
+    a->snap_id = g_strdup(json_get_str(o.obj, "snapshot.id"));
+    a->snap_name = g_strdup(json_get_str(o.obj, "snapshot.name"));
+    opts_free(&o);
+    return ok;
+}
+
+bool nbd_args_read(NbdArgs *a, Error **errp)
+{
+    return cache_read(a, errp) && aio_read(a, errp) && discard_read(a, errp) &&
+           zeroes_read(a, errp) && offset_read(a, errp) &&
+           snapshot_read(a, errp) && shared_read(a, errp);
 }
 
 static MACHINE_CALL BlkNode *node_open(const NbdArgs *a, unsigned flags,
@@ -67,7 +153,7 @@ static MACHINE_CALL BlkNode *node_open(const NbdArgs *a, unsigned flags,
             json_set_str(opts, "driver", a->format);
         }
         if (a->aio) {
-            json_set_str(opts, "file.aio", a->aio);
+            json_set_str(opts, "file.aio", last(a->aio));
         }
         if (a->detect_zeroes) {
             json_set_str(opts, "detect-zeroes", a->detect_zeroes);
@@ -115,49 +201,38 @@ static MACHINE_CALL BlkNode *overlay(BlkNode *n, Error **errp)
     return top;
 }
 
-/* "id", "name", or snapshot.id=…,snapshot.name=… */
-static MACHINE_CALL bool snapshot_load(BlkNode *n, const char *text,
+static MACHINE_CALL bool snapshot_load(BlkNode *n, const NbdArgs *a,
                                        Error **errp)
 {
-    const char *id = text, *name = NULL;
-    Opts o = { 0 };
+    const BlkSnapshotOps *ops = n->drv->snapshots;
+    Error *err = NULL;
     int ret;
 
-    if (g_str_has_prefix(text, "snapshot.")) {
-        if (!opts_parse(&o, text, NULL, OPT_FLAT, errp)) {
-            return false;
-        }
-        id = json_get_str(o.obj, "snapshot.id");
-        name = json_get_str(o.obj, "snapshot.name");
-    }
-    if (!n->drv->snapshots || !n->drv->snapshots->load) {
-        opts_free(&o);
+    if (!ops || !ops->load) {
         return error_set(errp, "Failed to load snapshot: Block format '%s' used "
                          "by device '' does not support temporarily loading "
                          "internal snapshots", n->drv->name);
     }
-    ret = n->drv->snapshots->load(n, id, name, NULL);
-    if (ret < 0 && !name) {
-        ret = n->drv->snapshots->load(n, NULL, text, NULL);
+    ret = ops->load(n, a->snap_id, a->snap_name, &err);
+    if (ret < 0 && !a->snap_name) {    /* it may be a name too                */
+        error_free(err);
+        err = NULL;
+        ret = ops->load(n, NULL, a->snap_id, &err);
     }
-    opts_free(&o);
-    return ret >= 0 || error_set_errno(errp, -ret, "Failed to load snapshot");
+    if (ret < 0 && !err) {
+        error_set(&err, "%s", strerror(-ret));
+    }
+    error_prepend(&err, "Failed to load snapshot: ");
+    error_move(errp, err);
+    return ret >= 0;
 }
 
 /* Takes over n. */
-static MACHINE_CALL BlkNode *part_of(BlkNode *n, const char *offset,
-                                     Error **errp)
+static MACHINE_CALL BlkNode *part_of(BlkNode *n, uint64_t off, Error **errp)
 {
     Json *o = json_obj();
-    uint64_t off;
     BlkNode *part;
 
-    if (!opt_size("offset", offset, 1, &off, NULL)) {
-        json_free(o);
-        blk_node_unref(n);
-        error_set(errp, "Invalid offset '%s'", offset);
-        return NULL;
-    }
     json_set_str(o, "driver", "raw");
     json_set_str(o, "file", n->name);
     json_set(o, "offset", json_uint(off));
@@ -169,8 +244,8 @@ static MACHINE_CALL BlkNode *part_of(BlkNode *n, const char *offset,
 
 BlkBackend *nbd_image_open(const NbdArgs *a, Error **errp)
 {
-    bool ro = a->read_only || a->load, writethrough = false;
-    unsigned flags = ro || a->snapshot ? 0 : BLKO_RDWR;
+    bool ro = a->read_only || a->load;
+    unsigned flags = a->flags | (ro || a->snapshot ? 0 : BLKO_RDWR);
     BlkBackend *b;
     BlkNode *n;
 
@@ -178,16 +253,16 @@ BlkBackend *nbd_image_open(const NbdArgs *a, Error **errp)
         error_set(errp, "--image-opts and -f are mutually exclusive");
         return NULL;
     }
-    if (!modes_check(a, &flags, &writethrough, errp) ||
-        !(n = node_open(a, flags, errp))) {
+    n = node_open(a, flags, errp);
+    if (!n) {
         return NULL;
     }
-    if (a->load && !snapshot_load(n, a->load, errp)) {
+    if (a->load && !snapshot_load(n, a, errp)) {
         blk_node_unref(n);
         return NULL;
     }
     n = a->snapshot ? overlay(n, errp) : n;
-    n = n && a->offset ? part_of(n, a->offset, errp) : n;
+    n = n && a->off ? part_of(n, a->off, errp) : n;
     if (!n) {
         return NULL;
     }
@@ -197,7 +272,7 @@ BlkBackend *nbd_image_open(const NbdArgs *a, Error **errp)
         blk_unref(b);
         b = NULL;
     } else {
-        blk_set_write_cache(b, !writethrough);
+        blk_set_write_cache(b, !a->writethrough);
     }
     blk_node_unref(n);
     return b;

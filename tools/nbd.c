@@ -16,6 +16,7 @@
 
 #define AT(f) offsetof(NbdArgs, f)
 #define LISTEN_FDS_START 3
+#define LISTEN_MAX 4
 
 static const ToolOpt opts[] = {
     { "help", 'h', TK_FLAG, 0, AT(help), NULL, "Prints this." },
@@ -60,11 +61,11 @@ static const ToolOpt opts[] = {
     { "pid-file", 0, TK_STR, 0, AT(pid_file), "path",
       "Keeps the process number in this file." },
     { "selinux-label", 0, TK_STR, 0, AT(selinux), "label",
-      "Not supported: labels are the host's to give." },
+      "SELinux context of the listening sockets." },
     { "connect", 'c', TK_STR, 0, AT(connect), "dev",
       "Serves the image to the kernel's device, as /dev/nbd0." },
-    { "disconnect", 'd', TK_STR, 0, AT(disconnect), "dev",
-      "Ends what -c began." },
+    { "disconnect", 'd', TK_FLAG, 0, AT(disconnect), NULL,
+      "Ends what -c began; the device takes the place of FILE." },
     { "format", 'f', TK_STR, 0, AT(format), "fmt",
       "Format of the image; found by its contents if not given." },
     { "read-only", 'r', TK_FLAG, 0, AT(read_only), NULL,
@@ -76,10 +77,10 @@ static const ToolOpt opts[] = {
       "of both." },
     { "nocache", 'n', TK_FLAG, 0, AT(nocache), NULL, "The same as "
       "--cache=none." },
-    { "cache", 0, TK_STR, 0, AT(cache), "mode",
+    { "cache", 0, TK_LIST, 0, AT(cache), "mode",
       "none, writeback, writethrough, directsync or unsafe." },
-    { "aio", 0, TK_STR, 0, AT(aio), "mode", "threads, native or io_uring." },
-    { "discard", 0, TK_STR, 0, AT(discard), "mode", "ignore or unmap." },
+    { "aio", 0, TK_LIST, 0, AT(aio), "mode", "threads, native or io_uring." },
+    { "discard", 0, TK_LIST, 0, AT(discard), "mode", "ignore or unmap." },
     { "detect-zeroes", 0, TK_STR, 0, AT(detect_zeroes), "mode",
       "off, on or unmap." },
     { "image-opts", 0, TK_FLAG, 0, AT(image_opts), NULL,
@@ -122,7 +123,7 @@ static unsigned activated(void)
     if (!pid || !n || strtol(pid, NULL, 10) != getpid()) {
         return 0;
     }
-    return (unsigned)CLAMP(strtol(n, NULL, 10), 0, 8);
+    return (unsigned)CLAMP(strtol(n, NULL, 10), 0, LISTEN_MAX);
 }
 
 static void address_fill(const NbdArgs *a, SockAddr *addr)
@@ -134,39 +135,56 @@ static void address_fill(const NbdArgs *a, SockAddr *addr)
         return;
     }
     addr->kind = ADDR_INET;
-    addr->host = g_strdup(a->bind ? a->bind : a->list ? "localhost"
-                                                      : "0.0.0.0");
+    addr->host = g_strdup(a->bind ? a->bind : "0.0.0.0");
     addr->port = a->port ? g_strdup(a->port)
                          : g_strdup_printf("%d", NBD_PORT);
 }
 
-static bool listen_on(const NbdArgs *a, unsigned passed, Error **errp)
+/* The label of sockets that this thread makes from now on. */
+static bool label(const char *text, Error **errp)
 {
-    int fds[ADDR_LISTENERS + 4], n;
-    SockAddr addr;
+    int fd = text ? open("/proc/thread-self/attr/sockcreate",
+                         O_WRONLY | O_CLOEXEC) : -1;
+    bool ok = !text || (fd >= 0 && write(fd, text, strlen(text)) >= 0);
 
-    if (passed) {
-        for (unsigned i = 0; i < passed; i++) {
-            fds[i] = LISTEN_FDS_START + (int)i;
-            fcntl(fds[i], F_SETFD, FD_CLOEXEC);
-        }
-        n = (int)passed;
-    } else {
+    if (!ok) {
+        error_set_errno(errp, errno, "Cannot set SELinux socket create context "
+                        "to %s", text);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return ok;
+}
+
+/* How many sockets there are to listen on; negative: none. */
+static int sockets_get(const NbdArgs *a, unsigned passed, int *fds,
+                       Error **errp)
+{
+    SockAddr addr;
+    int n;
+
+    if (!passed) {
         address_fill(a, &addr);
-        n = addr_listen(&addr, fds, errp);
+        n = label(a->selinux, errp) ? addr_listen(&addr, fds, errp) : -1;
         addr_clear(&addr);
+        return n;
     }
-    if (n < 0) {
-        return false;
+    for (unsigned i = 0; i < passed; i++) {
+        fds[i] = LISTEN_FDS_START + (int)i;
+        fcntl(fds[i], F_SETFD, FD_CLOEXEC);
     }
-    nbd_server_listen(&server, fds, (unsigned)n);
-    return true;
+    return (int)passed;
 }
 
 /* ---- what does not go together ------------------------------------------- */
 
 static bool args_check(const NbdArgs *a, unsigned passed, Error **errp)
 {
+    if (a->selinux && !a->socket) {
+        return error_set(errp, "--selinux-label is not permitted without "
+                         "--socket");
+    }
     if (a->socket && a->socket[0] != '/') {
         return error_set(errp, "socket path must be absolute");
     }
@@ -191,9 +209,12 @@ static bool args_check(const NbdArgs *a, unsigned passed, Error **errp)
         return error_set(errp, "List mode is incompatible with a file name");
     }
     if (a->list && (a->name || a->offset || a->connect || a->description ||
-                    a->bitmaps || a->depth || a->pid_file || a->fork)) {
+                    a->bitmaps || a->depth || a->format || a->load)) {
         return error_set(errp, "List mode is incompatible with per-device "
                          "settings");
+    }
+    if (a->list && a->fork) {
+        return error_set(errp, "List mode is incompatible with forking");
     }
     if (passed && (a->port || a->bind)) {
         return error_set(errp, "%s can't be set when using socket activation",
@@ -204,12 +225,6 @@ static bool args_check(const NbdArgs *a, unsigned passed, Error **errp)
         return error_set(errp, "Unix socket can't be set when using socket "
                          "activation");
     }
-    if (a->socket && (a->port || a->bind) && !a->list) {
-        return error_set(errp, "-k and -p/-b cannot both be given");
-    }
-    if (a->selinux) {
-        return error_set(errp, "SELinux support not enabled in this binary");
-    }
     if (a->name && strlen(a->name) > NBD_STRING_MAX) {
         return error_set(errp, "export name '%s' too long", a->name);
     }
@@ -217,23 +232,6 @@ static bool args_check(const NbdArgs *a, unsigned passed, Error **errp)
         return error_set(errp, "export description '%s' too long",
                          a->description);
     }
-    return true;
-}
-
-static bool shared_read(const NbdArgs *a, unsigned *n, Error **errp)
-{
-    char *end;
-    long v;
-
-    *n = 1;
-    if (!a->shared) {
-        return true;
-    }
-    v = strtol(a->shared, &end, 10);
-    if (end == a->shared || *end || v < 0 || v > INT_MAX) {
-        return error_set(errp, "Invalid shared device number '%s'", a->shared);
-    }
-    *n = (unsigned)v;
     return true;
 }
 
@@ -259,8 +257,7 @@ static bool pid_write(const char *path, Error **errp)
     bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
 
     if (!ok) {
-        error_set_errno(errp, errno, "cannot create PID file: Cannot open pid "
-                        "file");
+        error_set_errno(errp, errno, "Could not create '%s'", path);
     }
     if (fd >= 0) {
         close(fd);
@@ -309,12 +306,11 @@ static void ready(const NbdArgs *a, int tell)
 static MACHINE_CALL bool serve_start(const NbdArgs *a, unsigned passed,
                                      Error **errp)
 {
+    int fds[ADDR_LISTENERS + LISTEN_MAX], n;
     BlkBackend *b;
     bool ok;
 
-    if (!shared_read(a, &server.max_clients, errp)) {
-        return false;
-    }
+    server.max_clients = a->clients;
     if (a->tls_creds) {
         server.creds = tls_creds_get(a->tls_creds, true, errp);
         if (!server.creds) {
@@ -325,16 +321,22 @@ static MACHINE_CALL bool serve_start(const NbdArgs *a, unsigned passed,
     }
     persistent = a->persistent;
     server.idle = went_idle;
-    b = nbd_image_open(a, errp);
-    if (!b) {
-        return false;
+    n = a->connect ? 0 : sockets_get(a, passed, fds, errp);
+    b = n < 0 ? NULL : nbd_image_open(a, errp);
+    ok = b && export_make(a, b, errp);
+    if (ok && n) {                     /* who is early waits in the backlog   */
+        nbd_server_listen(&server, fds, (unsigned)n);
     }
-    ok = export_make(a, b, errp);
-    blk_unref(b);
-    if (ok && a->connect) {
-        return nbd_device_connect(&server, a, errp);
+    for (int i = 0; i < n && !ok; i++) {
+        close(fds[i]);
     }
-    return ok && listen_on(a, passed, errp);
+    if (n > 0 && !ok && a->socket && !passed) {
+        unlink(a->socket);
+    }
+    if (b) {
+        blk_unref(b);
+    }
+    return ok && (!a->connect || nbd_device_connect(&server, a, errp));
 }
 
 static MACHINE_CALL int serve(const NbdArgs *a, unsigned passed, int tell)
@@ -353,7 +355,7 @@ static MACHINE_CALL int serve(const NbdArgs *a, unsigned passed, int tell)
         ready(a, tell);
         loop_run();
         if (a->connect) {
-            nbd_device_disconnect(a->connect);
+            nbd_device_end(a->connect);
         }
     }
     server.idle = NULL;
@@ -414,7 +416,7 @@ static int invalid_args(void)
     return 1;
 }
 
-static MACHINE_CALL int run(const NbdArgs *a, int extra, int tell)
+static MACHINE_CALL int run(NbdArgs *a, int extra, int tell)
 {
     unsigned passed = activated();
     Error *err = NULL;
@@ -424,8 +426,11 @@ static MACHINE_CALL int run(const NbdArgs *a, int extra, int tell)
             return tool_fail(NULL, err);
         }
     }
+    if (!nbd_args_read(a, &err)) {
+        return tool_fail(NULL, err);
+    }
     if (a->disconnect) {
-        return nbd_device_disconnect(a->disconnect);
+        return extra == 1 ? nbd_device_disconnect(a->file) : invalid_args();
     }
     if (!args_check(a, passed, &err)) {
         return tool_fail(NULL, err);
@@ -436,15 +441,55 @@ static MACHINE_CALL int run(const NbdArgs *a, int extra, int tell)
     return a->list ? list_mode(a) : serve(a, passed, tell);
 }
 
-/* Does this command line go to the background? Before anything has threads. */
-static bool wants_fork(int argc, char **argv)
+/* The long option that a word begins, "" for a short one or another word. */
+static const char *long_of(const char *word)
 {
-    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
-        if (!strcmp(argv[i], "--fork")) {
+    size_t n = strcspn(word, "=");
+    const char *found = "";
+
+    for (const ToolOpt *o = opts; n > 2 && word[1] == '-' && o->name; o++) {
+        if (!strncmp(o->name, word + 2, n - 2)) {
+            found = o->name;
+        }
+    }
+    return found;
+}
+
+/* Do the short options of a word have this one? */
+static bool short_has(const char *word, char letter)
+{
+    if (word[0] != '-' || word[1] == '-') {
+        return false;
+    }
+    for (const char *p = word + 1; *p; p++) {
+        const ToolOpt *o = opts;
+
+        if (*p == letter) {
             return true;
+        }
+        while (o->name && o->letter != *p) {
+            o++;
+        }
+        if (o->arg) {
+            break;
         }
     }
     return false;
+}
+
+/* Does this command line go to the background? Before anything has threads. */
+static bool wants_fork(int argc, char **argv)
+{
+    bool forks = false, device = false, verbose = false;
+
+    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
+        const char *name = long_of(argv[i]);
+
+        forks |= !strcmp(name, "fork");
+        device |= !strcmp(name, "connect") || short_has(argv[i], 'c');
+        verbose |= !strcmp(name, "verbose") || short_has(argv[i], 'v');
+    }
+    return forks || (device && !verbose);
 }
 
 int main(int argc, char **argv)

@@ -1,0 +1,409 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# tern-nbd option by option: what it says of bad command lines is what the peer
+# says; both servers show the same to both programs' --list; each option does
+# what it is for.
+
+import json
+import os
+import re
+import shlex
+import socket
+import subprocess
+
+from libnbdside import (IMG, NBD, PEER_IMG, PEER_NBD, Raw, Server, has, main,
+                        path, random_file, read_file, run, same, test,
+                        wait_for)
+
+MiB = 1 << 20
+
+# Lines that must fail alike; "~": only the status is compared, the words are
+# the option parser's.
+LINES = '''
+~
+~a.raw b.raw
+-f nosuch a.raw
+-f qcow2 a.raw
+nofile
+-p abc a.raw
+-k rel a.raw
+-k /nodir/x -f raw a.raw
+-e -1 a.raw
+-e abc a.raw
+-e 99999999999999999999 a.raw
+-o abc a.raw
+-o 2M -f raw a.raw
+-o -1 -f raw a.raw
+-o 1048577 -f raw a.raw
+--cache=foo a.raw
+--cache=none --cache=none a.raw
+-n --cache=none a.raw
+--aio=foo a.raw
+--aio=native -f raw a.raw
+--aio=threads --aio=threads a.raw
+--discard=foo a.raw
+--discard=unmap --discard=unmap a.raw
+--detect-zeroes=foo a.raw
+--detect-zeroes=unmap --discard=ignore a.raw
+--image-opts -f raw driver=raw,file.filename=a.raw
+--image-opts foo
+--image-opts driver=raw,file.filename=nofile
+-l snap -f qcow2 q.qcow2
+-l snap -f raw a.raw
+-l snapshot.id=3 q.qcow2
+-l snapshot.foo=3 q.qcow2
+-l snapshot.name=zz q.qcow2
+-s -l x q.qcow2
+-L a.raw
+-L -k /nosuch
+-L -p 1
+-L -x foo
+-L -f raw
+-L -l x
+-L -D foo
+-L -o 1
+-L -A
+-L -B x
+-L --fork
+-L -c /dev/nbd0
+-L -e abc
+-d /dev/nosuch
+-d a.raw
+~-d /dev/nosuch a.raw
+~-d
+-d -e foo /dev/nosuch
+-c /dev/nosuch a.raw
+-c /dev/nosuch -f raw a.raw
+-c /dev/null -f raw a.raw
+--tls-creds=foo a.raw
+--tls-creds=foo -k /nodir/x -f raw a.raw
+--tls-creds=foo -k rel a.raw
+--tls-authz=foo a.raw
+--tls-hostname=foo a.raw
+--tls-hostname=foo --tls-creds=x a.raw
+--tls-hostname=x -L -k /x
+--tls-creds=foo -c /dev/nosuch a.raw
+--tls-authz=x --tls-creds=foo -L
+--tls-creds=foo -L
+--object secret,id=s a.raw
+--object foo,id=s a.raw
+--object secret,id=s,data=x --tls-creds=s a.raw
+-B foo -f qcow2 q.qcow2
+-B foo -f raw a.raw
+-b 300.1.1.1 -p 1 -f raw a.raw
+-b 192.0.2.1 -p 10809 -f raw a.raw
+--pid-file=/nodir/x -k FOLDER/sk -f raw a.raw
+--fork nofile
+--fork -f qcow2 a.raw
+--fork --pid-file=/nodir/x -k FOLDER/sk -f raw a.raw
+--selinux-label=x -L
+~--foo
+~-Z
+~--port
+~-P 1 a.raw
+-k FOLDER/sk -p 1 nofile
+-c /dev/nbd0 -k FOLDER/sk nofile
+-f raw -f qcow2 a.raw
+-v nofile
+-s -f raw nofile
+--aio=native -n nofile
+'''
+
+
+def said(program, line):
+    args = shlex.split(line.replace('FOLDER', path('')))
+    p = subprocess.run([program] + args, cwd=path(''), timeout=30,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                       stderr=subprocess.PIPE)
+    text = (p.stdout + b'--' + p.stderr).decode().replace('tern-nbd', 'qemu-nbd')
+    return p.returncode, text
+
+
+def images():
+    with open(path('a.raw'), 'wb') as f:
+        f.truncate(MiB)
+    run(IMG, 'create', '-q', '-f', 'qcow2', path('q.qcow2'), '1M')
+
+
+@test(['qemu-nbd'])
+def bad_command_lines():
+    images()
+    faults = []
+    for line in LINES.strip().split('\n'):
+        words = line.lstrip('~')
+        want, got = said(PEER_NBD, words), said(NBD, words)
+        if got[0] != want[0] or (line[:1] != '~' and got[1] != want[1]):
+            faults.append(f'{line}\n  peer {want}\n  ours {got}')
+    same('\n'.join(faults), '')
+
+
+@test(['qemu-nbd'])
+def lists_agree():
+    """Two servers, two programs that list: four times the same text."""
+    images()
+    faults = []
+    for line in ('-f raw a.raw', '-f raw -e 2 a.raw', '-f raw -e 0 a.raw',
+                 '-f raw -r a.raw', '-f raw -r -e 2 a.raw',
+                 '-f qcow2 -e 2 q.qcow2', '-f raw -s -e 2 a.raw',
+                 '-f raw --discard=ignore a.raw', '-f raw --cache=none a.raw',
+                 '-f raw --cache=writethrough a.raw', '-f raw -A a.raw',
+                 '-f qcow2 -A q.qcow2', '-f raw -o 512 a.raw',
+                 '-f raw -D "some words" -x name a.raw',
+                 '--image-opts driver=raw,size=4096,file.filename=a.raw'):
+        texts = []
+        for server in (PEER_NBD, NBD):
+            s = Server('-t', *shlex.split(line), program=server)
+            texts += [run(p, '-L', '-k', s.sock) for p in (PEER_NBD, NBD)]
+            same(s.stop(), 0, 'status')
+        if len(set(texts)) != 1:
+            faults.append(line + '\n' + '\n'.join(texts))
+    same('\n'.join(faults), '')
+
+
+@test(['nbdinfo'])
+def info_is_what_was_asked():
+    images()
+    s = Server('-t', '-f', 'raw', '-x', 'n', '-D', 'words', '-r', 'a.raw')
+    got = json.loads(run('nbdinfo', '--json', s.uri('n')))
+    e = got['exports'][0]
+    same([e['export-name'], e['description'], e['export-size'],
+          e['is_read_only'], e['can_multi_conn'], e['can_df']],
+         ['n', 'words', MiB, True, False, True])
+    run('nbdinfo', '--json', s.uri('other'), status=1)
+    got = json.loads(run('nbdinfo', '--list', '--json', s.uri('')))
+    same([e['export-name'] for e in got['exports']], ['n'])
+
+
+@test()
+def ends_with_its_last_client():
+    images()
+    s = Server('-f', 'raw', 'a.raw')
+    run(IMG, 'info', s.uri())
+    same(s.wait(), 0, 'status')
+    same(os.path.exists(s.sock), False, 'socket')
+    s = Server('-t', '-f', 'raw', 'a.raw')
+    for _ in range(3):
+        run(IMG, 'info', s.uri())
+    same(s.stop(), 0, 'status')
+    same(os.path.exists(s.sock), False, 'socket')
+
+
+@test()
+def clients_are_counted():
+    images()
+    s = Server('-t', '-e', '2', '-f', 'raw', 'a.raw')
+    a, b = Raw(s.sock), Raw(s.sock)
+    c = socket.socket(socket.AF_UNIX)
+    c.connect(s.sock)
+    c.settimeout(0.3)
+    try:
+        same(c.recv(18), None, 'a third is not greeted')
+    except socket.timeout:
+        pass
+    a.close()
+    c.settimeout(10)
+    same(c.recv(8), b'NBDMAGIC', 'when one goes')
+    b.close()
+    c.close()
+    s = Server('-t', '-e', '0', '-f', 'raw', 'a.raw')
+    many = [Raw(s.sock) for _ in range(50)]
+    same(len([m.go() for m in many]), 50)
+
+
+@test()
+def in_the_background():
+    images()
+    sock, pid = path('fork'), path('pid')
+    env = dict(os.environ)
+    run(NBD, '--fork', '--pid-file', pid, '-t', '-k', sock, '-f', 'raw', 'a.raw',
+        env=env)
+    n = int(read_file('pid'))
+    run(IMG, 'info', f'nbd+unix:///?socket={sock}')
+    same(os.readlink(f'/proc/{n}/fd/1'), '/dev/null')
+    os.kill(n, 15)
+    wait_for(lambda: not os.path.exists(pid))
+    same(os.path.exists(sock), False, 'socket')
+
+
+@test()
+def over_tcp():
+    images()
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    s = Server('-t', '-b', '127.0.0.1', '-p', str(port), '-f', 'raw', 'a.raw',
+               own='tcp')
+    wait_for(lambda: 'exports' in run(NBD, '-L', '-b', '127.0.0.1', '-p',
+                                      str(port), status=None))
+    has(run(IMG, 'info', f'nbd://127.0.0.1:{port}'), '1 MiB (1048576 bytes)')
+    same(s.stop(), 0)
+
+
+@test()
+def sockets_may_be_passed_in():
+    images()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path('passed'))
+    listener.listen(5)
+    script = ('exec 3<&%d; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"' %
+              listener.fileno())
+    p = subprocess.Popen(['sh', '-c', script, 'sh', NBD, '-f', 'raw', 'a.raw'],
+                         cwd=path(''), pass_fds=[listener.fileno()])
+    listener.close()
+    try:
+        run(IMG, 'info', f'nbd+unix:///?socket={path("passed")}')
+        same(p.wait(20), 0, 'status')
+    finally:
+        p.kill()
+        p.wait()
+    for line, words in (('-p 1', 'The -p/--port option'),
+                        ('-b x', 'The -b/--bind option'),
+                        ('-k /x', 'Unix socket')):
+        out = run('sh', '-c', 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"', 'sh', NBD,
+                  *line.split(), 'a.raw', status=1)
+        has(out, words + " can't be set when using socket activation")
+
+
+@test()
+def writes_may_be_refused_or_forgotten():
+    want = random_file('w.raw', MiB)
+    data = read_file('w.raw')
+    s = Server('-t', '-r', '-f', 'raw', want)
+    c = Raw(s.sock)
+    same(c.go() & 2, 2, 'read-only flag')
+    for kind, n in ((1, 512), (4, 512), (6, 512)):
+        c.request(kind, 0, n, b'x' * n if kind == 1 else b'')
+        same(c.simple()[0], 1, f'EPERM of {kind}')
+    s.stop()
+    s = Server('-t', '-s', '-f', 'raw', want)
+    c = Raw(s.sock)
+    c.go()
+    c.request(1, 0, 4096, b'x' * 4096)
+    same(c.simple()[0], 0)
+    c.request(0, 0, 8192)
+    same(c.simple()[0], 0)
+    same(c.get(8192), b'x' * 4096 + data[4096:8192])
+    s.stop()
+    same(read_file('w.raw') == data, True, 'the file')
+
+
+@test(['qemu-img', 'qemu-io'])
+def snapshots_are_shown():
+    run(IMG, 'create', '-q', '-f', 'qcow2', 'sn.qcow2', '1M')
+    run('qemu-io', '-c', 'write -P 1 0 1M', 'sn.qcow2')
+    run(PEER_IMG, 'snapshot', '-c', 'one', 'sn.qcow2')
+    run('qemu-io', '-c', 'write -P 2 0 1M', 'sn.qcow2')
+    for word in ('one', '1', 'snapshot.name=one', 'snapshot.id=1,'
+                 'snapshot.name=one'):
+        s = Server('-t', '-f', 'qcow2', '-l', word, 'sn.qcow2')
+        c = Raw(s.sock)
+        same(c.go() & 2, 2, 'read-only')
+        c.request(0, 0, 65536)
+        same(c.simple()[0], 0)
+        same(c.get(65536), b'\1' * 65536, word)
+        c.close()
+        s.stop()
+
+
+@test()
+def parts_of_an_image():
+    random_file('o.raw', MiB)
+    data = read_file('o.raw')
+    s = Server('-t', '-o', '4608', '-f', 'raw', 'o.raw')
+    c = Raw(s.sock)
+    c.go()
+    same(c.size, MiB - 4608)
+    c.request(0, 100, 1000)
+    same(c.simple()[0], 0)
+    same(c.get(1000), data[4708:5708])
+    s.stop()
+    s = Server('-t', '--image-opts',
+               'driver=raw,offset=512,size=1024,file.filename=o.raw')
+    c = Raw(s.sock)
+    c.go()
+    same(c.size, 1024)
+
+
+@test()
+def zeroes_may_be_detected():
+    for mode, most in (('off', None), ('on', None), ('unmap', 0)):
+        random_file('z.raw', MiB)
+        s = Server('-t', '-f', 'raw', f'--detect-zeroes={mode}',
+                   '--discard=unmap', 'z.raw')
+        c = Raw(s.sock)
+        c.go()
+        c.request(1, 0, MiB, bytes(MiB))
+        same(c.simple()[0], 0)
+        c.request(3)
+        same(c.simple()[0], 0)
+        s.stop()
+        blocks = os.stat(path('z.raw')).st_blocks
+        same(read_file('z.raw') == bytes(MiB), True)
+        same(blocks <= most if most is not None else blocks > 0, True,
+             f'{mode}: {blocks}')
+
+
+@test()
+def trims_reach_the_file():
+    for mode, frees in (('unmap', True), ('ignore', False)):
+        random_file('t.raw', MiB)
+        s = Server('-t', '-f', 'raw', f'--discard={mode}', 't.raw')
+        c = Raw(s.sock)
+        c.go()
+        c.request(4, 0, MiB)
+        same(c.simple()[0], 0)
+        s.stop()
+        same(os.stat(path('t.raw')).st_blocks == 0, frees, mode)
+
+
+@test()
+def caches_and_engines():
+    """All that can be combined serves the same bytes."""
+    random_file('c.raw', MiB)
+    data = read_file('c.raw')
+    for cache in ('none', 'writeback', 'writethrough', 'directsync', 'unsafe'):
+        for aio in ('threads', 'native', 'io_uring'):
+            if aio == 'native' and cache not in ('none', 'directsync'):
+                continue
+            s = Server('-t', '-f', 'raw', f'--cache={cache}', f'--aio={aio}',
+                       'c.raw')
+            c = Raw(s.sock)
+            c.go()
+            c.request(1, 300, 5000, data[300:5300])
+            same(c.simple()[0], 0, f'{cache} {aio}')
+            c.request(0, 1, MiB - 1)
+            same(c.simple()[0], 0, f'{cache} {aio}')
+            same(c.get(MiB - 1) == data[1:], True, f'{cache} {aio}')
+            s.stop()
+
+
+@test(['qemu-nbd', 'qemu-img', 'qemu-io', 'nbdinfo'])
+def depth_and_allocation():
+    """nbdinfo --map sees the same on both servers."""
+    run(PEER_IMG, 'create', '-q', '-f', 'qcow2', 'base.qcow2', '4M')
+    run('qemu-io', '-c', 'write 0 1M', '-c', 'write -z 2M 128k', 'base.qcow2')
+    run(PEER_IMG, 'create', '-q', '-f', 'qcow2', '-b', 'base.qcow2', '-F',
+        'qcow2', 'top.qcow2', '5M')
+    run('qemu-io', '-c', 'write 512k 1M', '-c', 'write -z 3M 64k', 'top.qcow2')
+    random_file('holes.raw', MiB, holes=True)
+    for args in (('-f', 'qcow2', 'top.qcow2'), ('-f', 'raw', 'holes.raw'),
+                 ('-f', 'qcow2', 'base.qcow2')):
+        for context in ('base:allocation', 'qemu:allocation-depth'):
+            texts = []
+            for program in (PEER_NBD, NBD):
+                s = Server('-t', '-A', *args, program=program)
+                texts.append(run('nbdinfo', f'--map={context}', s.uri()))
+                s.stop()
+            same(texts[1], texts[0], f'{args} {context}')
+
+
+@test()
+def help_and_version():
+    out = run(NBD, '--help')
+    for word in ('-k path', '--tls-creds=', '-A', '--fork'):
+        has(out, word)
+    same(bool(re.match(r'tern-nbd (version )?\S+', run(NBD, '--version'))), True)
+
+
+main()
