@@ -328,17 +328,37 @@ const BlkLimits *blk_limits(BlkBackend *b)
 
 /* ---- the straight path --------------------------------------------------- */
 
-enum { ACCT_ZEROED = 1 };              /* BlkReq.acct: was a write            */
+/* BlkReq.acct: was a write; zeroes have been written. */
+enum { ACCT_ZEROED = 1, ACCT_FELL_BACK = 2 };
 
 static void nudge(void *arg)
 {
     /* The main loop wakes, and with it who waits for a drain. */
 }
 
+static void backend_done(BlkReq *req);
+
+/* Zeroes of a driver that has no way to make them are written. */
+static void zero_late(void *arg)
+{
+    BlkReq *req = arg;
+
+    req->ret = blk_co_zero(req->blk->node, req->off, req->len,
+                           req->flags & (uint32_t)~BLKF_MAY_UNMAP);
+    req->acct |= ACCT_FELL_BACK;
+    backend_done(req);
+}
+
 static void backend_done(BlkReq *req)
 {
     BlkBackend *b = req->blk;
 
+    if (UNLIKELY(req->ret == -ENOTSUP && req->op == BLK_ZERO &&
+                 !(req->flags & BLKF_NO_FALLBACK) &&
+                 !(req->acct & ACCT_FELL_BACK))) {
+        co_enter(co_new(zero_late, req));
+        return;
+    }
     if (req->acct & ACCT_ZEROED) {
         req->op = BLK_WRITE;
     }

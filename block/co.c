@@ -191,7 +191,8 @@ int blk_co_pwrite(BlkNode *n, uint64_t off, const void *buf, size_t len,
 }
 
 /* Where the node cannot make zeroes itself: written from a small buffer. */
-static int zero_by_writing(BlkNode *n, uint64_t off, uint64_t len)
+static int zero_by_writing(BlkNode *n, uint64_t off, uint64_t len,
+                           unsigned flags)
 {
     size_t part = MIN2(len, 1 * MiB);
     void *buf = g_malloc0(part);
@@ -199,7 +200,7 @@ static int zero_by_writing(BlkNode *n, uint64_t off, uint64_t len)
 
     while (len && ret >= 0) {
         part = MIN2(len, part);
-        ret = blk_co_pwrite(n, off, buf, part, 0);
+        ret = blk_co_pwrite(n, off, buf, part, flags);
         off += part;
         len -= part;
     }
@@ -217,7 +218,7 @@ int blk_co_zero(BlkNode *n, uint64_t off, uint64_t len, unsigned flags)
     }
     ret = len ? blk_co_req(n, &req) : 0;
     if (ret == -ENOTSUP && !(flags & BLKF_NO_FALLBACK)) {
-        ret = zero_by_writing(n, off, len);
+        ret = zero_by_writing(n, off, len, flags & BLKF_FUA);
     }
     return ret;
 }

@@ -21,11 +21,18 @@
 _Static_assert(sizeof(NbdCmd) <= sizeof(((BlkReq *)0)->drv), "command fits");
 
 #define RETRY_NS (NS_PER_S / 2)
+#define ZERO_PART (64u * 1024)
+#define ZERO_MAX (16 * ZERO_PART)      /* of one request, where zeroes are sent */
 
 /* ---- commands ------------------------------------------------------------ */
 
-static uint32_t part_max(const NbdNode *c, uint16_t type)
+static uint32_t part_max(const NbdNode *c, const NbdCmd *cmd)
 {
+    uint16_t type = cmd->type;
+
+    if (type == NBD_CMD_WRITE && cmd->req->op == BLK_ZERO) {
+        return c->info.max_block ? MIN2(c->info.max_block, ZERO_MAX) : ZERO_MAX;
+    }
     if (type == NBD_CMD_READ || type == NBD_CMD_WRITE) {
         return c->info.max_block ? MIN2(c->info.max_block, NBD_BUFFER_MAX)
                                  : NBD_BUFFER_MAX;
@@ -40,7 +47,7 @@ static void part_set(NbdNode *c, NbdCmd *cmd)
     uint64_t left = req->len - cmd->done, off = req->off + cmd->done;
 
     cmd->off = off;
-    cmd->len = (uint32_t)MIN2(left, part_max(c, cmd->type));
+    cmd->len = (uint32_t)MIN2(left, part_max(c, cmd));
     if (cmd->type == NBD_CMD_READ && off < c->size && cmd->len > c->size - off) {
         cmd->len = (uint32_t)(c->size - off);
     }
@@ -118,11 +125,14 @@ static int translate(NbdNode *c, const BlkReq *req, NbdCmd *cmd)
         cmd->type = NBD_CMD_TRIM;
         return has & NBD_F_TRIM && req->len ? 1 : 0;
     case BLK_ZERO:
-        cmd->type = NBD_CMD_ZEROES;
-        if (!(has & NBD_F_ZEROES) ||
-            (req->flags & BLKF_NO_FALLBACK && !(has & NBD_F_FAST_ZERO))) {
+        if (req->flags & BLKF_NO_FALLBACK && !(has & NBD_F_FAST_ZERO)) {
             return -ENOTSUP;
         }
+        if (!(has & NBD_F_ZEROES)) {
+            cmd->type = NBD_CMD_WRITE;
+            break;
+        }
+        cmd->type = NBD_CMD_ZEROES;
         cmd->flags = (req->flags & BLKF_MAY_UNMAP ? 0 : NBD_CMDF_NO_HOLE) |
                      (req->flags & BLKF_NO_FALLBACK ? NBD_CMDF_FAST_ZERO : 0);
         break;
@@ -187,7 +197,6 @@ static void lost(NbdNode *c)
     }
     c->connected = false;
     c->lost_ns = clock_ns(CLOCK_RT);
-    chan_shutdown(&c->chan);
     for (unsigned i = 0; i < NBD_SLOTS; i++) {
         NbdCmd *cmd = c->slot[i];
 
@@ -204,6 +213,7 @@ static void lost(NbdNode *c)
             fail(c, cmd, -EIO);
         }
     }
+    chan_shutdown(&c->chan);
     co_queue_all(&c->waiters);
 }
 
@@ -356,11 +366,28 @@ static void receiver(void *arg)
 
 /* ---- sending ------------------------------------------------------------- */
 
+/* Data of a write; those of a request for zeroes are made up. */
+static unsigned write_iov(const NbdCmd *cmd, struct iovec *iov)
+{
+    static uint8_t zeroes[ZERO_PART];
+    unsigned n = 0;
+
+    if (cmd->req->op != BLK_ZERO) {
+        return iov_slice(cmd->req->iov, cmd->req->niov, cmd->done, cmd->len,
+                         iov);
+    }
+    for (uint32_t at = 0; at < cmd->len; at += ZERO_PART) {
+        iov[n++] = (struct iovec){ zeroes, MIN2(cmd->len - at, ZERO_PART) };
+    }
+    return n;
+}
+
 static int cmd_send(NbdNode *c, NbdCmd *cmd)
 {
     bool write = cmd->type == NBD_CMD_WRITE;
-    g_autofree struct iovec *iov = g_new(struct iovec, 1 + (write
-                                         ? cmd->req->niov : 0));
+    unsigned data = !write ? 0 : cmd->req->op == BLK_ZERO
+                  ? ZERO_MAX / ZERO_PART : cmd->req->niov;
+    g_autofree struct iovec *iov = g_new(struct iovec, 1 + data);
     uint8_t h[28];
     unsigned n = 1;
 
@@ -372,8 +399,7 @@ static int cmd_send(NbdNode *c, NbdCmd *cmd)
     st_be32(h + 24, cmd->len);
     iov[0] = (struct iovec){ h, sizeof(h) };
     if (write) {
-        n += iov_slice(cmd->req->iov, cmd->req->niov, cmd->done, cmd->len,
-                       iov + 1);
+        n += write_iov(cmd, iov + 1);
     }
     return chan_writev(&c->chan, iov, n);
 }
@@ -398,10 +424,10 @@ static void send_next(NbdNode *c)
         co_enter(co_new(receiver, c));
     }
     ret = cmd_send(c, cmd);
-    cmd->sending = false;
     if (ret < 0) {
-        lost(c);
+        lost(c);                       /* invariant 2: sending is still set   */
     }
+    cmd->sending = false;
     if (c->slot[slot] != cmd) {        /* the connection went meanwhile       */
         if (may_wait(c)) {
             nbd_client_queue(c, cmd);

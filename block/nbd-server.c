@@ -177,24 +177,10 @@ static void answer(NbdJob *j)
 
 /* ---- requests ------------------------------------------------------------ */
 
-static void zero_slowly(void *arg)
-{
-    NbdJob *j = arg;
-
-    j->ret = blk_co_zero(blk_root(j->client->exp->blk), j->off, j->len,
-                         j->req.flags & BLKF_FUA);
-    answer(j);
-}
-
 static void job_done(BlkReq *req)
 {
     NbdJob *j = container_of(req, NbdJob, req);
 
-    if (req->ret == -ENOTSUP && req->op == BLK_ZERO &&
-        !(j->flags & NBD_CMDF_FAST_ZERO)) {
-        co_enter(co_new(zero_slowly, j));
-        return;
-    }
     j->ret = req->ret;
     answer(j);
 }

@@ -170,6 +170,8 @@ class Server:
             raise AssertionError('server does not end') from None
         finally:
             self.log.close()
+            if os.path.exists(self.sock):
+                os.unlink(self.sock)
 
     def wait(self):
         """The exit status of a server that ends by itself."""
