@@ -165,6 +165,10 @@ bool virtq_ready(const Virtq *q);
  * nothing, virtq_push does. */
 size_t virtq_read(const VirtqElem *e, size_t off, void *buf, size_t n);
 size_t virtq_write(VirtqElem *e, size_t off, const void *buf, size_t n);
+/* The list without `skip` bytes at its head and `trim` at the end of its last
+ * part, into `to`, which has room for n; parts of the result. */
+unsigned virtq_cut(const struct iovec *iov, unsigned n, size_t skip, size_t trim,
+                   struct iovec *to);
 static inline struct iovec *virtq_in(const VirtqElem *e)
 {
     return e->iov + e->nout;

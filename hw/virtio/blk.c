@@ -108,30 +108,16 @@ static void done(BlkReq *req)
 
 /* ---- requests ------------------------------------------------------------ */
 
-/* Copies the parts of the list without `skip` bytes at its head and `trim` at its
- * end to the request's own list. */
 static void cut(VblkReq *r, const struct iovec *iov, unsigned n, size_t skip,
                 size_t trim)
 {
-    unsigned m = 0;
-
     if (r->own_cap < n) {
         g_free(r->own);
         r->own_cap = n;
         r->own = g_new(struct iovec, n);
     }
-    for (unsigned i = 0; i < n; i++) {
-        size_t head = MIN2(skip, iov[i].iov_len);
-        size_t len = iov[i].iov_len - head - (i + 1 == n ? trim : 0);
-
-        skip -= head;
-        if (len) {
-            r->own[m++] = (struct iovec){ (uint8_t *)iov[i].iov_base + head,
-                                          len };
-        }
-    }
     r->req.iov = r->own;
-    r->req.niov = m;
+    r->req.niov = virtq_cut(iov, n, skip, trim, r->own);
 }
 
 static void set_data(VblkReq *r)

@@ -14,3 +14,5 @@ hw-y += hw/virtio/blk-device.o
 hw-y += hw/virtio/balloon.o
 hw-y += hw/virtio/console.o
 hw-y += hw/virtio/console-port.o
+hw-y += hw/virtio/scsi.o
+hw-y += hw/virtio/scsi-device.o

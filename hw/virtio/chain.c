@@ -240,3 +240,20 @@ size_t virtq_write(VirtqElem *e, size_t off, const void *buf, size_t n)
 {
     return copy(e->iov + e->nout, e->nin, off, (void *)(uintptr_t)buf, n, true);
 }
+
+unsigned virtq_cut(const struct iovec *iov, unsigned n, size_t skip, size_t trim,
+                   struct iovec *to)
+{
+    unsigned m = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        size_t head = MIN2(skip, iov[i].iov_len);
+        size_t len = iov[i].iov_len - head - (i + 1 == n ? trim : 0);
+
+        skip -= head;
+        if (len) {
+            to[m++] = (struct iovec){ (uint8_t *)iov[i].iov_base + head, len };
+        }
+    }
+    return m;
+}
