@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 block-y += block/node.o
 block-y += block/open.o
+block-y += block/open-name.o
 block-y += block/request.o
 block-y += block/co.o
 block-y += block/filename.o
@@ -19,12 +20,14 @@ monitor-y += block/commands.o
 monitor-y += block/bitmap-commands.o
 monitor-y += block/media.o
 monitor-y += block/hmp.o
+monitor-y += block/commit.o
 block-y += block/drive.o
 block-y += block/drive-ref.o
 block-y += block/drive-limits.o
 block-y += block/drive-overlay.o
 block-y += block/file.o
 block-y += block/create.o
+block-y += block/image-text.o
 block-y += block/amend.o
 block-y += block/file-size.o
 block-y += block/file-io.o

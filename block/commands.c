@@ -105,6 +105,18 @@ bool cmd_blockdev_add(const void *arg, void *ret, Error **errp)
     return blk_blockdev_add(a->obj, a->text, errp);
 }
 
+/* A backing file is its overlay's until that lets it go. */
+static MACHINE_CALL bool not_backing(const BlkNode *n, Error **errp)
+{
+    for (const BlkParent *p = n->parents; p; p = p->next) {
+        if (p->node && p->node->backing == n) {
+            return error_set(errp, "Node '%s' is busy: node is used as backing "
+                             "hd of '%s'", n->name, p->node->name);
+        }
+    }
+    return true;
+}
+
 bool cmd_blockdev_del(const void *arg, void *ret, Error **errp)
 {
     const BlockdevDelArg *a = arg;
@@ -118,6 +130,9 @@ bool cmd_blockdev_del(const void *arg, void *ret, Error **errp)
         if (p->blk) {
             return error_set(errp, "Node %s is in use", a->node_name);
         }
+    }
+    if (!not_backing(n, errp)) {
+        return false;
     }
     if (!n->owned) {
         return error_set(errp, "Node %s is not owned by the monitor",
@@ -327,8 +342,8 @@ bool cmd_blockdev_snapshot_delete_internal_sync(const void *arg, void *ret,
     }
     if (!snapshot_find(n, a->id, a->name, &s)) {
         return error_set(errp, "Snapshot with id '%s' and name '%s' does not "
-                         "exist on device '%s'", a->id ? a->id : "(null)",
-                         a->name ? a->name : "(null)", a->device);
+                         "exist on device '%s'", a->id ? a->id : "null",
+                         a->name ? a->name : "null", a->device);
     }
     d = blk_node_drain_begin(n);
     r = ops->del(n, s.id, s.name, errp);

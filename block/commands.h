@@ -8,6 +8,8 @@
 #include "schema/schema.h"
 
 void blk_snapshot_info(const BlkSnapshot *from, SnapshotInfo *s);
+/* What n holds goes into its backing file; 0 or -errno. */
+int blk_node_commit(BlkNode *n) MACHINE_CALL;
 bool blk_snapshot_take(const char *device, const char *name, Error **errp)
     MACHINE_CALL;
 

@@ -320,6 +320,10 @@ static MACHINE_CALL bool drive_open(DriveText *t, Error **errp)
     if (!t->file && !t->format && !json_count(t->opts)) {
         return true;                   /* no medium                           */
     }
+    if (!t->file && !t->format && !json_get(t->opts, "file.driver") &&
+        !json_get(t->opts, "file.filename")) {
+        return error_set(errp, "Must specify either driver or file");
+    }
     if (t->format) {
         json_set_str(t->opts, "driver", t->format);
     }
@@ -395,6 +399,7 @@ static MACHINE_CALL bool drive_build(DriveText *t, DriveIf type, Error **errp)
     blk_set_write_cache(d->blk, t->write_cache);
     blk_on_error(d->blk, t->rerror, t->werror);
     blk_empty_ro_set(d->blk, !(t->flags & BLKO_RDWR));
+    blk_set_perm(d->blk, BLKP_CONSISTENT_READ, BLKP_ALL, NULL);
     if (!drive_open(t, errp)) {
         return false;
     }

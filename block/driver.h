@@ -47,6 +47,7 @@ struct BlkNode {
     struct BlkParent *parents;
     BlkGate gate;
     Json *opts;                        /* as given, for query                 */
+    bool opts_text;                    /* with strings for all values         */
     unsigned seq;                      /* order of the opening's begin        */
     BlkNode *next;                     /* registry, by seq                    */
 };
@@ -179,6 +180,7 @@ struct BlkDriver {
     int (*probe)(const uint8_t *buf, size_t n, const char *filename);
     bool (*truncate)(BlkNode *n, uint64_t length, BlkPrealloc prealloc,
                      bool exact, Error **errp) MACHINE_PTR;
+    void (*file_resized)(BlkNode *n);  /* the file's length has changed       */
     int64_t (*allocated)(BlkNode *n);  /* bytes on the host; -errno           */
     Json *(*counts)(BlkNode *n);       /* BlockStatsSpecific, without driver  */
     /* State of the bytes from off: *x for at least one and at most len of them.
@@ -220,6 +222,7 @@ struct BlkDriver {
     const char *const *strong;
     char *(*filename)(BlkNode *n);     /* a name of its own kind; may be NULL */
     bool backing, encrypts;            /* images may name a backing file      */
+    bool reopens;                      /* any option may change: closed, opened */
 };
 #define BLK_DRIVER(sym, ...) SET_MEMBER(blk_drivers, BlkDriver, sym, __VA_ARGS__)
 

@@ -161,6 +161,15 @@ static bool locks_check(FileNode *f, uint64_t want, Error **errp)
     return true;
 }
 
+void file_locks_copy(const FileNode *f, int fd)
+{
+    for (unsigned i = 0; i < 8 + PERMS; i++) {
+        if (f->locks >> i & 1) {
+            byte_lock(fd, F_RDLCK, i < 8 ? PERM_BASE + i : SHARED_BASE + i - 8);
+        }
+    }
+}
+
 bool file_locks_set(FileNode *f, uint64_t perm, uint64_t shared, Error **errp)
 {
     uint64_t want = perm | (~shared & BLKP_ALL) << 8, got = 0;

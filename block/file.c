@@ -79,7 +79,7 @@ static bool file_open_fd(FileNode *f, Error **errp)
         return true;
     }
     err = errno;
-    if (err == EISDIR) {
+    if (err == EISDIR && n->read_only) {
         return error_set(errp, "'%s' driver requires '%s' to be a regular file",
                          n->drv->name, f->path);
     }
@@ -193,6 +193,82 @@ static MACHINE_CALL bool file_open(BlkNode *n, Error **errp)
     return false;
 }
 
+/* ---- other options ------------------------------------------------------- */
+
+/* Another descriptor of the same file, with the same locks. */
+static MACHINE_CALL bool fd_exchange(FileNode *f, int flags, Error **errp)
+{
+    int old = f->fd, fd = open_path(f, flags | O_CLOEXEC, errp);
+    struct stat a, b;
+
+    if (fd < 0) {
+        return error_set_errno(errp, errno, "Could not reopen file");
+    }
+    if (fstat(fd, &a) || fstat(old, &b) || a.st_dev != b.st_dev ||
+        a.st_ino != b.st_ino) {
+        close(fd);
+        return error_set(errp, "Could not reopen file: '%s' is another file "
+                         "by now", f->path);
+    }
+    file_locks_copy(f, fd);
+    f->fd = fd;
+    if (g_str_has_prefix(f->path, "/dev/fdset/")) {
+        fdset_close(old);
+    }
+    close(old);
+    return true;
+}
+
+static MACHINE_CALL bool changes_take(FileNode *f, Json *opts, Error **errp)
+{
+    static const char *const free[] = { "drop-cache", "x-check-cache-dropped" };
+
+    for (size_t i = 0; i < json_count(opts); i++) {
+        const char *key = json_key_at(opts, i);
+        const Json *v = json_value_at(opts, i);
+        const Prop *p = prop_find(file_props, key);
+        Json *now = p ? prop_get((Obj *)f, p, NULL) : NULL;
+        bool same = now && json_equal(now, v);
+
+        json_free(now);
+        if (!p) {
+            return error_set(errp, "Parameter '%s' is unexpected", key);
+        }
+        if (!same && strcmp(key, free[0]) && strcmp(key, free[1])) {
+            return error_set(errp, "Cannot change the option '%s'", key);
+        }
+        if (!same && !prop_set((Obj *)f, p, v, false, "file", errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static MACHINE_CALL bool file_reopen(BlkNode *n, Json *opts, unsigned flags,
+                                     Error **errp)
+{
+    FileNode *f = (FileNode *)n;
+    int now = fcntl(f->fd, F_GETFL), want;
+
+    if (opts && !changes_take(f, opts, errp)) {
+        return false;
+    }
+    if (f->aio == AIO_NATIVE && !(flags & BLKO_DIRECT)) {
+        return error_set(errp, "aio=native was specified, but it requires "
+                         "cache.direct=on, which was not specified.");
+    }
+    want = (flags & BLKO_RDWR ? O_RDWR : O_RDONLY) |
+           (flags & BLKO_DIRECT ? O_DIRECT : 0);
+    if (((now & O_ACCMODE) | (now & O_DIRECT)) == want) {
+        return true;
+    }
+    if (!fd_exchange(f, want, errp)) {
+        return false;
+    }
+    n->limits.align = n->limits.mem_align = 1;
+    return !(flags & BLKO_DIRECT) || direct_align(f, errp);
+}
+
 static MACHINE_CALL bool file_set_perm(BlkNode *n, uint64_t perm,
                                        uint64_t shared, Error **errp)
 {
@@ -232,6 +308,7 @@ static void file_info(BlkNode *n, BlkNodeInfo *i)
 BLK_DRIVER(sym, { \
     .name = nm, .size = sizeof(FileNode), .props = file_props, \
     .protocol = true, .prefix = pre, .open = file_open, .close = file_close, \
+    .reopen = file_reopen, \
     .submit = file_submit, .sync = file_sync, .plug = file_plug, \
     .unplug = file_unplug, \
     .set_perm = file_set_perm, .set_loop = file_set_loop, \

@@ -25,6 +25,8 @@ typedef struct FileNode {
 /* file-lock.c */
 bool file_locks_set(FileNode *f, uint64_t perm, uint64_t shared, Error **errp)
     MACHINE_CALL;
+/* The locks held are taken on another descriptor of the file too. */
+void file_locks_copy(const FileNode *f, int fd) MACHINE_CALL;
 /* file-size.c */
 bool file_truncate(BlkNode *n, uint64_t len, BlkPrealloc prealloc, bool exact,
                    Error **errp) MACHINE_CALL;

@@ -6,6 +6,8 @@
  */
 #include <glib.h>
 #include "block/commands.h"
+#include "block/image-text.h"
+#include "opt.h"
 
 static void complain(Error *err)
 {
@@ -36,25 +38,38 @@ static void limits_print(const BlockDeviceInfo *i)
                i->group ? i->group : "");
 }
 
-/* "2 MiB", "1.5 KiB" */
-static char *size_text(int64_t bytes)
+static void snapshots_print(const SnapshotInfoList *l)
 {
-    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB",
-                                         "PiB", "EiB" };
-    double v = (double)bytes;
-    unsigned i = 0;
+    g_autofree BlkSnapshot *v = g_new0(BlkSnapshot, l->n);
+    g_autoptr(GString) text = g_string_new(NULL);
 
-    while (v >= 1000 && i + 1 < ARRAY_SIZE(units)) {
-        v /= 1024;
-        i++;
+    for (size_t i = 0; i < l->n; i++) {
+        const SnapshotInfo *s = &l->v[i];
+
+        g_strlcpy(v[i].id, s->id, sizeof(v[i].id));
+        g_strlcpy(v[i].name, s->name, sizeof(v[i].name));
+        v[i].vm_state_size = (uint64_t)s->vm_state_size;
+        v[i].date_s = s->date_sec;
+        v[i].vm_clock_ns = (uint64_t)s->vm_clock_sec * NS_PER_S +
+                           (uint64_t)s->vm_clock_nsec;
+        v[i].icount = s->has_icount ? (uint64_t)s->icount : UINT64_MAX;
     }
-    return g_strdup_printf("%0.3g %s", v, units[i]);
+    blk_snapshots_text(text, v, (int)l->n);
+    mon_puts(text->str);
+}
+
+static void specific_print(const Json *v)
+{
+    g_autoptr(GString) text = g_string_new("Format specific information:\n");
+
+    blk_specific_text(text, json_get(v, "data"), 1);
+    mon_puts(text->str);
 }
 
 static void image_print(const ImageInfo *i)
 {
-    g_autofree char *virtual = size_text(i->virtual_size);
-    g_autofree char *actual = size_text(i->actual_size);
+    g_autofree char *virtual = blk_size_text((uint64_t)i->virtual_size);
+    g_autofree char *actual = blk_size_text((uint64_t)i->actual_size);
 
     mon_printf("image: %s\nfile format: %s\n", i->filename, i->format);
     mon_printf("virtual size: %s (%" PRId64 " bytes)\n", virtual,
@@ -76,6 +91,12 @@ static void image_print(const ImageInfo *i)
             mon_printf("backing file format: %s\n",
                        i->backing_filename_format);
         }
+    }
+    if (i->has_snapshots) {
+        snapshots_print(&i->snapshots);
+    }
+    if (i->has_format_specific) {
+        specific_print(i->format_specific.obj);
     }
 }
 
@@ -275,6 +296,24 @@ void hmp_snapshot_delete_blkdev_internal(const Json *args)
     complain(err);
 }
 
+static MACHINE_CALL void node_add(const char *text)
+{
+    Error *err = NULL;
+    Opts o;
+
+    if (opts_parse(&o, text, NULL, OPT_FLAT, &err)) {
+        if (!json_get(o.obj, "node-name")) {
+            error_set(&err, "'node-name' needs to be specified");
+        } else {
+            blk_blockdev_add(o.obj, true, &err);
+        }
+        opts_free(&o);
+    }
+    if (err) {
+        error_report(err);
+    }
+}
+
 void hmp_drive_add(const Json *args)
 {
     const char *opts = json_get_str(args, "opts");
@@ -282,9 +321,17 @@ void hmp_drive_add(const Json *args)
     Drive *d;
 
     machine_assert_locked();
+    if (flag(args, "node")) {
+        node_add(opts ? opts : "");
+        return;
+    }
     d = drive_add(opts ? opts : "", IF_NONE, NULL, &err);
     if (d && d->type != IF_NONE) {
         mon_printf("Can't hot-add drive to type %d\n", d->type);
+        if (blk_has_medium(d->blk)) {
+            blk_eject_quietly(d->blk);
+        }
+        drive_forget(d->blk);
     } else if (d) {
         mon_printf("OK\n");
     } else {
@@ -300,13 +347,24 @@ void hmp_drive_del(const Json *args)
 
     machine_assert_locked();
     b = blk_find(id);
+    if (!b && blk_node_find(id)) {
+        BlockdevDelArg a = { .node_name = (char *)(uintptr_t)id };
+
+        cmd_blockdev_del(&a, NULL, &err);
+    } else if (!b) {
+        error_set(&err, "Device '%s' not found", id);
+    }
     if (!b) {
-        error_set(&err, blk_node_find(id) ? "Deleting device added with "
-                  "blockdev-add is not supported" : "Device '%s' not found",
-                  id);
-        error_report(err);
+        if (err) {
+            error_report(err);
+        }
         return;
     }
-    blk_eject_quietly(b);
+    if (b->node) {
+        blk_eject_quietly(b);
+    }
+    if (b->dev) {
+        blk_on_error(b, BLKA_REPORT, BLKA_REPORT);     /* nobody can retry    */
+    }
     drive_forget(b);
 }

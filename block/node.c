@@ -231,6 +231,9 @@ static MACHINE_CALL void resized_tell(BlkNode *n)
 
         if (p->blk) {
             blk_backend_resized(p->blk);
+        } else if (up && up->drv->file_resized && up->file == n) {
+            up->drv->file_resized(up);
+            resized_tell(up);
         } else if (up && up->drv->filter && up->file == n &&
                    up->length != n->length && !up->drv->truncate) {
             up->length = n->length;

@@ -5,6 +5,7 @@
  *
  * Thread class: LOOP_CALL(node's loop); open and close MACHINE_CALL.
  */
+#include <glib.h>
 #include "block/driver.h"
 
 typedef struct Null {
@@ -82,6 +83,18 @@ static int null_extent(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *x)
     return 0;
 }
 
+static const char *const null_strong[] = { "size", "read-zeroes", NULL };
+
+static char *null_filename(BlkNode *n)
+{
+    for (const char *const *s = n->drv->strong; *s; s++) {
+        if (json_get(n->opts, *s)) {
+            return NULL;
+        }
+    }
+    return g_strconcat(n->drv->name, "://", NULL);
+}
+
 static const Prop null_props[] = {
     PROP_SIZE("size", Null, size, 1 << 30, .desc = "bytes"),
     PROP_U64("latency-ns", Null, latency_ns, 0, .max = 1ull << 40,
@@ -91,7 +104,6 @@ static const Prop null_props[] = {
     PROP_END
 };
 
-static const char *const null_strong[] = { "size", "read-zeroes", NULL };
 
 BLK_DRIVER(null_co_driver, {
     .name = "null-co", .desc = "nothing", .size = sizeof(Null),
@@ -99,7 +111,7 @@ BLK_DRIVER(null_co_driver, {
     .protocol = true, .prefix = "null-co:", .open = null_open,
     .submit = null_submit, .sync = null_sync,
     .allocated = null_allocated, .extent = null_extent,
-    .strong = null_strong,
+    .strong = null_strong, .filename = null_filename,
 });
 
 BLK_DRIVER(null_aio_driver, {
@@ -108,5 +120,5 @@ BLK_DRIVER(null_aio_driver, {
     .props = null_props, .protocol = true, .prefix = "null-aio:",
     .open = null_open, .submit = null_submit, .sync = null_sync,
     .allocated = null_allocated, .extent = null_extent,
-    .strong = null_strong,
+    .strong = null_strong, .filename = null_filename,
 });

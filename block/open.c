@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * open.c - from options to nodes: -blockdev objects, file names with protocol
- * prefixes and json:{…}, and the guess of a format from an image's first bytes.
+ * open.c - from options to nodes: -blockdev objects, and new options for a node
+ * that is in use.
  *
  * Thread class: MACHINE_CALL.
  *
@@ -10,8 +10,7 @@
  * 2. A node whose opening failed leaves nothing behind.
  */
 #include <glib.h>
-#include <sys/stat.h>
-#include "block/driver.h"
+#include "block/reopen.h"
 #include "opt.h"
 
 #define DEPTH_MAX 256
@@ -41,74 +40,6 @@ const Prop blk_node_props[] = {
 };
 
 static unsigned depth;
-
-/* ---- file names ---------------------------------------------------------- */
-
-/* The driver of a name by its prefix; *rest: the name without it. */
-char *blk_filename_driver(const char *filename, const char **rest,
-                          Error **errp)
-{
-    size_t n = strspn(filename, "abcdefghijklmnopqrstuvwxyz"
-                      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
-    struct stat st;
-    const char *p;
-
-    *rest = filename;
-    if (filename[n] == ':' && n) {
-        SET_EACH(blk_drivers, BlkDriver, d) {
-            p = (*d)->prefix;
-            if (p && !strncmp(filename, p, strlen(p))) {
-                *rest = filename + strlen(p);
-                return g_strdup((*d)->name);
-            }
-        }
-        error_set(errp, "Unknown protocol '%.*s'", (int)n, filename);
-        return NULL;
-    }
-    if (!stat(filename, &st) && (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode)) &&
-        blk_driver_find("host_device")) {
-        return g_strdup("host_device");
-    }
-    return g_strdup("file");
-}
-
-/* ---- probing ------------------------------------------------------------- */
-
-static MACHINE_CALL const BlkDriver *probe(BlkNode *file, Error **errp)
-{
-    g_autofree uint8_t *buf = g_malloc0(2048);
-    const BlkDriver *best = NULL;
-    BlkBackend *b;
-    uint64_t len = MIN2(file->length, 2048);
-    int top = 0, ret;
-
-    b = blk_new(NULL);
-    if (!blk_set_perm(b, BLKP_CONSISTENT_READ, BLKP_ALL, errp) ||
-        !blk_insert(b, file, errp)) {
-        blk_unref(b);
-        return NULL;
-    }
-    ret = len ? blk_pread(b, 0, buf, len) : 0;
-    blk_unref(b);
-    if (ret < 0) {
-        error_set_errno(errp, -ret,
-                        "Could not read image for determining its format");
-        return NULL;
-    }
-    SET_EACH(blk_drivers, BlkDriver, d) {
-        int score = (*d)->probe ? (*d)->probe(buf, len, file->filename) : 0;
-
-        if (score > top) {
-            top = score;
-            best = *d;
-        }
-    }
-    if (!best) {
-        error_set(errp, "Could not determine image format: No compatible "
-                  "driver found");
-    }
-    return best;
-}
 
 /* ---- options to node ----------------------------------------------------- */
 
@@ -430,6 +361,7 @@ static MACHINE_CALL BlkNode *node_build(const BlkDriver *d, Json *opts,
 
     n->drv = d;
     n->opts = json_copy(opts);
+    n->opts_text = text;
     prop_defaults((Obj *)n, blk_node_props, 0);
     if (d->props) {
         prop_defaults((Obj *)n, d->props, 0);
@@ -500,6 +432,80 @@ static MACHINE_CALL BlkNode *node_build(const BlkDriver *d, Json *opts,
     return NULL;
 }
 
+/* ---- anew ---------------------------------------------------------------- */
+
+/* The driver's part of the struct with the defaults and opts. */
+static MACHINE_CALL bool state_set(BlkNode *n, const Json *opts, bool text,
+                                   Error **errp)
+{
+    Json *v = json_copy(opts);
+    bool ok;
+
+    memset((char *)n + sizeof(*n), 0, n->drv->size - sizeof(*n));
+    if (!n->drv->props) {
+        json_free(v);
+        return true;
+    }
+    prop_defaults((Obj *)n, n->drv->props, 0);
+    ok = take_props(n, n->drv->props, v, text, errp);
+    json_free(v);
+    return ok;
+}
+
+/* What the driver opens itself stays: it is told to take those by name. */
+static MACHINE_CALL void children_keep(BlkNode *n, GPtrArray *held)
+{
+    json_free(n->child_opts);
+    n->child_opts = json_obj();
+    n->child_text = false;
+    for (const BlkChildRow *r = n->drv->children; r && r->name; r++) {
+        BlkChild *c = n->children;
+
+        if (!r->by_driver) {
+            continue;
+        }
+        while (c && strcmp(c->name, r->name)) {
+            c = c->next;
+        }
+        if (c) {
+            blk_node_ref(c->node);
+            g_ptr_array_add(held, c->node);
+            json_set_str(n->child_opts, r->name, c->node->name);
+            blk_child_detach(n, r->name);
+        } else if (r->role == ROLE_BACKING) {
+            json_set(n->child_opts, r->name, json_null());
+        }
+    }
+}
+
+bool blk_node_restate(BlkNode *n, const Json *opts, bool text, Error **errp)
+{
+    g_autoptr(GPtrArray) held = g_ptr_array_new();
+    bool ok;
+
+    children_keep(n, held);
+    g_clear_pointer(&n->backing_name, g_free);
+    g_clear_pointer(&n->backing_format, g_free);
+    blk_limits_default(&n->limits);
+    ok = state_set(n, opts, text, errp) && n->drv->open(n, errp);
+    for (guint i = 0; i < held->len; i++) {
+        blk_node_unref(held->pdata[i]);
+    }
+    return ok;
+}
+
+void blk_node_unstate(BlkNode *n)
+{
+    if (n->drv->close) {
+        n->drv->close(n);
+    }
+    if (n->drv->props) {
+        prop_release((Obj *)n, n->drv->props);
+    }
+}
+
+/* ---- entry --------------------------------------------------------------- */
+
 BlkNode *blk_node_open(Json *opts, bool text, unsigned inherit, Error **errp)
 {
     Json *v = json_take(opts, "driver");
@@ -547,153 +553,4 @@ bool blk_blockdev_add(const Json *opts, bool text, Error **errp)
         n->owned = true;
     }
     return n != NULL;
-}
-
-/* ---- by file name -------------------------------------------------------- */
-
-static MACHINE_CALL BlkNode *open_named_json(const char *text, unsigned flags,
-                                             Error **errp)
-{
-    Json *v = json_parse(text, strlen(text), errp);
-
-    if (!v) {
-        error_prepend(errp, "Could not parse the JSON options: ");
-        return NULL;
-    }
-    if (json_kind(v) != JSON_OBJ) {
-        json_free(v);
-        error_set(errp, "Invalid JSON object given");
-        return NULL;
-    }
-    return blk_node_open(v, false, flags, errp);
-}
-
-/* The protocol node of a file name, with the options "file.…" of opts. */
-static MACHINE_CALL BlkNode *open_protocol(const char *filename, Json *opts,
-                                           unsigned flags, Error **errp)
-{
-    const char *rest = filename;
-    Json *obj = json_obj();
-    const BlkDriver *d;
-    char *driver;
-
-    for (size_t i = 0; i < json_count(opts);) {
-        g_autofree char *k = g_strdup(json_key_at(opts, i));
-
-        if (!strncmp(k, "file.", 5)) {
-            json_set(obj, k + 5, json_take(opts, k));
-        } else {
-            i++;
-        }
-    }
-    if (filename) {
-        if (!json_get(obj, "driver")) {
-            driver = blk_filename_driver(filename, &rest, errp);
-            if (!driver) {
-                json_free(obj);
-                return NULL;
-            }
-            json_set_str(obj, "driver", driver);
-            g_free(driver);
-        }
-        d = blk_driver_find(json_get_str(obj, "driver") ?
-                            json_get_str(obj, "driver") : "");
-        if (d && d->parse_filename) {
-            if (!d->parse_filename(rest, obj, errp)) {
-                json_free(obj);
-                return NULL;
-            }
-        } else if (blk_driver_find(json_get_str(obj, "driver") ?
-                            json_get_str(obj, "driver") : "") &&
-            !g_str_has_prefix(json_get_str(obj, "driver"), "null-")) {
-            json_set_str(obj, "filename", rest);
-        }
-    } else if (!json_get(obj, "driver")) {
-        json_set_str(obj, "driver", "file");
-    }
-    return blk_node_open(obj, true, flags, errp);
-}
-
-static void probe_warning(const char *filename)
-{
-    fprintf(stderr, "WARNING: Image format was not specified for '%s' and "
-            "probing guessed raw.\n"
-            "         Automatically detecting the format is dangerous for raw "
-            "images, write operations on block 0 will be restricted.\n"
-            "         Specify the 'raw' format explicitly to remove the "
-            "restrictions.\n", filename);
-}
-
-/* Format over protocol: the node of the format takes the rest of opts. */
-static MACHINE_CALL BlkNode *open_format(BlkNode *file, const BlkDriver *d,
-                                         Json *opts, unsigned flags,
-                                         Error **errp)
-{
-    BlkNode *n;
-
-    json_set_str(opts, "driver", d->name);
-    json_set_str(opts, "file", file->name);
-    n = blk_node_open(opts, true, flags, errp);
-    blk_node_unref(file);
-    return n;
-}
-
-BlkNode *blk_open(const char *filename, const Json *given, unsigned flags,
-                  Error **errp)
-{
-    Json *opts = given ? json_copy(given) : json_obj();
-    g_autofree char *name = g_strdup(json_get_str(opts, "driver"));
-    const BlkDriver *d = NULL;
-    const char *ref = json_get_str(opts, "file");
-    BlkNode *file, *n;
-    bool guessed = false;
-
-    if (filename && g_str_has_prefix(filename, "json:")) {
-        json_free(opts);
-        return open_named_json(filename + 5, flags, errp);
-    }
-    if (name) {
-        d = blk_driver_find(name);
-        if (!d) {
-            json_free(opts);
-            error_set(errp, "Unknown driver '%s'", name);
-            return NULL;
-        }
-        if (d->protocol) {
-            if (filename && !g_str_has_prefix(name, "null-")) {
-                json_set_str(opts, "filename", filename);
-            }
-            return blk_node_open(opts, true, flags, errp);
-        }
-    }
-    if (ref) {
-        file = blk_node_find(ref);
-        if (file) {
-            blk_node_ref(file);
-        } else {
-            error_set(errp, "Cannot find device='%s' nor node-name='%s'", ref,
-                      ref);
-        }
-    } else {
-        file = open_protocol(filename, opts, flags | BLKO_UNMAP, errp);
-    }
-    if (!file) {
-        json_free(opts);
-        return NULL;
-    }
-    if (!d) {
-        d = probe(file, errp);
-        if (!d) {
-            blk_node_unref(file);
-            json_free(opts);
-            return NULL;
-        }
-        guessed = !strcmp(d->name, "raw");
-    }
-    n = open_format(file, d, opts, flags, errp);
-    if (n && guessed && !n->read_only) {
-        n->probed = true;
-        probe_warning(filename ? filename : n->filename);
-    }
-    return n;
 }

@@ -432,7 +432,7 @@ BLK_DRIVER(qcow2_driver, {
     .create_props = q2_create_props, .create_size = sizeof(Q2Create),
     .amend_props = q2_amend_props, .amend_size = sizeof(Q2Amend),
     .create = q2_create, .measure = q2_measure,
-    .backing = true, .encrypts = true,
+    .backing = true, .encrypts = true, .reopens = true,
 });
 
 /* ---- outside the graph --------------------------------------------------- */

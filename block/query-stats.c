@@ -92,6 +92,7 @@ static void backend_stats(const BlkBackend *b, BlockDeviceStats *s)
     s->flush_latency_histogram = histogram(b->histogram[2]);
 }
 
+/* flat: without what lies below a backing file or a filter's file. */
 static MACHINE_CALL void node_stats(BlkNode *n, bool flat, BlockStats *s)
 {
     s->node_name = g_strdup(n->name);
@@ -101,21 +102,13 @@ static MACHINE_CALL void node_stats(BlkNode *n, bool flat, BlockStats *s)
     if (s->has_driver_specific) {
         json_set_str(s->driver_specific.obj, "driver", n->drv->name);
     }
-    if (n->file && !flat) {
+    if (n->file) {
         s->parent = SCHEMA_NEW(BlockStats);
-        node_stats(n->file, false, s->parent);
+        node_stats(n->file, flat, s->parent);
     }
     if (n->backing && !flat) {
         s->backing = SCHEMA_NEW(BlockStats);
         node_stats(n->backing, false, s->backing);
-    }
-}
-
-static MACHINE_CALL void all_nodes(BlkNode *n, BlockStatsList *l)
-{
-    if (n) {
-        all_nodes(n->next, l);
-        node_stats(n, true, SCHEMA_ADD(l));
     }
 }
 
@@ -125,7 +118,9 @@ bool cmd_query_blockstats(const void *arg, void *ret, Error **errp)
     BlockStatsList *l = ret;
 
     if (a->has_query_nodes && a->query_nodes) {
-        all_nodes(blk_node_first(), l);
+        for (BlkNode *n = blk_node_first(); n; n = n->next) {
+            node_stats(n, true, SCHEMA_ADD(l));
+        }
         return true;
     }
     for (BlkBackend *b = blk_next(NULL); b; b = blk_next(b)) {
@@ -176,7 +171,7 @@ void hmp_print_info_blockstats(const void *ret, const Json *args)
 bool cmd_block_latency_histogram_set(const void *arg, void *ret, Error **errp)
 {
     const BlockLatencyHistogramSetArg *a = arg;
-    BlkBackend *b = blk_lookup(NULL, a->id, errp);
+    BlkBackend *b = blk_lookup(NULL, a->id, NULL);
     const struct {
         bool has;
         const Uint64List *v;
@@ -186,10 +181,14 @@ bool cmd_block_latency_histogram_set(const void *arg, void *ret, Error **errp)
         { a->has_boundaries_write, (const void *)&a->boundaries_write, "write" },
         { a->has_boundaries_flush, (const void *)&a->boundaries_flush, "flush" },
     };
+    static const uint64_t none;
     bool any = a->has_boundaries;
 
+    if (!b && obj_resolve(a->id, NULL)) {
+        return error_set(errp, "Device does not have a block device backend");
+    }
     if (!b) {
-        return false;
+        return blk_lookup(NULL, a->id, errp) != NULL;
     }
     for (int i = 0; i < 3; i++) {
         any |= rows[i].has;
@@ -201,7 +200,8 @@ bool cmd_block_latency_histogram_set(const void *arg, void *ret, Error **errp)
         if (any && !rows[i].has && !a->has_boundaries) {
             continue;
         }
-        if (!blk_histogram_set(b, i, any ? v->v : NULL, any ? v->n : 0)) {
+        if (!blk_histogram_set(b, i, !any ? NULL : v->n ? v->v : &none,
+                               any ? v->n : 0)) {
             return error_set(errp, "Device '%s' set %s boundaries fail", a->id, rows[i].name);
         }
     }

@@ -154,7 +154,7 @@ static MACHINE_CALL void node_fill(BlkNode *n, const BlkBackend *b, bool flat,
     if (n->backing) {
         i->backing_file = g_strdup(n->backing->filename);
     }
-    for (BlkNode *k = n->backing; k && b; k = k->backing) {
+    for (BlkNode *k = n->backing; k && !flat; k = k->backing) {
         i->backing_file_depth++;
     }
     image_fill(n, flat, &i->image);

@@ -134,6 +134,15 @@ static MACHINE_CALL bool raw_truncate(BlkNode *n, uint64_t len,
     return true;
 }
 
+static void raw_file_resized(BlkNode *n)
+{
+    const Raw *r = (const Raw *)n;
+
+    if (!r->size) {
+        n->length = n->file->length - MIN2(r->offset, n->file->length);
+    }
+}
+
 static int raw_extent(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *x)
 {
     int ret = blk_node_extent(n->file, off + ((Raw *)n)->offset, len, x);
@@ -174,8 +183,8 @@ BLK_DRIVER(raw_driver, {
     .name = "raw", .desc = "bytes as they are", .size = sizeof(Raw),
     .doc = "The data is the file's, from offset on. Nothing is stored beside it.",
     .props = raw_props, .children = raw_children,
-    .filter = true, .open = raw_open, .submit = raw_submit, .sync = raw_sync,
+    .filter = true, .reopens = true, .open = raw_open, .submit = raw_submit, .sync = raw_sync,
     .probe = raw_probe,
-    .truncate = raw_truncate, .allocated = raw_allocated,
+    .truncate = raw_truncate, .file_resized = raw_file_resized, .allocated = raw_allocated,
     .extent = raw_extent, .strong = raw_strong,
 });

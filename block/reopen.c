@@ -6,8 +6,9 @@
  *
  * Invariants
  * 1. All nodes are drained while any of them changes.
- * 2. A node that refuses stays as it was, and those after it do; those before it
- *    in the list keep their new options.
+ * 2. All nodes of the list take their new options, or none does.
+ * 3. A node that was opened within another's options follows that one's access
+ *    and caching, unless its own options say otherwise.
  */
 #include <glib.h>
 #include "block/backend.h"
@@ -77,7 +78,7 @@ static bool common_take(BlkNode *n, Json *opts, Common *c, Error **errp)
               take_bool(cache, "no-flush", false, &no_flush, errp) &&
               take_bool(opts, "read-only", false, &c->read_only, errp) &&
               take_bool(opts, "auto-read-only", false, &auto_ro, errp) &&
-              take_bool(opts, "force-share", false, &force, errp) &&
+              take_bool(opts, "force-share", n->force_share, &force, errp) &&
               take_choice(opts, "discard", discards, &c->discard, errp) &&
               take_choice(opts, "detect-zeroes", zeroes, &c->detect_zeroes,
                           errp);
@@ -89,6 +90,9 @@ static bool common_take(BlkNode *n, Json *opts, Common *c, Error **errp)
                 (c->read_only ? 0 : BLKO_RDWR) |
                 (c->discard ? BLKO_UNMAP : 0) |
                 (auto_ro ? BLKO_AUTO_RDONLY : 0);
+    if (ok && force != n->force_share) {
+        ok = error_set(errp, "Cannot change the option 'force-share'");
+    }
     if (ok && c->detect_zeroes == ZEROES_UNMAP && !c->discard) {
         ok = error_set(errp, "setting detect-zeroes to unmap is not allowed "
                        "without setting discard operation to unmap");
@@ -98,72 +102,108 @@ static bool common_take(BlkNode *n, Json *opts, Common *c, Error **errp)
 
 /* ---- children ------------------------------------------------------------ */
 
-/* A child by the name it has must stay; backing may be exchanged. */
-static MACHINE_CALL bool children_take(BlkNode *n, Json *opts, Error **errp)
+static BlkChild *child_of(BlkNode *n, const char *name)
 {
-    const BlkChildRow *row = n->drv->children;
+    BlkChild *c = n->children;
 
-    for (; row && row->name; row++) {
-        Json *v = json_take(opts, row->name);
-        const char *want = v && json_kind(v) == JSON_STR ? json_str_of(v) : NULL;
-        const BlkChild *c = n->children;
-        bool ok = true;
-
-        while (c && strcmp(c->name, row->name)) {
-            c = c->next;
-        }
-        if (want && (!c || strcmp(c->node->name, want))) {
-            ok = row->role == ROLE_BACKING || row->role == ROLE_FILTERED ||
-                 !strcmp(row->name, "file")
-                ? blk_child_swap(n, row, want, errp)
-                : error_set(errp, "Cannot change the child '%s' of '%s'",
-                            row->name, n->name);
-        } else if (v && json_kind(v) == JSON_NULL) {
-            blk_child_detach(n, row->name);
-        } else if (!v && row->role != ROLE_BACKING && c && !row->by_driver) {
-            ok = error_set(errp, "Parameter '%s' is missing", row->name);
-        }
-        json_free(v);
-        if (!ok) {
-            return false;
-        }
+    while (c && strcmp(c->name, name)) {
+        c = c->next;
     }
-    return true;
+    return c;
 }
 
-bool blk_child_swap(BlkNode *n, const BlkChildRow *row, const char *name,
-                    Error **errp)
+static bool uses(const BlkNode *n, const BlkNode *what)
 {
-    BlkNode *to = blk_node_find(name), *old = NULL;
-
-    if (!to) {
-        return error_set(errp, "Cannot find device='' nor node-name='%s'",
-                         name);
+    if (n == what) {
+        return true;
     }
-    for (BlkChild *c = n->children; c; c = c->next) {
-        if (!strcmp(c->name, row->name)) {
-            old = c->node;
+    for (const BlkChild *c = n->children; c; c = c->next) {
+        if (uses(c->node, what)) {
+            return true;
         }
+    }
+    return false;
+}
+
+/* The child is `to` from now on; NULL: there is none. */
+static MACHINE_CALL bool child_swap(BlkNode *n, const BlkChildRow *row,
+                                    BlkNode *to, Error **errp)
+{
+    BlkChild *c = child_of(n, row->name);
+    BlkNode *old = c ? c->node : NULL;
+    bool ok = true;
+
+    if (old == to) {
+        return true;
+    }
+    if (to && uses(to, n)) {
+        return error_set(errp, "Making '%s' a %s child of '%s' would create a "
+                         "cycle", to->name, row->name, n->name);
     }
     if (old) {
         blk_node_ref(old);
         blk_child_detach(n, row->name);
     }
-    blk_node_ref(to);
-    if (!blk_child_attach(n, to, row->name, row->role, errp)) {
-        if (old) {
-            blk_child_attach(n, old, row->name, row->role, NULL);
-        }
-        return false;
+    if (to) {
+        blk_node_ref(to);
+        ok = blk_child_attach(n, to, row->name, row->role, errp);
+    }
+    if (!ok && old) {
+        blk_node_ref(old);
+        blk_child_attach(n, old, row->name, row->role, NULL);
     }
     blk_node_unref(old);
     if (n->drv->filter && n->file && !n->drv->truncate) {
         n->length = n->file->length;
     }
-    return true;
+    return ok;
 }
 
 /* ---- one node ------------------------------------------------------------ */
+
+#define ROWS_MAX 4
+
+typedef struct Item {
+    BlkNode *node;
+    const Json *given;
+    Json *opts;                        /* what is left of given: the driver's */
+    Common old, new;
+    BlkNode *child[ROWS_MAX], *had[ROWS_MAX];      /* by row; had: referenced */
+    bool swap[ROWS_MAX];
+    bool begun;
+} Item;
+
+static MACHINE_CALL bool ro_set_alone(BlkNode *n, unsigned flags, Error **errp);
+
+/* A node that was opened within n's options and says nothing of its own. */
+static bool inherits(const BlkChild *c, const char *key)
+{
+    const BlkNode *n = c->node;
+
+    return c->role != ROLE_BACKING && !n->owned && n->parents == &c->parent &&
+           !c->parent.next && !json_get(n->opts, key);
+}
+
+/* Access and caching of what n's options hold follow n's. */
+static MACHINE_CALL bool children_follow(BlkNode *n, Error **errp)
+{
+    const unsigned cache = BLKO_DIRECT | BLKO_NO_FLUSH;
+
+    for (BlkChild *c = n->children; c; c = c->next) {
+        unsigned flags = c->node->flags;
+
+        if (inherits(c, "read-only")) {
+            flags = (flags & ~BLKO_RDWR) | (n->flags & BLKO_RDWR);
+        }
+        if (inherits(c, "cache")) {
+            flags = (flags & ~cache) | (n->flags & cache);
+        }
+        if (!ro_set_alone(c->node, flags, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
 
 /* Options of the driver that are as before need nobody's consent. */
 static MACHINE_CALL bool same_take(BlkNode *n, Json *opts, Error **errp)
@@ -174,11 +214,10 @@ static MACHINE_CALL bool same_take(BlkNode *n, Json *opts, Error **errp)
         Json *now = p ? prop_get((Obj *)n, p, NULL) : NULL;
         bool same = now && json_equal(now, json_value_at(opts, i));
 
+        json_free(now);
         if (!p) {
-            json_free(now);
             return error_set(errp, "Parameter '%s' is unexpected", key);
         }
-        json_free(now);
         if (!same) {
             return error_set(errp, "Cannot change the option '%s'", key);
         }
@@ -187,57 +226,248 @@ static MACHINE_CALL bool same_take(BlkNode *n, Json *opts, Error **errp)
     return true;
 }
 
-static MACHINE_CALL bool reopen_one(BlkNode *n, const Json *given, Error **errp)
+static void dead_submit(BlkNode *n, BlkReq *req)
 {
-    Json *opts = json_copy(given);
-    Common old = common_of(n), new;
-    const char *drv = json_get_str(opts, "driver");
-    bool ok;
+    blk_complete(req, -EIO);
+}
 
-    if (!drv || strcmp(drv, n->drv->name)) {
-        json_free(opts);
-        return error_set(errp, "Cannot change the option 'driver'");
-    }
-    json_free(json_take(opts, "driver"));
-    json_free(json_take(opts, "node-name"));
-    ok = common_take(n, opts, &new, errp);
-    if (ok && new.read_only && n->perm & (BLKP_WRITE | BLKP_RESIZE) &&
-        blk_written_by_device(n)) {
-        ok = error_set(errp, "Read-only block node '%s' cannot support "
-                       "read-write users", n->name);
-    }
-    ok = ok && children_take(n, opts, errp);
-    if (ok) {
-        common_set(n, &new);
-        ok = n->drv->reopen ? n->drv->reopen(n, opts, new.flags, errp)
-                            : same_take(n, opts, errp);
-        if (!ok) {
-            common_set(n, &old);
+static int dead_sync(BlkNode *n, BlkReq *req)
+{
+    return -EIO;
+}
+
+/* What a node is whose driver could not be started with either options. */
+static const BlkDriver dead_driver = {
+    .name = "dead", .size = sizeof(BlkNode), .submit = dead_submit,
+    .sync = dead_sync,
+};
+
+/* `it` may be NULL: nothing is exchanged. */
+static MACHINE_CALL bool item_swap(Item *it, BlkNode *const *to, Error **errp)
+{
+    const BlkChildRow *rows = it ? it->node->drv->children : NULL;
+
+    for (unsigned k = 0; rows && rows[k].name; k++) {
+        if (it->swap[k] && !child_swap(it->node, &rows[k], to[k], errp)) {
+            return false;
         }
     }
-    if (ok && blk_perms_refresh(n, errp)) {
-        json_free(n->opts);
-        n->opts = json_copy(given);
-        blk_filename_refresh(n);
-    } else if (ok) {
-        common_set(n, &old);
-        ok = false;
+    return true;
+}
+
+/* The node with the options `opts` (NULL: those that it has) and flags. */
+static MACHINE_CALL bool node_restart(BlkNode *n, const Json *opts, Item *it,
+                                      const Common *c, Error **errp)
+{
+    Common old = common_of(n);
+
+    blk_node_unstate(n);
+    common_set(n, c);
+    if (item_swap(it, it ? it->child : NULL, errp) &&
+        children_follow(n, errp) && blk_perms_refresh(n, errp) &&
+        blk_node_restate(n, opts ? opts : n->opts, !opts && n->opts_text,
+                         errp)) {
+        return true;
     }
-    json_free(opts);
+    common_set(n, &old);
+    item_swap(it, it ? it->had : NULL, NULL);
+    children_follow(n, NULL);
+    blk_perms_refresh(n, NULL);
+    if (!blk_node_restate(n, n->opts, n->opts_text, NULL)) {
+        n->drv = &dead_driver;
+        error_hint(errp, "Node '%s' can no longer be used.", n->name);
+    }
+    return false;
+}
+
+static MACHINE_CALL bool node_change(BlkNode *n, const Json *opts, Item *it,
+                                     const Common *c, Error **errp)
+{
+    Common old = common_of(n);
+    bool ro = c->read_only != old.read_only;
+
+    if (n->drv->reopens || (ro && !n->drv->protocol && !n->drv->filter)) {
+        return node_restart(n, opts, it, c, errp);
+    }
+    if (c->read_only) {
+        n->flags &= ~BLKO_RDWR;        /* nothing is written from here on     */
+    }
+    common_set(n, c);
+    if (item_swap(it, it ? it->child : NULL, errp) &&
+        (!n->drv->reopen || n->drv->reopen(n, (Json *)(uintptr_t)opts,
+                                           c->flags, errp)) &&
+        children_follow(n, errp) && blk_perms_refresh(n, errp)) {
+        return true;
+    }
+    common_set(n, &old);
+    item_swap(it, it ? it->had : NULL, NULL);
+    if (n->drv->reopen) {
+        n->drv->reopen(n, NULL, old.flags, NULL);
+    }
+    children_follow(n, NULL);
+    blk_perms_refresh(n, NULL);
+    return false;
+}
+
+/* With other flags alone. */
+static MACHINE_CALL bool ro_set_alone(BlkNode *n, unsigned flags, Error **errp)
+{
+    Common c = common_of(n);
+
+    if (flags == n->flags) {
+        return true;
+    }
+    c.flags = flags;
+    c.read_only = !(flags & BLKO_RDWR);
+    return node_change(n, NULL, NULL, &c, errp);
+}
+
+bool blk_node_set_ro(BlkNode *n, bool read_only, Error **errp)
+{
+    BlkDrain *d = blk_node_drain_begin(n);
+    bool ok = ro_set_alone(n, (n->flags & ~BLKO_RDWR) |
+                              (read_only ? 0 : BLKO_RDWR), errp);
+
+    blk_node_drain_end(d);
     return ok;
+}
+
+/* ---- what is asked for --------------------------------------------------- */
+
+static MACHINE_CALL bool child_wish(Item *it, unsigned k, Error **errp)
+{
+    BlkNode *n = it->node;
+    const BlkChildRow *row = &n->drv->children[k];
+    BlkChild *c = child_of(n, row->name);
+    Json *v = json_take(it->opts, row->name);
+    bool ok = true;
+
+    it->child[k] = c ? c->node : NULL;
+    if (v && json_kind(v) == JSON_STR) {
+        it->child[k] = blk_node_find(json_str_of(v));
+        ok = it->child[k] ||
+             error_set(errp, "Cannot find device='' nor node-name='%s'",
+                       json_str_of(v));
+    } else if (v && json_kind(v) == JSON_NULL) {
+        it->child[k] = NULL;
+    } else if (v) {
+        ok = error_set(errp, "Reopening '%s' takes nodes by name for '%s'",
+                       n->name, row->name);
+    } else if (!row->by_driver) {
+        ok = error_set(errp, "Parameter '%s' is missing", row->name);
+    }
+    it->swap[k] = !c ? it->child[k] != NULL : c->node != it->child[k];
+    if (ok && it->swap[k] && row->role == ROLE_BACKING && n->read_only) {
+        ok = error_set(errp, "Block node is read-only");
+    }
+    json_free(v);
+    return ok;
+}
+
+static MACHINE_CALL bool item_read(Item *it, Error **errp)
+{
+    BlkNode *n = it->node;
+    const char *drv = json_get_str(it->given, "driver");
+
+    it->opts = json_copy(it->given);
+    it->old = common_of(n);
+    if (n->drv->backing && !json_get(it->opts, "backing") &&
+        (n->backing || (n->backing_name && n->backing_name[0]))) {
+        return error_set(errp, "backing is missing for '%s'", n->name);
+    }
+    if (!drv || strcmp(drv, n->drv->name)) {
+        return error_set(errp, "Cannot change the option 'driver'");
+    }
+    json_free(json_take(it->opts, "driver"));
+    json_free(json_take(it->opts, "node-name"));
+    if (!common_take(n, it->opts, &it->new, errp)) {
+        return false;
+    }
+    for (unsigned k = 0; n->drv->children && n->drv->children[k].name; k++) {
+        if (!child_wish(it, k, errp)) {
+            return false;
+        }
+    }
+    if (it->new.read_only && n->perm & (BLKP_WRITE | BLKP_RESIZE) &&
+        blk_written_by_device(n)) {
+        return error_set(errp, "Read-only block node '%s' cannot support "
+                         "read-write users", n->name);
+    }
+    return n->drv->reopens || n->drv->reopen || same_take(n, it->opts, errp);
+}
+
+static MACHINE_CALL bool item_apply(Item *it, Error **errp)
+{
+    BlkNode *n = it->node;
+
+    for (unsigned k = 0; n->drv->children && n->drv->children[k].name; k++) {
+        BlkChild *c = child_of(n, n->drv->children[k].name);
+
+        it->had[k] = c ? c->node : NULL;
+        if (it->had[k]) {
+            blk_node_ref(it->had[k]);
+        }
+    }
+    it->begun = node_change(n, it->opts, it, &it->new, errp);
+    return it->begun;
+}
+
+static MACHINE_CALL void item_undo(Item *it)
+{
+    if (it->begun) {
+        memcpy(it->child, it->had, sizeof(it->had));
+        node_change(it->node, NULL, it, &it->old, NULL);
+    }
+}
+
+static MACHINE_CALL void item_end(Item *it, bool ok)
+{
+    if (ok) {
+        json_free(it->node->opts);
+        it->node->opts = json_copy(it->given);
+        it->node->opts_text = false;
+        blk_filename_refresh(it->node);
+    }
+    for (unsigned k = 0; k < ROWS_MAX; k++) {
+        blk_node_unref(it->had[k]);
+    }
+    json_free(it->opts);
+}
+
+/* ---- entry --------------------------------------------------------------- */
+
+static MACHINE_CALL bool items_run(Item *v, size_t n, Error **errp)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        if (!item_read(&v[i], errp)) {
+            return false;
+        }
+    }
+    for (i = 0; i < n && item_apply(&v[i], errp); i++) {
+    }
+    for (size_t k = i; i < n && k-- > 0;) {
+        item_undo(&v[k]);
+    }
+    return i == n;
 }
 
 bool blk_reopen(const Json *list, Error **errp)
 {
-    bool ok = true;
+    size_t n = json_count(list);
+    g_autofree Item *v = g_new0(Item, n);
+    bool ok;
 
-    for (size_t i = 0; i < json_count(list); i++) {
+    for (size_t i = 0; i < n; i++) {
         const char *name = json_get_str(json_at(list, i), "node-name");
 
         if (!name) {
             return error_set(errp, "node-name not specified");
         }
-        if (!blk_node_find(name)) {
+        v[i].given = json_at(list, i);
+        v[i].node = blk_node_find(name);
+        if (!v[i].node) {
             return error_set(errp, "Failed to find node with node-name='%s'",
                              name);
         }
@@ -245,11 +475,9 @@ bool blk_reopen(const Json *list, Error **errp)
     for (BlkBackend *b = blk_next(NULL); b; b = blk_next(b)) {
         blk_drain_begin(b);
     }
-    for (size_t i = 0; ok && i < json_count(list); i++) {
-        const Json *o = json_at(list, i);
-        BlkNode *n = blk_node_find(json_get_str(o, "node-name"));
-
-        ok = reopen_one(n, o, errp);
+    ok = items_run(v, n, errp);
+    for (size_t i = 0; i < n; i++) {
+        item_end(&v[i], ok);
     }
     for (BlkBackend *b = blk_next(NULL); b; b = blk_next(b)) {
         blk_drain_end(b);

@@ -123,12 +123,14 @@ bool blk_histogram_set(BlkBackend *b, int kind, const uint64_t *v, size_t n)
         }
     }
     g_clear_pointer(&b->histogram[kind], g_free);
-    if (n) {
+    if (v) {
         h = g_malloc0(sizeof(*h) + (2 * n + 1) * sizeof(uint64_t));
         h->n = (unsigned)n;
         h->bounds = h->words;
         h->bins = h->words + n;
-        memcpy(h->bounds, v, n * sizeof(*v));
+        if (n) {
+            memcpy(h->bounds, v, n * sizeof(*v));
+        }
         b->histogram[kind] = h;
     }
     return true;

@@ -20,7 +20,7 @@ typedef struct BlkInterval {
 } BlkInterval;
 
 void blk_interval_add(BlkBackend *b, unsigned seconds) MACHINE_CALL;
-/* kind: 0 reads, 1 writes, 2 flushes; n 0: ends it. False: they do not rise. */
+/* kind: 0 reads, 1 writes, 2 flushes; v NULL: ends it. False: they do not rise. */
 bool blk_histogram_set(BlkBackend *b, int kind, const uint64_t *v, size_t n)
     MACHINE_CALL;
 

@@ -135,7 +135,7 @@ BLK_DRIVER(throttle_driver, {
     .doc = "Passes requests on no faster than an object of type "
            "throttle-group allows.",
     .props = throttle_props, .children = throttle_children, .filter = true,
-    .open = throttle_open, .close = throttle_close,
+    .reopens = true, .open = throttle_open, .close = throttle_close,
     .submit = throttle_submit, .sync = throttle_sync,
     .set_loop = throttle_set_loop, .drained = throttle_drained,
     .strong = throttle_strong,

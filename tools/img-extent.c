@@ -24,20 +24,6 @@ BlkNode *img_backing(BlkNode *n)
     return n ? img_skip_filters(n->backing) : NULL;
 }
 
-char *img_size_text(uint64_t bytes)
-{
-    static const char *const units[] = {
-        "", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei",
-    };
-    double d = (double)bytes;
-    unsigned i = 0;
-
-    for (; d >= 1000 && i + 1 < ARRAY_SIZE(units); i++) {
-        d /= 1024;
-    }
-    return g_strdup_printf("%0.3g %sB", d, units[i]);
-}
-
 int img_extent(BlkNode *n, const BlkNode *base, uint64_t off, uint64_t len,
                ImgExtent *x)
 {

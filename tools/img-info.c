@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* img-info.c - `info`: what an image is. MACHINE_CALL. */
+#include "block/image-text.h"
 #include "tools/img.h"
 #include "tools/img-info.h"
 
@@ -18,27 +19,10 @@ static const ToolOpt info_opts[] = {
 
 void img_snapshots_print(const BlkSnapshot *s, int n)
 {
-    printf("Snapshot list:\n%-9s %-16s %8s %19s %12s %10s\n", "ID", "TAG",
-           "VM SIZE", "DATE", "VM CLOCK", "ICOUNT");
-    for (int i = 0; i < n; i++) {
-        g_autofree char *size = img_size_text(s[i].vm_state_size);
-        uint64_t ms = s[i].vm_clock_ns / 1000000;
-        time_t t = (time_t)s[i].date_s;
-        char date[64] = "", clock[64], icount[24] = "";
-        struct tm tm;
+    g_autoptr(GString) text = g_string_new(NULL);
 
-        if (localtime_r(&t, &tm)) {
-            strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &tm);
-        }
-        snprintf(clock, sizeof(clock), "%02u:%02u:%02u.%03u",
-                 (unsigned)(ms / 3600000), (unsigned)(ms / 60000 % 60),
-                 (unsigned)(ms / 1000 % 60), (unsigned)(ms % 1000));
-        if (s[i].icount != UINT64_MAX) {
-            snprintf(icount, sizeof(icount), "%" PRIu64, s[i].icount);
-        }
-        printf("%-9s %-16s %8s %19s %12s %10s\n", s[i].id, s[i].name, size,
-               date, clock, icount);
-    }
+    blk_snapshots_text(text, s, n);
+    fputs(text->str, stdout);
 }
 
 static Json *snapshot_json(const BlkSnapshot *s)
@@ -156,9 +140,9 @@ static Json *info_json(const Info *o)
 static void info_print(const Info *o)
 {
     const BlkNode *n = o->node;
-    g_autofree char *size = img_size_text(n->length);
+    g_autofree char *size = blk_size_text(n->length);
     g_autofree char *disk = o->allocated >= 0
-        ? img_size_text((uint64_t)o->allocated) : g_strdup("unavailable");
+        ? blk_size_text((uint64_t)o->allocated) : g_strdup("unavailable");
 
     printf("image: %s\nfile format: %s\nvirtual size: %s (%" PRIu64 " bytes)\n"
            "disk size: %s\n", n->filename, n->drv->name, size, n->length, disk);

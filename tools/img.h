@@ -59,6 +59,5 @@ BlkNode *img_skip_filters(BlkNode *n);
 /* What n lies on, past filters; NULL: nothing. */
 BlkNode *img_backing(BlkNode *n);
 /* "1.5 GiB" */
-char *img_size_text(uint64_t bytes);
 
 #endif
