@@ -303,11 +303,37 @@ int blk_node_extent(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *x)
 
 /* ---- requests of sequential drivers -------------------------------------- */
 
+/* Zeroes that the driver cannot make itself are written, as part of the same
+ * request. */
+int blk_co_run(BlkNode *n, BlkReq *req)
+{
+    BlkReq part = { .op = BLK_WRITE, .off = req->off,
+                    .flags = req->flags & BLKF_FUA };
+    int ret = n->drv->co_run(n, req);
+    uint64_t end = req->off + req->len;
+    g_autofree uint8_t *buf = NULL;
+    struct iovec iov;
+
+    if (ret != -ENOTSUP || req->op != BLK_ZERO ||
+        (req->flags & BLKF_NO_FALLBACK)) {
+        return ret;
+    }
+    iov = (struct iovec){ NULL, MIN2(req->len, 1 * MiB) };
+    iov.iov_base = buf = g_malloc0(iov.iov_len);
+    part.iov = &iov;
+    part.niov = 1;
+    for (ret = 0; ret >= 0 && part.off < end; part.off += part.len) {
+        part.len = iov.iov_len = MIN2(end - part.off, iov.iov_len);
+        ret = n->drv->co_run(n, &part);
+    }
+    return ret;
+}
+
 static void co_body(void *arg)
 {
     BlkReq *req = arg;
     BlkNode *n = (BlkNode *)(uintptr_t)req->drv[0];
-    int ret = n->drv->co_run(n, req);
+    int ret = blk_co_run(n, req);
 
     n->running--;
     blk_complete(req, ret);

@@ -272,6 +272,8 @@ int blk_co_copy(BlkNode *from, uint64_t from_off, BlkNode *to, uint64_t to_off,
                 uint64_t len, unsigned flags);
 /* Does the node, with those below it, serve requests on the spot? */
 bool blk_node_can_sync(const BlkNode *n);
+/* co_run, in a coroutine or not; zeroes that it cannot make are written. */
+int blk_co_run(BlkNode *n, BlkReq *req);
 /* A node whose co_run is being entered for req (submit of such nodes). */
 void blk_co_submit(BlkNode *n, BlkReq *req);
 

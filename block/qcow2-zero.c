@@ -195,6 +195,30 @@ static int zero_within(Qcow2 *s, uint64_t off, uint64_t end)
     return ret < 0 ? ret : zero_part(s, last, end - last);
 }
 
+/* Invariant 3: where all of it is mapped the data file makes the zeroes. */
+static int zero_raw(Qcow2 *s, uint64_t off, uint64_t len, unsigned flags)
+{
+    unsigned epoch;
+    Q2Map m = { .len = 0 };
+    int ret = 0;
+
+    for (uint64_t at = 0; ret >= 0 && at < len; at += m.len) {
+        q2_lock(s);
+        ret = s->corrupt ? -EIO : q2_map(s, off + at, len - at, &m);
+        q2_unlock(s);
+        if (ret >= 0 && (m.kind != Q2K_DATA || !m.copied)) {
+            ret = -ENOTSUP;
+        }
+    }
+    if (ret >= 0) {
+        epoch = q2_io_begin(s);
+        ret = blk_co_zero(s->data, off, len, flags);
+        s->unsynced = true;
+        q2_io_end(s, epoch);
+    }
+    return ret;
+}
+
 int q2_zero(Qcow2 *s, uint64_t off, uint64_t len, unsigned flags)
 {
     uint64_t cs = s->cluster_size, end = off + len;
@@ -202,6 +226,9 @@ int q2_zero(Qcow2 *s, uint64_t off, uint64_t len, unsigned flags)
     Change c = { .s = s, .unmap = flags & BLKF_MAY_UNMAP };
     int ret;
 
+    if (s->data_raw && !s->crypt) {
+        return zero_raw(s, off, len, flags);
+    }
     if (s->data_raw || (s->version < 3 && s->node.backing)) {
         return -ENOTSUP;
     }

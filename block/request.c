@@ -81,7 +81,7 @@ static int to_driver_sync(BlkNode *n, BlkReq *req)
     if (is_write(req)) {
         note_write(n, req);
     }
-    return n->drv->sync ? n->drv->sync(n, req) : n->drv->co_run(n, req);
+    return n->drv->sync ? n->drv->sync(n, req) : blk_co_run(n, req);
 }
 
 /* ---- the gate (invariant 2) ---------------------------------------------- */

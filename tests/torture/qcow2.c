@@ -209,9 +209,16 @@ NO_TSA static void verify(const char *what, int at)
     memset(buf, 0, SIZE);
     CHECK_EQ(blk_pread(b, 0, buf, MIN2((uint64_t)blk_length(b), SIZE)), 0);
     for (uint32_t i = 0; i < UNITS; i++) {
-        bad += !unit_ok(buf + (size_t)i * UNIT, i);
-        /* What is there now is what the next round starts from. */
-        lg->issued[i] = lg->sure[i] = ld_le32(buf + (size_t)i * UNIT + 4);
+        const uint8_t *p = buf + (size_t)i * UNIT;
+
+        if (!unit_ok(p, i) && !bad++) {
+            printf("# unit %u: place %u, count %u; written %u, sure %u\n", i,
+                   ld_le32(p), ld_le32(p + 4), lg->issued[i], lg->sure[i]);
+        }
+        /* What is there now is what the next round starts from, but for
+         * what a snapshot may hold. */
+        lg->sure[i] = ld_le32(p + 4);
+        lg->issued[i] = lg->strange ? lg->issued[i] : lg->sure[i];
     }
     if (bad) {
         tt_fail(__FILE__, __LINE__, "%s, %d: %d units wrong", what, at, bad);
