@@ -139,6 +139,9 @@ static bool wanted_ok(Amend *a, Error **errp)
     if (a->version == 2 && s->version > 2 && s->n_snaps) {
         return error_set(errp, "Cannot downgrade an image with snapshots");
     }
+    if (a->version == 2 && s->n_bitmaps) {
+        return error_set(errp, "Cannot downgrade an image with bitmaps");
+    }
     return true;
 }
 

@@ -252,6 +252,7 @@ static int reserve_slice(Qcow2 *s, uint64_t at, uint64_t end)
     uint64_t cs = s->cluster_size, got, host = 0, sub;
     Q2Entry *e;
     uint32_t i;
+    bool zero;
     int ret = q2_slice_for_write(s, at, &e, &i);
 
     while (ret >= 0 && at < end) {
@@ -269,12 +270,14 @@ static int reserve_slice(Qcow2 *s, uint64_t at, uint64_t end)
         if (ret >= 0 && !s->got_fresh && s->version < 3) {
             ret = blk_co_zero(s->data, host, got * cs, 0);
         }
+        /* What is zero in the file is not so when it was decrypted. */
+        zero = s->got_fresh && !s->crypt;
         for (uint64_t k = 0; ret >= 0 && k < got; k++, i++, at += cs) {
             sub = s->node.backing || s->over_backing ? 0
-                : s->got_fresh ? UINT32_MAX : UINT64_C(0xffffffff) << 32;
+                : zero ? UINT32_MAX : UINT64_C(0xffffffff) << 32;
             q2_entry_set(s, e, i, (host + k * cs) | Q2_COPIED |
-                         (s->got_fresh || s->version < 3 || s->ext_l2
-                          ? 0 : Q2_ZERO), sub);
+                         (zero || s->version < 3 || s->ext_l2 ? 0 : Q2_ZERO),
+                         sub);
         }
         s->reserved_end = MAX2(s->reserved_end, host + got * cs);
     }
@@ -290,6 +293,10 @@ int q2_preallocate(Qcow2 *s, uint64_t off, uint64_t len)
     uint64_t at = ALIGN_DOWN(off, cs), end = ALIGN_UP(off + len, cs);
     int ret = 0;
 
+    if (s->crypt && s->version < 3) {
+        /* Nothing but encrypted zeroes reads as zeroes. */
+        return q2_zero_or_write(s, off, len);
+    }
     q2_lock(s);
     while (ret >= 0 && at < end) {
         uint64_t stop = MIN2(end, ALIGN_DOWN(at, slice) + slice);

@@ -193,4 +193,5 @@ Json *q2_specific(BlkNode *n)
 void q2_corrupt_event(Qcow2 *s, bool fatal, uint64_t off, uint64_t len,
                       const char *text)
 {
+    blk_node_corrupted(&s->node, fatal, (int64_t)off, (int64_t)len, text);
 }

@@ -9,6 +9,7 @@
  * 1. Growing: space and tables first, the header's size last. Shrinking: what
  *    lies behind is given up first.
  */
+#include "block/bitmap.h"
 #include "block/qcow2-create.h"
 
 static uint64_t l1_entries(const Qcow2 *s, uint64_t size)
@@ -91,6 +92,27 @@ static MACHINE_CALL bool shrink(Qcow2 *s, uint64_t size, Error **errp)
     return true;
 }
 
+/* Those that are stored must be ones that can follow. */
+static MACHINE_CALL bool bitmaps_ok(const Qcow2 *s, Error **errp)
+{
+    if (s->bitmaps && !s->bitmaps_loaded) {
+        return error_set(errp, "Can't resize an image which has bitmaps");
+    }
+    for (const BlkBitmap *b = s->node.bitmaps; b; b = b->next) {
+        if (!b->persistent || !(b->busy || b->read_only || b->inconsistent)) {
+            continue;
+        }
+        return error_set(errp, b->busy
+                         ? "Bitmap '%s' is currently in use by another "
+                           "operation and cannot be used"
+                         : b->read_only
+                         ? "Bitmap '%s' is readonly and cannot be modified"
+                         : "Bitmap '%s' is inconsistent and cannot be used",
+                         b->name);
+    }
+    return true;
+}
+
 bool q2_truncate(BlkNode *n, uint64_t size, BlkPrealloc prealloc, bool exact,
                  Error **errp)
 {
@@ -102,8 +124,8 @@ bool q2_truncate(BlkNode *n, uint64_t size, BlkPrealloc prealloc, bool exact,
     if (s->n_snaps && s->version < 3) {
         return error_set(errp, "Can't resize a v2 image which has snapshots");
     }
-    if (s->n_bitmaps) {
-        return error_set(errp, "Can't resize an image which has bitmaps");
+    if (!bitmaps_ok(s, errp)) {
+        return false;
     }
     if (l1_entries(s, size) > Q2_L1_BYTES_MAX / 8) {
         return error_set(errp, "The image size is too large (try using a larger "

@@ -12,6 +12,7 @@
  * 3. After an error of structure there are no more writes, and the file says so.
  */
 #include <stdarg.h>
+#include "block/bitmap.h"
 #include "block/qcow2-create.h"
 
 /* ---- lock and corruption ------------------------------------------------- */
@@ -211,6 +212,7 @@ static void release(Qcow2 *s)
     q2_cache_fini(&s->l2c);
     q2_cache_fini(&s->refc);
     q2_snapshots_free(s);
+    q2_bitmaps_free(s);
     q2_header_free(s);
     q2_crypt_free(s);
     if (s->frees) {
@@ -225,15 +227,19 @@ static void release(Qcow2 *s)
 /* Invariants 1 and 2. */
 static MACHINE_CALL bool make_writable(Qcow2 *s, Error **errp)
 {
+    uint64_t keep = Q2A_RAW_DATA | (s->n_bitmaps ? Q2A_BITMAPS : 0);
     BlkCheck c = { 0 };
     int ret = 0;
 
     if (s->node.read_only || s->node.flags & (BLKO_INACTIVE | BLKO_CHECK)) {
         return true;
     }
-    if (s->autoclear & ~(uint64_t)Q2A_RAW_DATA) {
-        s->autoclear &= Q2A_RAW_DATA;
+    if (s->autoclear & ~keep) {
+        s->autoclear &= keep;
         ret = q2_features_write(s);
+    }
+    if (ret >= 0 && s->bitmaps_loaded) {
+        ret = q2_bitmaps_begin(s);
     }
     if (ret >= 0 && (s->incompat & Q2I_DIRTY)) {
         ret = q2_check(&s->node, &c, BLKC_FIX_LEAKS | BLKC_FIX_ERRORS, errp);
@@ -253,7 +259,8 @@ static MACHINE_CALL bool open_all(Qcow2 *s, Error **errp)
         !table_read(s, s->reftable_off, s->reftable_size, &s->reftable,
                     "refcount table", errp) ||
         !table_read(s, s->l1_off, s->l1_size, &s->l1, "L1 table", errp) ||
-        !q2_snapshots_read(s, errp) || !data_file(s, errp) ||
+        !q2_snapshots_read(s, errp) || !q2_bitmaps_read(s, errp) ||
+        !data_file(s, errp) ||
         !q2_crypt_open(s, errp) || !backing(s, errp)) {
         return false;
     }
@@ -266,7 +273,7 @@ static MACHINE_CALL bool open_all(Qcow2 *s, Error **errp)
     n->limits.opt_transfer = 0;
     s->fresh = n->file->length;
     s->data_fresh = s->data->length;
-    return make_writable(s, errp);
+    return q2_bitmaps_load(s, errp) && make_writable(s, errp);
 }
 
 static MACHINE_CALL bool q2_open(BlkNode *n, Error **errp)
@@ -287,15 +294,23 @@ static MACHINE_CALL bool q2_open(BlkNode *n, Error **errp)
     return true;
 }
 
-static int settle(Qcow2 *s)
+/* last: the image is left to others. */
+static int settle(Qcow2 *s, bool last)
 {
-    int ret;
+    int ret = 0;
 
     if (s->node.read_only || s->node.flags & BLKO_INACTIVE || s->corrupt) {
         return 0;
     }
     q2_lock(s);
     s->settling = true;
+    if (last) {
+        ret = q2_bitmaps_store(s);
+        if (ret < 0) {
+            error_reportf("Lost persistent bitmaps during inactivation of "
+                          "node '%s': %s", s->node.name, strerror(-ret));
+        }
+    }
     ret = q2_meta_write(s, true);
     if (ret >= 0 && !s->unsettled && (s->incompat & Q2I_DIRTY)) {
         ret = q2_dirty_set(s, false);
@@ -308,7 +323,7 @@ static int settle(Qcow2 *s)
 static MACHINE_CALL void q2_close(BlkNode *n)
 {
     Qcow2 *s = q2_of(n);
-    int ret = settle(s);
+    int ret = settle(s, true);
 
     if (ret < 0) {
         error_reportf("Failed to flush the L2 table cache: %s", strerror(-ret));
@@ -330,13 +345,15 @@ static MACHINE_CALL void q2_set_loop(BlkNode *n, Loop *to)
 
 static int q2_flush_meta(BlkNode *n)
 {
-    return settle(q2_of(n));
+    return settle(q2_of(n), false);
 }
 
 static MACHINE_CALL bool q2_inactivate(BlkNode *n, Error **errp)
 {
-    int ret = settle(q2_of(n));
+    int ret = settle(q2_of(n), true);
 
+    blk_bitmaps_free(n);
+    q2_of(n)->bitmaps_loaded = false;
     return ret >= 0 ||
            error_set_errno(errp, -ret, "Failed to flush the L2 table cache");
 }
@@ -428,6 +445,7 @@ BLK_DRIVER(qcow2_driver, {
     .flush_meta = q2_flush_meta, .set_backing = q2_set_backing,
     .make_empty = q2_make_empty, .check = q2_check, .amend = q2_amend,
     .info = q2_info, .specific = q2_specific, .snapshots = &q2_snapshot_ops,
+    .bitmaps = &q2_bitmap_ops,
     .vmstate_rw = q2_vmstate_rw, .inactivate = q2_inactivate,
     .create_props = q2_create_props, .create_size = sizeof(Q2Create),
     .amend_props = q2_amend_props, .amend_size = sizeof(Q2Amend),
@@ -445,6 +463,7 @@ static MACHINE_CALL void private_free(Qcow2 *s)
         blk_child_detach(n, n->children->name);
     }
     prop_release((Obj *)n, q2_props);
+    blk_bitmaps_free(n);
     g_free(n->backing_name);
     g_free(n->backing_format);
     g_free(n->name);
@@ -471,7 +490,7 @@ Qcow2 *q2_private_open(BlkNode *file, const char *secret, Error **errp)
 
 bool q2_private_close(Qcow2 *s, Error **errp)
 {
-    int ret = settle(s);
+    int ret = settle(s, true);
 
     release(s);
     private_free(s);

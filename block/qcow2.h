@@ -154,7 +154,8 @@ struct Qcow2 {
     bool settling;                     /* lazy refcounts are written now      */
     uint64_t reserved_end;             /* of preallocated clusters            */
     uint64_t vm_state_off;
-    struct Q2Bitmap *bitmaps;
+    struct Q2Bitmap *bitmaps;          /* the directory on disk               */
+    bool bitmaps_loaded;               /* node.bitmaps are what it says       */
     struct CryptoBlk *crypt;           /* NULL: plain                         */
     bool over_backing;                 /* there will be a backing file        */
     bool sparse;                       /* the file has holes worth asking for */
@@ -329,6 +330,18 @@ Qcow2 *q2_private_open(BlkNode *file, const char *secret, Error **errp)
     MACHINE_CALL;
 bool q2_private_close(Qcow2 *s, Error **errp) MACHINE_CALL;     /* frees it   */
 
+/* ---- qcow2-bitmap.c, qcow2-bitmap-store.c --- */
+bool q2_bitmaps_read(Qcow2 *s, Error **errp) MACHINE_CALL;
+void q2_bitmaps_free(Qcow2 *s);
+bool q2_bitmaps_load(Qcow2 *s, Error **errp) MACHINE_CALL;
+/* The image is about to be written; with the lock or alone. */
+int q2_bitmaps_begin(Qcow2 *s);
+int q2_bitmaps_store(Qcow2 *s);        /* with the lock; at the end           */
+extern const BlkBitmapOps q2_bitmap_ops;
+Json *q2_bitmaps_info(const Qcow2 *s);
+/* What the bitmaps of `in` would take; -1: it can have none. */
+int64_t q2_bitmaps_measure(BlkNode *in, uint64_t cluster);
+
 /* ---- qcow2-opts.c --- */
 bool q2_tri_set(Obj *o, const Prop *p, const Json *v, Error **errp);
 Json *q2_tri_get(const Obj *o, const Prop *p, Error **errp);
@@ -339,9 +352,6 @@ void q2_info(BlkNode *n, BlkNodeInfo *i);
 Json *q2_specific(BlkNode *n);
 void q2_corrupt_event(Qcow2 *s, bool fatal, uint64_t off, uint64_t len,
                       const char *text);
-Json *q2_bitmaps_info(const Qcow2 *s);
-/* What the bitmaps of `in` would take; -1: it has none. */
-int64_t q2_bitmaps_measure(BlkNode *in, uint64_t cluster);
 
 /* ---- the rest --- */
 int q2_check(BlkNode *n, BlkCheck *c, int fix, Error **errp);

@@ -139,6 +139,8 @@ class Image:
         self.run(side, "img", args + [self.path("img"), str(self.size)])
         with open(self.path("flat"), "wb") as f:
             f.write(flat)
+        if side == PEER and self.secret:
+            self.adopt()               # preallocated: what zeroes decrypt to
 
     # ---- what is done to it
 
