@@ -167,13 +167,13 @@ Json *q2_specific(BlkNode *n)
     if (s->version >= 3) {
         json_set_str(o, "compression-type", s->compression ? "zstd" : "zlib");
         json_set_bool(o, "lazy-refcounts", s->compat & Q2C_LAZY);
-        json_set_int(o, "refcount-bits", 1 << s->refcount_order);
-        json_set_bool(o, "corrupt", s->incompat & Q2I_CORRUPT);
-        json_set_bool(o, "extended-l2", s->ext_l2);
         bitmaps = q2_bitmaps_info(s);
         if (bitmaps) {
             json_set(o, "bitmaps", bitmaps);
         }
+        json_set_int(o, "refcount-bits", 1 << s->refcount_order);
+        json_set_bool(o, "corrupt", s->incompat & Q2I_CORRUPT);
+        json_set_bool(o, "extended-l2", s->ext_l2);
         if (s->data_ext) {
             if (s->data_file_name) {
                 json_set_str(o, "data-file", s->data_file_name);

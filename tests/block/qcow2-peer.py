@@ -11,6 +11,7 @@
 import os
 import random
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -30,12 +31,45 @@ def shown(cmd):
     return " ".join("'%s'" % c if " " in c else c for c in cmd)
 
 
+def bitmaps_read(path, size):
+    """{name: (flags, granularity, bits)} of an image; bits: one byte each."""
+    with open(path, "rb") as f:
+        data = f.read()
+    cluster = 1 << struct.unpack(">I", data[20:24])[0]
+    at = struct.unpack(">I", data[100:104])[0]
+    found = {}
+    while True:
+        magic, n = struct.unpack(">II", data[at:at + 8])
+        if not magic:
+            return found
+        if magic == 0x23852875:
+            break
+        at += 8 + (n + 7) // 8 * 8
+    count, _, _, place = struct.unpack(">IIQQ", data[at + 8:at + 32])
+    for _ in range(count):
+        table, n, flags, kind, bits, name, extra = struct.unpack(
+            ">QIIBBHI", data[place:place + 24])
+        label = data[place + 24 + extra:place + 24 + extra + name].decode()
+        place += (24 + extra + name + 7) // 8 * 8
+        raw = b""
+        for i in range(n):
+            e = struct.unpack(">Q", data[table + 8 * i:table + 8 * i + 8])[0]
+            off = e & ~0x1ff
+            raw += (data[off:off + cluster].ljust(cluster, b"\0") if off else
+                    (b"\xff" if e & 1 else b"\0") * cluster)
+        total = -(-size // (1 << bits))
+        found[label] = (flags, 1 << bits, bytes(
+            raw[i // 8] >> i % 8 & 1 for i in range(total)))
+    return found
+
+
 class Image:
     def __init__(self, seed, folder):
         self.chance = random.Random(seed)
         self.folder = folder
         self.log = []
         self.snaps = {}
+        self.bitmaps = {}              # name: [enabled, granularity, bits]
         self.size = 0
         self.opts = self.options()
         self.secret = "encrypt.format" in self.opts
@@ -187,9 +221,11 @@ class Image:
                     commands.append("discard %d %d" % (off, n))
                     # What it reads as now depends on the layout.
                     adopt = True
+                    self.dirty(off, n)
                     break
                 f.seek(off)
                 f.write(bytes([byte]) * n)
+                self.dirty(off, n)
         self.io(side, commands)
         self.touched = True
         if adopt:
@@ -219,6 +255,9 @@ class Image:
             return
         else:
             name = c.choice(sorted(self.snaps))
+            if what == "-a" and self.bitmaps and \
+               self.snaps[name] != self.size:
+                return                 # refused
         self.run(side, "img", ["snapshot", "-q", what, name,
                                self.path("img")])
         if what == "-c":
@@ -227,6 +266,7 @@ class Image:
         elif what == "-a":
             shutil.copy(self.path("flat-" + name), self.path("flat"))
             self.size = self.snaps[name]
+            self.bits_resize()
         else:
             del self.snaps[name]
 
@@ -243,8 +283,77 @@ class Image:
         self.run(side, "img", args + self.image() + [str(size)])
         os.truncate(self.path("flat"), size)
         self.size = size
+        self.bits_resize()
         if side == PEER:
             self.adopt()               # what a cluster's end held may be back
+
+    # ---- dirty bitmaps
+
+    def dirty(self, off, n):
+        for b in self.bitmaps.values():
+            if b[0] and n:
+                first, last = off // b[1], (off + n - 1) // b[1]
+                b[2][first:last + 1] = b"\1" * (last + 1 - first)
+
+    def bits_resize(self):
+        for b in self.bitmaps.values():
+            n = -(-self.size // b[1])
+            b[2] = b[2][:n].ljust(n, b"\0")
+
+    def bitmap(self, side):
+        c = self.chance
+        if self.opts.get("compat") or self.secret:
+            return
+        what = c.choice(["--add", "--add", "--add", "--remove", "--clear",
+                         "--enable", "--disable", "--merge"])
+        names = sorted(self.bitmaps)
+        if what == "--add":
+            if len(names) > 3:
+                return
+            name = "b%d" % c.randrange(100000)
+            g = 1 << c.choice([9, 10, 12, 16, 18, 21])
+            args = [what, "-g", str(g)]
+            self.bitmaps[name] = [True, g, bytearray(-(-self.size // g))]
+        elif not names:
+            return
+        else:
+            name = c.choice(names)
+            b = self.bitmaps[name]
+            args = [what]
+            if what == "--remove":
+                del self.bitmaps[name]
+            elif what == "--clear":
+                b[2] = bytearray(len(b[2]))
+            elif what == "--merge":
+                other = c.choice(names)
+                args += [other]
+                was = b[0]
+                b[0] = True
+                o = self.bitmaps[other]
+                mine = self.bitmaps
+                self.bitmaps = {name: b}
+                for i, bit in enumerate(bytes(o[2])):
+                    if bit:
+                        self.dirty(i * o[1], min(o[1], self.size - i * o[1]))
+                self.bitmaps = mine
+                b[0] = was
+            else:
+                b[0] = what == "--enable"
+        self.run(side, "img", ["bitmap"] + args + ["-f", "qcow2",
+                                                  self.path("img"), name])
+
+    def bitmaps_check(self):
+        found = bitmaps_read(self.path("img"), self.size)
+        want = {n: (2 if b[0] else 0, b[1], bytes(b[2]))
+                for n, b in self.bitmaps.items()}
+        for name in set(found) | set(want):
+            a, b = found.get(name), want.get(name)
+            if a != b:
+                what = "there: %s" % (a,) if not b else \
+                    "missing" if not a else "flags %d for %d" % (a[0], b[0]) \
+                    if a[0] != b[0] else "bit %d" % [
+                        i for i in range(len(b[2])) if a[2][i] != b[2][i]][0]
+                raise Fault("bitmap %s: %s" % (name, what))
 
     def amend(self, side):
         c = self.chance
@@ -268,8 +377,11 @@ class Image:
     def turn(self, side, other):
         c = self.chance
         what = c.choice([self.requests, self.requests, self.requests,
-                         self.snapshot, self.resize, self.amend])
+                         self.snapshot, self.resize, self.amend,
+                         self.bitmap])
         what(side)
+        if not self.opts.get("compat"):
+            self.bitmaps_check()
         self.check(other)
         self.compare(other)
 
