@@ -341,7 +341,11 @@ static int sync_bounced(BlkNode *n, BlkReq *req)
         if (req->op == BLK_READ) {
             iov_copy(req->iov, req->niov, at, req->len, true);
         } else {
-            iov_copy(req->iov, req->niov, at, req->len, false);
+            if (req->op == BLK_ZERO) {
+                memset(at, 0, req->len);
+            } else {
+                iov_copy(req->iov, req->niov, at, req->len, false);
+            }
             own.op = BLK_WRITE;
             own.flags = req->flags;
             ret = to_driver_sync(n, &own);
@@ -357,6 +361,9 @@ int blk_node_sync(BlkNode *n, BlkReq *req)
 
     if (n->limits.align > 1 && data && (!fits(n, req) || !memory_fits(n, req))) {
         return sync_bounced(n, req);
+    }
+    if (req->op == BLK_ZERO && !fits(n, req)) {
+        return req->len > 64 * MiB ? -EINVAL : sync_bounced(n, req);
     }
     return to_driver_sync(n, req);
 }
