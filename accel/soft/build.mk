@@ -13,3 +13,4 @@ $(foreach o,$(soft-engine-objs),$(eval CFLAGS-$(o) = $(soft-flags)))
 unit-soft-diff-objs = $(soft-engine-objs) target/x86/insn-table.o \
     target/x86/insn-decode.o target/x86/insn-att.o
 unit-soft-sys-objs = $(unit-soft-diff-objs)
+unit-soft-state-objs = $(unit-soft-diff-objs)

@@ -285,15 +285,19 @@ static bool bind_frame(Xlate *x)
 H(pusha)
 {
     unsigned n = s->osz;
-    uint64_t sp = c->r[X86_RSP], at = sp_cut(c, sp - 8 * n);
+    uint64_t sp = c->r[X86_RSP];
 
-    /* the lowest and highest byte decide about faults */
-    soft_probe_write(c, s, stack_lin(c, s, at, 1, true), 1);
-    for (unsigned i = 0; i < 8; i++) {
-        at = sp_cut(c, sp - (i + 1) * n);
-        st_n(c, s, stack_lin(c, s, at, n, true), reg_n(c, i * 8, n), n);
+    for (unsigned i = 0; i < 16; i++) {
+        uint64_t at = sp_cut(c, sp - ((i & 7) + 1) * n);
+        uint64_t la = stack_lin(c, s, at, n, true);
+
+        if (i < 8) {
+            soft_probe_write(c, s, la, n);
+        } else {
+            st_n(c, s, la, reg_n(c, (i & 7) * 8, n), n);
+        }
     }
-    sp_set(c, at);
+    sp_set(c, sp_cut(c, sp - 8 * n));
     NEXT;
 }
 H(popa)

@@ -714,7 +714,7 @@ typedef struct Thunk {
     struct Thunk *next;
     uint8_t len;
     uint8_t reg, rm, v, x;             /* OperandKind: OK_V, OK_P, OK_G, none */
-    bool mem, mem_rd, mem_wr, mxcsr, flags, vex, mmx, reads_flags, waits;
+    bool mem, mem_rd, mem_wr, mxcsr, flags, vex, mmx, sse, reads_flags, waits;
     uint8_t xi;                        /* number of the fourth register       */
     uint8_t mm_wr;                     /* MMX registers written: 1 reg, 2 rm  */
     uint16_t size, align;

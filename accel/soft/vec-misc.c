@@ -152,6 +152,9 @@ H(maskmov_bytes)
         if (c->fpu_bad) {
             soft_fault(c, s, EXC_NM);
         }
+        if (c->fx.fsw & 0x80) {
+            soft_fault(c, s, EXC_MF);
+        }
         soft_mmx_enter(c);
         v = (const uint8_t *)&c->fx.st[s->ra].mant;
         m = (const uint8_t *)&c->fx.st[s->rb].mant;

@@ -263,7 +263,7 @@ static void check_state(SoftCpu *c, const Slot *s, const Thunk *t)
         if (c->x->cr0 & 4) {
             SOFT_UD(c, s);
         }
-        if (t->reg == OK_V || t->rm == OK_V) {
+        if (t->sse) {
             bad = c->sse_bad;
         }
         if (!bad && c->x->cr0 & 8) {
@@ -409,21 +409,20 @@ static bool bind_vec(Xlate *x)
     const Insn *in = x->in;
     Shape f = shape_of(in);
     Thunk t = { .vex = in->vex };
-    unsigned str = str_kind(in);
+    unsigned str = str_kind(in), xc = in->row->exc;
 
     t.reg = kind_of(in, f.reg);
     t.rm = kind_of(in, f.rm);
     t.v = kind_of(in, f.v);
     t.x = f.x >= 0 ? OK_V : OK_NONE;
     t.mem = t.rm == OK_M;
-    t.mxcsr = in->row->attr & IA_MXCSR;
+    t.mxcsr = xc == XC_2 || xc == XC_3 || xc == XC_11 || xc == XC_MMX_FP;
     t.flags = in->row->flags == FA;
-    t.mmx = t.reg == OK_P || t.rm == OK_P;
-    if (!t.mmx && (OSPEC_KIND(in->row->o[0]) == OK_Q ||
-                   OSPEC_KIND(in->row->o[1]) == OK_Q)) {
-        /* cvtpi2pd and cvtpi2ps from memory leave the x87 unit alone */
-        t.mmx = in->opcode != 0x2a;
-    }
+    /* cvtpi2pd and cvtpi2ps from memory leave the x87 unit alone */
+    t.mmx = (xc == XC_MMX || xc == XC_MMX_FP) &&
+        !(t.mem && in->opcode == 0x2a);
+    t.sse = t.reg == OK_V || OSPEC_KIND(in->row->o[1]) == OK_W ||
+        t.rm == OK_V;
     if (t.reg == OK_P && in->o[f.reg].wr) {
         t.mm_wr |= 1;
     }
@@ -443,8 +442,8 @@ static bool bind_vec(Xlate *x)
         t.size = o->size;
         t.mem_rd = o->rd;
         t.mem_wr = o->wr;
-        if (in->row->attr & IA_ALIGN ||
-            (!in->vex && o->size == 16 && !(in->row->attr & IA_UNALIGN))) {
+        if (xc == XC_1 || (!in->vex && (xc == XC_2 || xc == XC_4)) ||
+            (xc == XC_MMX_FP && o->size == 16)) {
             t.align = o->size - 1;
         }
         t.rm = OK_NONE;

@@ -177,7 +177,7 @@ static bool bind_x87(Xlate *x)
     uint8_t op[2] = { in->opcode, in->modrm };
     Thunk t = { 0 };
 
-    t.waits = x->arg != 1;
+    t.waits = in->row->exc != XC_X87_NW;
     t.mem = x->s->mem;
     if (t.mem) {
         t.size = in->o[0].size;

@@ -130,3 +130,32 @@
 #define W0 IA_W0
 #define W1 IA_W1
 #define X_ 0xff
+
+/* A row's exception class (InsnExc), from its operands, feature, attributes. */
+#define KD(o, k) (OSPEC_KIND(o) == OK_##k)
+#define ANY4(t, a, b, c, d) (t(a) || t(b) || t(c) || t(d))
+#define IS_MMX(o) (KD(o, P) || KD(o, Q) || KD(o, N))
+#define IS_VEC(o) (KD(o, V) || KD(o, W) || KD(o, U) || KD(o, H) || \
+                   KD(o, L) || KD(o, XMM0))
+#define IS_VSIB(o) KD(o, VSIB)
+#define IS_MEM(o) (KD(o, M) || KD(o, W) || KD(o, E))
+#define IS_WIDE(o) ((KD(o, M) || KD(o, W)) && \
+                    (OSPEC_SIZE(o) == OZ_dq || OSPEC_SIZE(o) == OZ_qq || \
+                     OSPEC_SIZE(o) == OZ_x))
+#define XC_VEC(map, ft, at, a, b, c, d) \
+    (FEAT_##ft == FEAT_MMX || ANY4(IS_MMX, a, b, c, d) ? \
+         (at) & IA_MXCSR ? XC_MMX_FP : XC_MMX : \
+     !((a) | (b) | (c) | (d)) ? XC_8 : \
+     ANY4(IS_VSIB, a, b, c, d) ? XC_12 : \
+     KD(a, M) && !(b) ? XC_5 : \
+     !ANY4(IS_VEC, a, b, c, d) ? MAP_##map >= MAP_V1 ? XC_13 : XC_NONE : \
+     FEAT_##ft == FEAT_F16C ? XC_11 : \
+     (at) & IA_RMREG || !ANY4(IS_MEM, a, b, c, d) ? XC_7 : \
+     (at) & IA_ALIGN ? XC_1 : \
+     !ANY4(IS_WIDE, a, b, c, d) ? (at) & IA_MXCSR ? XC_3 : XC_5 : \
+     (at) & IA_MXCSR ? XC_2 : (at) & IA_UNALIGN ? XC_5 : XC_4)
+#define XC_SYS(ft, a) \
+    (FEAT_##ft == FEAT_FXSR ? XC_FXSR : \
+     FEAT_##ft == FEAT_SSE && ((a) & 0x3fff) == Md ? XC_5 : \
+     FEAT_##ft < FEAT_XSAVE || FEAT_##ft > FEAT_XSAVES ? XC_NONE : \
+     (a) ? XC_XSAVE : XC_XCR)

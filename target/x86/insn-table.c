@@ -48,42 +48,51 @@ const InsnFlagSet insn_flag_sets[INSN_FLAG_SETS] = {
     [FSTRN] = { 0, 0, 0 },
 };
 
-#define ROW(m, op_, p, e, r, n, a, b, c, d, f, ft, at) \
+#define ROW(m, op_, p, e, r, n, a, b, c, d, f, ft, at, xc) \
     { .name = n, .o = { a, b, c, d }, .map = MAP_##m, .op = op_, \
       .pfx = PFX_##p, .ext = e, .rm = r, .flags = f, .feat = FEAT_##ft, \
-      .attr = at },
+      .exc = xc, .attr = at },
 
 const InsnRow insn_rows[] = {
 #define I(op, e, n, a, b, c, f, at) \
-    ROW(1, op, ANY, e, X_, n, a, b, c, _, f, BASE, at)
-    ROW(1, 0x90, F3, X_, X_, "pause", _, _, _, _, FN, BASE, IA_NOSFX)
+    ROW(1, op, ANY, e, X_, n, a, b, c, _, f, BASE, at, XC_NONE)
+    ROW(1, 0x90, F3, X_, X_, "pause", _, _, _, _, FN, BASE, IA_NOSFX,
+        XC_NONE)
+    ROW(1, 0x9b, ANY, X_, X_, "wait", _, _, _, _, FN, BASE, IA_NOSFX, XC_WAIT)
 #include "insn-main.def"
 #undef I
-#define FM(op, e, n, m, at) \
-    ROW(1, op, ANY, e, X_, n, m, _, _, _, FN, FPU, (at) | MM | NS)
-#define FR(op, e, n, a, b, f, ft) \
-    ROW(1, op, ANY, e, X_, n, a, b, _, _, f, ft, MR | NS)
-#define F0(op, e, r, n) \
-    ROW(1, op, ANY, e, r, n, _, _, _, _, FN, FPU, MR | NS)
+#define X87(op, e, r, n, a, b, f, ft, at, xc) \
+    ROW(1, op, ANY, e, r, n, a, b, _, _, f, ft, (at) | NS, xc)
+#define FM(op, e, n, m, at) X87(op, e, X_, n, m, _, FN, FPU, (at) | MM, XC_X87)
+#define FR(op, e, n, a, b, f, ft) X87(op, e, X_, n, a, b, f, ft, MR, XC_X87)
+#define F0(op, e, r, n) X87(op, e, r, n, _, _, FN, FPU, MR, XC_X87)
+#define FMN(op, e, n, m) X87(op, e, X_, n, m, _, FN, FPU, MM, XC_X87_NW)
+#define F0N(op, e, r, n) X87(op, e, r, n, _, _, FN, FPU, MR, XC_X87_NW)
 #include "insn-x87.def"
 #undef FM
 #undef FR
 #undef F0
+#undef FMN
+#undef F0N
 #define J(m, op, e, r, p, n, a, b, c, f, ft, at) \
-    ROW(m, op, p, e, r, n, a, b, c, _, f, ft, at)
+    ROW(m, op, p, e, r, n, a, b, c, _, f, ft, at, XC_SYS(ft, a))
 #include "insn-0f.def"
 #undef J
 #define MAP_V0F MAP_V1
 #define MAP_V38 MAP_V2
 #define MAP_V3A MAP_V3
 #define S(m, op, e, p, n, a, b, c, d, ft, at) \
-    ROW(m, op, p, e, X_, n, a, b, c, d, FN, ft, at)
+    ROW(m, op, p, e, X_, n, a, b, c, d, FN, ft, at, \
+        XC_VEC(m, ft, at, a, b, c, d))
 #define V(m, op, e, p, n, a, b, c, d, ft, at) \
-    ROW(V##m, op, p, e, X_, n, a, b, c, d, FN, ft, at)
+    ROW(V##m, op, p, e, X_, n, a, b, c, d, FN, ft, at, \
+        XC_VEC(V##m, ft, at, a, b, c, d))
 #define SF(m, op, e, p, n, a, b, c, d, ft, at) \
-    ROW(m, op, p, e, X_, n, a, b, c, d, FA, ft, at)
+    ROW(m, op, p, e, X_, n, a, b, c, d, FA, ft, at, \
+        XC_VEC(m, ft, at, a, b, c, d))
 #define VF(m, op, e, p, n, a, b, c, d, ft, at) \
-    ROW(V##m, op, p, e, X_, n, a, b, c, d, FA, ft, at)
+    ROW(V##m, op, p, e, X_, n, a, b, c, d, FA, ft, at, \
+        XC_VEC(V##m, ft, at, a, b, c, d))
 #include "insn-sse.def"
 #include "insn-vex.def"
 };

@@ -158,6 +158,32 @@ enum InsnFeature {
     FEAT_VMX, FEAT_RDPMC, FEAT_COUNT
 };
 
+/* Exception classes: what state a row needs, and how its memory operand and
+ * arithmetic may fail beside #PF, #GP and #SS. XC_1 to XC_13 are the types of
+ * SDM vol. 2, 2.4; without VEX they need CR4.OSFXSR and not CR0.EM, with it
+ * CR4.OSXSAVE and XCR0 (#UD), both not CR0.TS (#NM). */
+enum InsnExc {
+    XC_NONE,
+    XC_X87,     /* #NM by EM or TS, #MF for what is pending */
+    XC_X87_NW,  /* the same, does not wait for what is pending */
+    XC_WAIT,    /* #NM by TS with MP, #MF */
+    XC_FXSR,    /* #NM by EM or TS */
+    XC_XSAVE,   /* #UD without CR4.OSXSAVE, #NM by TS */
+    XC_XCR,     /* #UD without CR4.OSXSAVE */
+    XC_MMX,     /* #UD by EM, #NM by TS, #MF; vector operands as XC_4 */
+    XC_MMX_FP,  /* the same; 16 bytes aligned; #XM */
+    XC_1,       /* operand aligned under VEX, too: #GP */
+    XC_2,       /* aligned without VEX; #XM */
+    XC_3,       /* scalar: any alignment; #XM */
+    XC_4,       /* aligned without VEX; no #XM */
+    XC_5,       /* any alignment; no #XM (type 6 when there is only VEX) */
+    XC_7,       /* registers only */
+    XC_8,       /* no operand */
+    XC_11,      /* F16C: any alignment; #XM */
+    XC_12,      /* gather */
+    XC_13,      /* VEX on general registers: no state, #UD in real mode */
+};
+
 /* Row attributes. */
 enum {
     IA_I64     = 1u << 0,   /* invalid in 64-bit mode */

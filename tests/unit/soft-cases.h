@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * soft-cases.h - random instances of the user-mode forms of the instruction
- * table, with registers and memory that suit them: for soft-diff.c.
+ * table, with registers and memory that suit them: for soft-diff.c and others.
  */
 #ifndef TESTS_UNIT_SOFT_CASES_H
 #define TESTS_UNIT_SOFT_CASES_H
 
 #include <asm/ldt.h>
 #include "soft-rig.h"
+
+/* Each program uses a part of this. */
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wunused-variable"
 
 #define ARENA 0x10000000ull             /* linear and native */
 #define PAGES 4u                        /* writable, then one read-only */
