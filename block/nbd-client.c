@@ -92,6 +92,9 @@ void nbd_client_end(NbdNode *c, NbdCmd *cmd)
     }
 }
 
+/* Not inlined: a caller that waits for its own command keeps it on its stack,
+ * which gcc then takes for a pointer that outlives it. */
+__attribute__((noinline))
 void nbd_client_queue(NbdNode *c, NbdCmd *cmd)
 {
     if (!c->first) {

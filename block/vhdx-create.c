@@ -175,7 +175,7 @@ bool vhdx_create(BlkCreate *b, Error **errp)
 {
     const VhdxCreate *c = (const VhdxCreate *)b;
     uint64_t end;
-    Layout y;
+    Layout y = { 0 };
     int ret;
 
     if (!layout_make(c, &y, errp)) {

@@ -219,7 +219,9 @@ static bool compare(const Insn *d)
         DIFF("trap", 0, native.trap, soft.trap, 0);
     }
     if (native.trap == 14 && soft.trap == 14) {
-        DIFF("err", 0, native.err, soft.err, 0);
+        /* natively a kernel lives in the upper half: present or not */
+        DIFF("err", 0, native.err | native.cr2 >> 63,
+             soft.err | native.cr2 >> 63, 0);
         /* masked stores fault somewhere in their range */
         if (!strstr(r->name, "maskmov") && strcmp(r->name, "cmps")) {
             DIFF("cr2", 0, native.cr2, soft.cr2, 0);
@@ -355,8 +357,9 @@ static bool one(uint64_t s, uint64_t n, const char *only, bool *ran)
     for (int i = 0; i < d.len; i++) {
         printf("%02x", d.bytes[i]);
     }
-    printf(" %u bits %s\n", 16u << mode,
-           insn_text(&d, CODE + 2048, text, sizeof(text)));
+    printf(" %u bits %s; trap %d at %" PRIx64 "\n", 16u << mode,
+           insn_text(&d, CODE + 2048, text, sizeof(text)), native.trap,
+           native.cr2);
     return false;
 }
 
