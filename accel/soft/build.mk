@@ -14,3 +14,5 @@ unit-soft-diff-objs = $(soft-engine-objs) target/x86/insn-table.o \
     target/x86/insn-decode.o target/x86/insn-att.o
 unit-soft-sys-objs = $(unit-soft-diff-objs)
 unit-soft-state-objs = $(unit-soft-diff-objs)
+unit-soft-modes-objs = $(unit-soft-diff-objs)
+unit-soft-paging-objs = $(unit-soft-diff-objs)

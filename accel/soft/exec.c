@@ -358,7 +358,7 @@ bool soft_init(SoftCpu *c, X86Regs *x, const SoftHooks *hooks, void *owner,
     c->owner = owner;
     c->a20_mask = ~0ull;
     c->phys_mask = (1ull << 40) - 1;
-    c->cr4_valid = 0x771fff;
+    c->cr4_valid = 0x771ffc;              /* no VME, no PVI */
     c->efer_valid = 0x4d01;
     c->xcr0_valid = 0x207;
     c->pool = mmap(NULL, pool, PROT_READ | PROT_WRITE,

@@ -10,7 +10,6 @@
 #include "soft-rig.h"
 
 /* Each program uses a part of this. */
-#pragma GCC diagnostic ignored "-Wunused-function"
 #pragma GCC diagnostic ignored "-Wunused-variable"
 
 #define ARENA 0x10000000ull             /* linear and native */

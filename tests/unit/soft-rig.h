@@ -9,6 +9,9 @@
 #include <sys/mman.h>
 #include "accel/soft/soft.h"
 
+/* Each program uses a part of this. */
+#pragma GCC diagnostic ignored "-Wunused-function"
+
 #define RIG_RAM (8u << 20)
 
 typedef struct Rig {
