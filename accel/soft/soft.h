@@ -156,6 +156,7 @@ struct SoftCpu {
     uint32_t mode;                     /* right after kick                    */
     uint32_t eflags;                   /* all but the six arithmetic ones     */
     uint8_t cpl, code64, lma, fpu_bad, sse_bad, avx_bad, shadow, single_req;
+    bool strict;                       /* the user's accesses are aligned   */
     bool irq_wait;                     /* an interrupt may be there           */
     Block **link_from;
     X86Regs *x;                        /* everything that is not hot          */

@@ -21,6 +21,7 @@
 #define PTE_G 0x100ull
 #define PTE_NX (1ull << 63)
 #define CR0_WP (1ull << 16)
+#define CR0_AM (1ull << 18)
 #define CR0_PG (1ull << 31)
 #define CR4_PSE (1ull << 4)
 #define CR4_PAE (1ull << 5)
@@ -385,6 +386,19 @@ static void list_local(SoftCpu *c, unsigned entry, bool global)
 }
 
 /* Translates, judges, fills the TLB; faults when it must. */
+/* Whether this access is one that has to be aligned: then no data of the user
+ * is in the TLB, so that every access comes here. */
+static bool strict(const SoftCpu *c)
+{
+    return UNLIKELY(c->strict) && mmu_of(c) == MMU_USER;
+}
+static void align_check(SoftCpu *c, const Slot *s, uint64_t la, unsigned size)
+{
+    if (strict(c) && la & (size - 1)) {
+        soft_fault_err(c, s, EXC_AC, 0);
+    }
+}
+
 static uint64_t fill(SoftCpu *c, const Slot *s, uint64_t la, int acc,
                      SoftPage *page)
 {
@@ -424,7 +438,8 @@ static uint64_t fill(SoftCpu *c, const Slot *s, uint64_t la, int acc,
         soft_code_written(c, page->gen, page->host, s);
     }
     if ((c->x->dr[7] & 0xff && watched(c, la)) ||
-        (UNLIKELY(soft_watch_count) && soft_watch_page(la))) {
+        (UNLIKELY(soft_watch_count) && soft_watch_page(la)) ||
+        (acc != ACC_EXEC && strict(c))) {
         return w.pa;
     }
     list_local(c, e - c->tlbs[0], w.global);
@@ -485,12 +500,16 @@ uint64_t soft_ld_slow(SoftCpu *c, const Slot *s, uint64_t la, unsigned size)
     uint64_t pa, v = 0;
 
     if ((la & 0xfff) + size > 4096) {
+        fill(c, s, la, ACC_READ, &p);
+        fill(c, s, lin_add(c, la, size - 1) & ~0xfffull, ACC_READ, &p);
+        align_check(c, s, la, size);
         for (unsigned i = 0; i < size; i++) {
             v |= (uint64_t)ld8(c, s, lin_add(c, la, i)) << 8 * i;
         }
         return v;
     }
     pa = fill(c, s, la, ACC_READ, &p);
+    align_check(c, s, la, size);
     watch(c, la, size, false);
     if (!p.host) {
         return c->hooks->read(c, pa, size);
@@ -513,12 +532,14 @@ void soft_st_slow(SoftCpu *c, const Slot *s, uint64_t la, uint64_t v,
         /* both pages are judged before either is written */
         fill(c, s, la, ACC_WRITE, &p);
         fill(c, s, lin_add(c, la, size - 1) & ~0xfffull, ACC_WRITE, &p);
+        align_check(c, s, la, size);
         for (unsigned i = 0; i < size; i++) {
             st8(c, s, lin_add(c, la, i), v >> 8 * i);
         }
         return;
     }
     pa = fill(c, s, la, ACC_WRITE, &p);
+    align_check(c, s, la, size);
     watch(c, la, size, true);
     if (!p.host || p.readonly || p.slow_write) {
         c->hooks->write(c, pa, v, size);
@@ -553,9 +574,11 @@ void *soft_rmw_slow(SoftCpu *c, const Slot *s, uint64_t la, unsigned size)
         ram = p.host;
         fill(c, s, lin_add(c, la, size - 1) & ~0xfffull, ACC_WRITE, &p);
         c->rmw_device = !ram || !p.host;
+        align_check(c, s, la, size);
         return NULL;
     }
     fill(c, s, la, ACC_WRITE, &p);
+    align_check(c, s, la, size);
     c->rmw_device = !p.host;
     watch(c, la, size, true);
     if (!p.host || p.readonly || p.slow_write) {
@@ -564,11 +587,32 @@ void *soft_rmw_slow(SoftCpu *c, const Slot *s, uint64_t la, unsigned size)
     return p.host + (la & 0xfff);
 }
 
+/* How operands of more than a register's size are aligned: SDM vol. 3, table
+ * 6-7. The pieces they are moved in are not checked again. */
+static bool bytes_check(SoftCpu *c, const Slot *s, uint64_t la, unsigned n,
+                        bool write)
+{
+    unsigned to = n == 10 ? 8 : n == 14 || n == 94 ? 2 :
+        n == 28 || n == 108 ? 4 : n & (n - 1) ? 1 : MIN2(n, 16u);
+    SoftPage p;
+
+    if (!strict(c)) {
+        return false;
+    }
+    if (la & (to - 1)) {
+        fill(c, s, la, write ? ACC_WRITE : ACC_READ, &p);
+        fill(c, s, lin_add(c, la, n - 1), write ? ACC_WRITE : ACC_READ, &p);
+        soft_fault_err(c, s, EXC_AC, 0);
+    }
+    return true;
+}
+
 void soft_probe_write(SoftCpu *c, const Slot *s, uint64_t la, unsigned n)
 {
     SoftPage p;
     uint64_t last = lin_add(c, la, n - 1);
 
+    bytes_check(c, s, la, n, true);
     if (tlb_of(c, la)->w != (la & ~0xfffull)) {
         fill(c, s, la, ACC_WRITE, &p);
     }
@@ -579,10 +623,11 @@ void soft_probe_write(SoftCpu *c, const Slot *s, uint64_t la, unsigned n)
 
 void soft_ld_bytes(SoftCpu *c, const Slot *s, uint64_t la, void *p, unsigned n)
 {
+    bool single = bytes_check(c, s, la, n, false);
     uint8_t *b = p;
 
     while (n) {
-        unsigned k = n >= 8 ? 8 : n >= 4 ? 4 : n >= 2 ? 2 : 1;
+        unsigned k = single ? 1 : n >= 8 ? 8 : n >= 4 ? 4 : n >= 2 ? 2 : 1;
         uint64_t v = ld_n(c, s, la, k);
 
         memcpy(b, &v, k);
@@ -595,13 +640,14 @@ void soft_ld_bytes(SoftCpu *c, const Slot *s, uint64_t la, void *p, unsigned n)
 void soft_st_bytes(SoftCpu *c, const Slot *s, uint64_t la, const void *p,
                    unsigned n)
 {
+    bool single = bytes_check(c, s, la, n, true);
     const uint8_t *b = p;
 
     if (n > 8) {
         soft_probe_write(c, s, la, n);
     }
     while (n) {
-        unsigned k = n >= 8 ? 8 : n >= 4 ? 4 : n >= 2 ? 2 : 1;
+        unsigned k = single ? 1 : n >= 8 ? 8 : n >= 4 ? 4 : n >= 2 ? 2 : 1;
         uint64_t v = 0;
 
         memcpy(&v, b, k);
@@ -717,6 +763,11 @@ void soft_mmu_pick(SoftCpu *c)
 {
     unsigned m = c->cpl == 3 ? MMU_USER :
         c->x->cr4 & CR4_SMAP && !(c->eflags & F_AC) ? MMU_SMAP : MMU_KERNEL;
+    bool check = c->eflags & F_AC && c->x->cr0 & CR0_AM;
 
     c->tlb = c->tlbs[m];
+    if (m == MMU_USER && UNLIKELY(check != c->strict)) {
+        c->strict = check;
+        soft_tlb_flush(c, true);
+    }
 }

@@ -423,6 +423,11 @@ static bool make_case(const InsnRow *r, Insn *d)
         return false;
     }
     in.flags = 0x202 | (rnd() & 0xcd5);
+    /* With CR0.AM alignment checks; AMD and Intel part over those of masked
+     * moves and gathers. */
+    if (!(rnd() >> 20 & 15) && r->exc != XC_12 && !strstr(r->name, "maskmov")) {
+        in.flags |= F_AC;
+    }
     if (!strcmp(r->name, "into")) {
         in.flags &= ~0x800ull;          /* its trap goes through no fault */
     }

@@ -39,6 +39,9 @@ static void handler(int sig, siginfo_t *info, void *ctx)
     greg_t *g = u->uc_mcontext.gregs;
     uint8_t *fp = (uint8_t *)u->uc_mcontext.fpregs;
 
+    /* a handler starts with the flags of what it interrupts: no AC here */
+    __asm__ volatile("pushfq; andl $~0x40000, (%%rsp); popfq" : : : "memory",
+                     "cc");
     if (phase == 0) {
         memcpy(&saved.uc_mcontext.gregs, g, sizeof(u->uc_mcontext.gregs));
         memcpy(saved_fp, fp, 832);
@@ -184,15 +187,20 @@ static void show(const char *what, unsigned i, uint64_t a, uint64_t b,
 }
 
 /* Which of several faults of one access comes first is the processor's choice
- * (SDM vol. 3, table 6-2): a misaligned operand beyond its segment, the two
- * operands of a comparison. */
+ * (SDM vol. 3, table 6-2): a misaligned operand beyond its segment, or in a
+ * page that is not there; the two operands of a comparison. */
 static bool same_class(const InsnRow *r, int a, int b)
 {
     bool seg = (a == 12 || a == 13) && (b == 12 || b == 13);
+    bool two = a >= 12 && a <= 14 && b >= 12 && b <= 14;
 
-    return mode != MODE_64 && (seg || (!strcmp(r->name, "cmps") &&
-                                       a >= 12 && a <= 14 &&
-                                       b >= 12 && b <= 14));
+    if (in.flags & F_AC && (a == 17 || b == 17)) {
+        int other = a == 17 ? b : a;
+
+        return other == 12 || other == 14 ||
+            (other == 13 && mode != MODE_64);
+    }
+    return mode != MODE_64 && (seg || (two && !strcmp(r->name, "cmps")));
 }
 
 static bool compare(const Insn *d)
