@@ -49,9 +49,9 @@ static bool same(const Thunk *a, const Thunk *b)
         a->reg == b->reg && a->rm == b->rm && a->v == b->v && a->x == b->x &&
         a->mem == b->mem && a->mem_rd == b->mem_rd && a->mem_wr == b->mem_wr &&
         a->mxcsr == b->mxcsr && a->flags == b->flags && a->vex == b->vex &&
-        a->mmx == b->mmx && a->sse == b->sse && a->size == b->size && a->align == b->align &&
-        a->reads_flags == b->reads_flags && a->waits == b->waits &&
-        a->xi == b->xi && a->mm_wr == b->mm_wr;
+        a->mmx == b->mmx && a->sse == b->sse && a->size == b->size &&
+        a->align == b->align && a->reads_flags == b->reads_flags &&
+        a->waits == b->waits && a->xi == b->xi && a->mm_wr == b->mm_wr;
 }
 
 const Thunk *soft_thunk(const Thunk *like)
