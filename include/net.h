@@ -137,6 +137,7 @@ struct NetFilter {
     NetPort *port;
     void (*frame)(NetFilter *f, bool from_backend, const struct iovec *iov,
                   int niov, unsigned vnet) MACHINE_PTR;
+    void (*gone)(NetFilter *f) MACHINE_PTR;        /* the port goes           */
     NetFilter *next;
 };
 void net_filter_add(NetPort *p, NetFilter *f) MACHINE_CALL;

@@ -89,6 +89,7 @@ typedef struct UserType {
     size_t size;                       /* of the struct; Obj first            */
     const Prop *props, *base_props;    /* base: shared with sisters, may be NULL */
     bool early;                        /* made before chardevs and machine    */
+    bool after_net;                    /* made after the network backends     */
     bool (*complete)(Obj *o, Error **errp) MACHINE_PTR;
     bool (*can_delete)(Obj *o, Error **errp) MACHINE_PTR;  /* NULL: always    */
     void (*finish)(Obj *o) MACHINE_PTR;

@@ -97,7 +97,12 @@ void net_port_fini(NetPort *p)
         *at = p->next;
     }
     while (p->filters) {
-        net_filter_del(p->filters);
+        NetFilter *f = p->filters;
+
+        net_filter_del(f);
+        if (f->gone) {
+            f->gone(f);
+        }
     }
     queue_drop(p);
     if (peer) {

@@ -59,7 +59,14 @@ static void print_line(void *arg, const char *line)
 
 /* ---- objects, chardevs, devices ------------------------------------------ */
 
-static MACHINE_CALL bool add_object(const char *arg, bool early, Error **errp)
+typedef enum ObjPhase { OBJ_EARLY, OBJ_LATE, OBJ_AFTER_NET } ObjPhase;
+
+static ObjPhase phase_of(const UserType *t)
+{
+    return t->early ? OBJ_EARLY : t->after_net ? OBJ_AFTER_NET : OBJ_LATE;
+}
+
+static MACHINE_CALL bool add_object(const char *arg, ObjPhase when, Error **errp)
 {
     Opts o;
     const UserType *t;
@@ -79,14 +86,10 @@ static MACHINE_CALL bool add_object(const char *arg, bool early, Error **errp)
     type = json_get_str(o.obj, "qom-type");
     id = json_get_str(o.obj, "id");
     t = type ? user_type_find(type) : NULL;
-    if (t && t->early != early) {
-        ok = true;
+    if (t ? phase_of(t) != when : when != OBJ_LATE) {
+        ok = true;                     /* unknown ones: told by the late pass */
     } else if (!type) {
         ok = error_set(errp, "Parameter 'qom-type' is missing");
-    } else if (!id && !early) {
-        ok = error_set(errp, "Parameter 'id' is missing");
-    } else if (!t && early) {
-        ok = true;                     /* reported by the late pass           */
     } else if (!id) {
         ok = error_set(errp, "Parameter 'id' is missing");
     } else {
@@ -105,13 +108,19 @@ static MACHINE_CALL bool add_object(const char *arg, bool early, Error **errp)
 static MACHINE_CALL
 bool do_object_early(const char *arg, const char *kind, Error **errp)
 {
-    return add_object(arg, true, errp);
+    return add_object(arg, OBJ_EARLY, errp);
 }
 
 static MACHINE_CALL
 bool do_object_late(const char *arg, const char *kind, Error **errp)
 {
-    return add_object(arg, false, errp);
+    return add_object(arg, OBJ_LATE, errp);
+}
+
+static MACHINE_CALL
+bool do_object_after_net(const char *arg, const char *kind, Error **errp)
+{
+    return add_object(arg, OBJ_AFTER_NET, errp);
 }
 
 static MACHINE_CALL
@@ -597,6 +606,7 @@ static MACHINE_CALL bool start_boards(Json *mopts, Error **errp)
            default_drives(errp) &&
            start_serials(errp) && given_each(&settings.mon, do_mon, errp) &&
            start_qtest(errp) && start_net(errp) &&
+           given_each(&settings.object, do_object_after_net, errp) &&
            machine->type->build(machine, errp) && net_make_cards(errp) &&
            given_each(&settings.device, do_device, errp) &&
            start_virtio_drives(errp) && start_leftovers(errp) &&
