@@ -213,9 +213,10 @@ static const NetDriver vnet_port = {
 
 static MACHINE_CALL bool peer_takes_header(const VirtioNet *s)
 {
-    const NetPort *peer = s->net.nports ? s->net.port[0].peer : NULL;
+    NetPort *peer = s->net.nports ? s->net.port[0].peer : NULL;
 
-    return peer && peer->drv->set_vnet;
+    return peer && peer->drv->set_vnet && peer->drv->set_vnet(peer, 12) &&
+           peer->drv->set_vnet(peer, 0);
 }
 
 static MACHINE_CALL uint64_t features(Virtio *v, uint64_t want)
