@@ -32,7 +32,8 @@ static MACHINE_CALL bool rows_set(const BlkDriver *d, void *c, uint8_t *given,
         if (!p) {
             return unknown(d, key, errp);
         }
-        if (!prop_set(c, p, json_value_at(opts, i), true, d->name, errp)) {
+        if (!blk_row_text_ok(p, json_get_str(opts, key), errp) ||
+            !prop_set(c, p, json_value_at(opts, i), true, d->name, errp)) {
             return false;
         }
         given[p - rows] = 1;

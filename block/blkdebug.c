@@ -62,14 +62,14 @@ void blk_debug_event_do(BlkNode *n, const char *name)
 
 /* ---- breakpoints --------------------------------------------------------- */
 
-bool blk_debug_break(BlkNode *n, const char *name, const char *tag)
+int blk_debug_break(BlkNode *n, const char *name, const char *tag)
 {
     Blkdebug *d = below(n);
     int ev = d ? schema_enum(&qt_BlkdebugEvent, name) : -1;
     DebugRule *r;
 
     if (ev < 0) {
-        return false;
+        return d ? -ENOENT : -ENOTSUP;
     }
     r = g_new0(DebugRule, 1);
     r->action = DEBUG_SUSPEND;
@@ -77,7 +77,7 @@ bool blk_debug_break(BlkNode *n, const char *name, const char *tag)
     r->tag = g_strdup(tag);
     r->next = d->rules;
     d->rules = r;
-    return true;
+    return 0;
 }
 
 bool blk_debug_stopped(BlkNode *n, const char *tag)
@@ -92,10 +92,10 @@ bool blk_debug_stopped(BlkNode *n, const char *tag)
     return false;
 }
 
-bool blk_debug_resume(BlkNode *n, const char *tag)
+int blk_debug_resume(BlkNode *n, const char *tag)
 {
     Blkdebug *d = below(n);
-    bool any = false;
+    int ret = d ? -ENOENT : -ENOTSUP;
 
     for (DebugStop **at = d ? &d->stops : NULL; at && *at;) {
         DebugStop *s = *at;
@@ -105,18 +105,20 @@ bool blk_debug_resume(BlkNode *n, const char *tag)
             continue;
         }
         *at = s->next;
+        printf("blkdebug: Resuming request '%s'\n", tag);
         co_wake(s->co);
         g_free(s->tag);
         g_free(s);
-        any = true;
+        ret = 0;
     }
-    return any;
+    return ret;
 }
 
-bool blk_debug_unbreak(BlkNode *n, const char *tag)
+int blk_debug_unbreak(BlkNode *n, const char *tag)
 {
     Blkdebug *d = below(n);
     bool any = false;
+    int ret;
 
     for (DebugRule **at = d ? &d->rules : NULL; at && *at;) {
         DebugRule *r = *at;
@@ -130,7 +132,8 @@ bool blk_debug_unbreak(BlkNode *n, const char *tag)
         g_free(r);
         any = true;
     }
-    return blk_debug_resume(n, tag) || any;
+    ret = blk_debug_resume(n, tag);
+    return any ? 0 : ret;
 }
 
 /* The rule that asked for it is spent. */
@@ -156,6 +159,7 @@ static void stop_here(Blkdebug *d)
     s->co = co_self();
     s->next = d->stops;
     d->stops = s;
+    printf("blkdebug: Suspended request '%s'\n", s->tag);
     for (bool held = true; held;) {
         co_yield();
         held = false;

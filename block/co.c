@@ -295,6 +295,9 @@ int blk_node_extent(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *x)
         }
     }
     x->flags &= ~BLKX_RECURSE;
+    if (!n->drv->backing && !n->drv->filter) {
+        x->flags |= BLKX_ALLOCATED;    /* there is nothing below              */
+    }
     if (ret >= 0 && off + x->len >= n->length) {
         x->flags |= BLKX_EOF;
     }

@@ -52,15 +52,17 @@ static void row_add(Rows *r, const Prop *p)
     }
 }
 
+/* Those of the head come first where the driver does not list them. */
 static void rows_of(Rows *r, const BlkDriver *d)
 {
+    for (unsigned i = 0; i < (d->backing ? 3 : 1); i++) {
+        if (!d->create_props ||
+            !prop_find(d->create_props, head_rows[i].name)) {
+            row_add(r, &head_rows[i]);
+        }
+    }
     for (const Prop *p = d->create_props; p && p->name; p++) {
         row_add(r, p);
-    }
-    row_add(r, &head_rows[0]);
-    if (d->backing) {
-        row_add(r, &head_rows[1]);
-        row_add(r, &head_rows[2]);
     }
 }
 
@@ -101,7 +103,7 @@ static MACHINE_CALL bool drivers_find(Making *m, const char *format,
         if (!name) {
             return false;
         }
-        m->protocol = blk_driver_find(name);
+        m->protocol = d->protocol ? d : blk_driver_find(name);
         m->path = g_strdup(rest);
     }
     if (!d->create && !by_protocol_alone(d)) {
@@ -121,34 +123,35 @@ static void making_fini(Making *m)
 
 /* ---- options -------------------------------------------------------------- */
 
+bool blk_row_text_ok(const Prop *p, const char *text, Error **errp)
+{
+    uint64_t u;
+    bool b;
+
+    switch (p->kind) {
+    case PK_SIZE:
+    case PK_SIZE32:
+        return opt_size(p->name, text, 1, &u, errp);
+    case PK_BOOL:
+        return opt_bool(p->name, text, &b, errp);
+    case PK_U8: case PK_U16: case PK_U32: case PK_U64: case PK_I64:
+        return opt_u64(p->name, text, &u, errp);
+    default:
+        return true;
+    }
+}
+
 /* A short form `x` stands for x=on. */
 static MACHINE_CALL bool opts_check(Making *m, Error **errp)
 {
     for (size_t i = 0; i < json_count(m->opts); i++) {
         const char *key = json_key_at(m->opts, i);
-        const char *text = json_get_str(m->opts, key);
         const Prop *p = row_find(&m->rows, key);
-        uint64_t u;
-        bool b, ok = true;
 
         if (!p) {
             return error_set(errp, "Invalid parameter '%s'", key);
         }
-        switch (p->kind) {
-        case PK_SIZE:
-        case PK_SIZE32:
-            ok = opt_size(key, text, 1, &u, errp);
-            break;
-        case PK_BOOL:
-            ok = opt_bool(key, text, &b, errp);
-            break;
-        case PK_U8: case PK_U16: case PK_U32: case PK_U64:
-            ok = opt_u64(key, text, &u, errp);
-            break;
-        default:
-            break;
-        }
-        if (!ok) {
+        if (!blk_row_text_ok(p, json_get_str(m->opts, key), errp)) {
             return false;
         }
     }

@@ -428,12 +428,12 @@ Json *crypto_luks_info(const CryptoBlk *c)
     }
     v = json_obj();
     json_set_str(v, "ivgen-alg", crypto_ivgen_enum.names[l->ivgen]);
-    if (l->ivgen == IVGEN_ESSIV) {
-        json_set_str(v, "ivgen-hash-alg", crypto_hash_enum.names[l->ivhash]);
-    }
     json_set_str(v, "hash-alg", crypto_hash_enum.names[l->hash]);
     json_set_str(v, "cipher-alg", crypto_alg_enum.names[l->alg]);
     json_set_str(v, "uuid", l->uuid);
+    if (l->ivgen == IVGEN_ESSIV) {
+        json_set_str(v, "ivgen-hash-alg", crypto_hash_enum.names[l->ivhash]);
+    }
     json_set_str(v, "cipher-mode", crypto_mode_enum.names[l->mode]);
     slots = json_list();
     for (unsigned i = 0; i < LUKS_SLOTS; i++) {

@@ -46,17 +46,17 @@ typedef struct CryptoSpec {
     PROP_ENUM(p "cipher-mode", T, f.mode, &crypto_mode_enum, MODE_XTS, \
               .flags = PF_NO_DEFAULT, \
               .desc = "Name of encryption cipher mode"), \
+    PROP_ENUM(p "ivgen-alg", T, f.ivgen, &crypto_ivgen_enum, IVGEN_PLAIN64, \
+              .flags = PF_NO_DEFAULT, \
+              .desc = "Name of IV generator algorithm"), \
+    PROP_STR(p "ivgen-hash-alg", T, f.ivgen_hash, \
+             .desc = "Name of IV generator hash algorithm"), \
     PROP_ENUM(p "hash-alg", T, f.hash, &crypto_hash_enum, HASH_SHA256, \
               .flags = PF_NO_DEFAULT, \
               .desc = "Name of encryption hash algorithm"), \
     PROP_U64(p "iter-time", T, f.iter_time, 2000, \
              .flags = PF_NO_DEFAULT, \
-             .desc = "Time to spend in PBKDF in milliseconds"), \
-    PROP_ENUM(p "ivgen-alg", T, f.ivgen, &crypto_ivgen_enum, IVGEN_PLAIN64, \
-              .flags = PF_NO_DEFAULT, \
-              .desc = "Name of IV generator algorithm"), \
-    PROP_STR(p "ivgen-hash-alg", T, f.ivgen_hash, \
-             .desc = "Name of IV generator hash algorithm")
+             .desc = "Time to spend in PBKDF in milliseconds")
 
 /* Options of a change of key slots. */
 typedef struct CryptoAmend {

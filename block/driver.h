@@ -288,11 +288,11 @@ static inline void blk_debug_event(BlkNode *n, const char *name)
         blk_debug_event_do(n, name);
     }
 }
-/* The next request after the event is held until resumed. False: n has no
- * blkdebug node below, or nothing fits. */
-bool blk_debug_break(BlkNode *n, const char *name, const char *tag);
-bool blk_debug_unbreak(BlkNode *n, const char *tag);
-bool blk_debug_resume(BlkNode *n, const char *tag);
+/* The next request after the event is held until resumed. 0; -ENOTSUP: n has no
+ * blkdebug node below; -ENOENT: nothing fits. */
+int blk_debug_break(BlkNode *n, const char *name, const char *tag);
+int blk_debug_unbreak(BlkNode *n, const char *tag);
+int blk_debug_resume(BlkNode *n, const char *tag);
 bool blk_debug_stopped(BlkNode *n, const char *tag);
 
 /* ---- graph: MACHINE_CALL --- */
@@ -341,6 +341,8 @@ bool blk_image_make_help(const char *format, const char *filename,
                          Error **errp) MACHINE_CALL;
 /* The same of any table. */
 void blk_rows_help(const Prop *rows);
+/* Is the text of `-o` a value of the row's kind, in the words of the tools? */
+bool blk_row_text_ok(const Prop *p, const char *text, Error **errp);
 /* Other options for an image, `amend -o` text; how: force and progress are set.
  * block/amend.c */
 bool blk_image_amend(BlkNode *n, const char *options, const BlkAmend *how,

@@ -166,6 +166,9 @@ static MACHINE_CALL bool luks_measure(const BlkCreate *b, BlkNode *in,
     const LuksCreate *c = (const LuksCreate *)b;
     uint64_t header;
 
+    if (!c->spec.key_secret) {
+        return error_set(errp, "Parameter 'key-secret' is required for cipher");
+    }
     if (!crypto_luks_header_size(&c->spec, &header, errp)) {
         return false;
     }
@@ -187,9 +190,9 @@ static const Prop luks_props[] = {
     PROP_END
 };
 static const Prop luks_create_props[] = {
-    CRYPTO_CREATE_PROPS("", LuksCreate, spec),
     PROP_STR("key-secret", LuksCreate, spec.key_secret,
              .desc = "ID of the secret that provides the keyslot passphrase"),
+    CRYPTO_CREATE_PROPS("", LuksCreate, spec),
     PROP_END
 };
 static const Prop luks_amend_props[] = {

@@ -10,6 +10,7 @@ const Prop qcow_create_props[] = {
     PROP_STR("backing_fmt", QcowCreate, base.backing_fmt,
              .desc = "Format of the backing image"),
     PROP_BOOL("encryption", QcowCreate, encryption, false,
+              .flags = PF_NO_DEFAULT,
               .desc = "Encrypt the image with format 'aes'. (Deprecated in "
                       "favor of encrypt.format=aes)"),
     PROP_STR("encrypt.format", QcowCreate, format,

@@ -118,7 +118,8 @@ bool q2_crypt_create_ok(const Q2Create *c, Error **errp)
                          "mutually exclusive");
     }
     if (f && strcmp(f, "luks") && strcmp(f, "aes")) {
-        return error_set(errp, "Unknown encryption format %s", f);
+        return error_set(errp, "Parameter 'format' does not accept value "
+                         "'%s'", f);
     }
     if (!c->luks.key_secret) {
         return error_set(errp, "Parameter 'encrypt.key-secret' is required for "

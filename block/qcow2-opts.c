@@ -158,34 +158,35 @@ void q2_info(BlkNode *n, BlkNodeInfo *i)
     i->compress_align = s->data_ext ? 0 : s->cluster_size;
 }
 
+/* Members in the order in which scripts have seen them. */
 Json *q2_specific(BlkNode *n)
 {
     const Qcow2 *s = q2_of(n);
-    Json *o = json_obj(), *bitmaps, *crypt = q2_crypt_info(s);
+    Json *o = json_obj(), *crypt = q2_crypt_info(s);
+    bool v3 = s->version >= 3;
+    Json *bitmaps = v3 ? q2_bitmaps_info(s) : NULL;
 
-    json_set_str(o, "compat", s->version < 3 ? "0.10" : "1.1");
-    if (s->version >= 3) {
-        json_set_str(o, "compression-type", s->compression ? "zstd" : "zlib");
+    json_set_str(o, "compat", v3 ? "1.1" : "0.10");
+    json_set_str(o, "compression-type", s->compression ? "zstd" : "zlib");
+    if (v3) {
         json_set_bool(o, "lazy-refcounts", s->compat & Q2C_LAZY);
-        bitmaps = q2_bitmaps_info(s);
-        if (bitmaps) {
-            json_set(o, "bitmaps", bitmaps);
-        }
-        json_set_int(o, "refcount-bits", 1 << s->refcount_order);
-        json_set_bool(o, "corrupt", s->incompat & Q2I_CORRUPT);
-        json_set_bool(o, "extended-l2", s->ext_l2);
-        if (s->data_ext) {
-            if (s->data_file_name) {
-                json_set_str(o, "data-file", s->data_file_name);
-            }
-            json_set_bool(o, "data-file-raw", s->data_raw);
-        }
-    } else {
-        json_set_str(o, "compression-type", "zlib");
-        json_set_int(o, "refcount-bits", 16);
+    }
+    if (bitmaps) {
+        json_set(o, "bitmaps", bitmaps);
+    }
+    json_set_int(o, "refcount-bits", 1 << s->refcount_order);
+    if (s->data_ext && s->data_file_name) {
+        json_set_str(o, "data-file", s->data_file_name);
     }
     if (crypt) {
         json_set(o, "encrypt", crypt);
+    }
+    if (s->data_ext) {
+        json_set_bool(o, "data-file-raw", s->data_raw);
+    }
+    if (v3) {
+        json_set_bool(o, "corrupt", s->incompat & Q2I_CORRUPT);
+        json_set_bool(o, "extended-l2", s->ext_l2);
     }
     return o;
 }

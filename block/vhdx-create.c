@@ -10,6 +10,9 @@ static const PropEnum subformat_enum = {
 };
 
 const Prop vhdx_create_props[] = {
+    { .name = "size", .kind = PK_SIZE, .flags = PF_NO_DEFAULT,
+      .offset = offsetof(VhdxCreate, base.size),
+      .desc = "Virtual disk size; max of 64TB." },
     PROP_SIZE("log_size", VhdxCreate, log, MiB, .desc = "Log size; min 1MB."),
     PROP_SIZE("block_size", VhdxCreate, block, 0,
               .desc = "Block Size; min 1MB, max 256MB. 0 means auto-calculate "

@@ -24,6 +24,7 @@ img-y += tools/img-bitmap.o
 img-y += tools/img-snapshot.o
 img-y += tools/img-convert.o
 img-y += tools/convert-copy.o
+img-y += tools/convert-bitmap.o
 img-y += tools/img-extent.o
 img-y += tools/img-map.o
 img-y += tools/img-resize.o

@@ -218,6 +218,10 @@ static MACHINE_CALL bool top_empty(Commit *c)
     BlkNode *n = blk_root(c->layer[0]);
     int ret = n->drv->make_empty ? n->drv->make_empty(n) : -ENOTSUP;
 
+    /* What cannot be emptied keeps what its base holds too. */
+    if (ret == -ENOTSUP) {
+        return true;
+    }
     if (ret < 0) {
         error_reportf("Could not empty %s: %s", c->name, strerror(-ret));
     }

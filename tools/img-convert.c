@@ -330,11 +330,28 @@ static MACHINE_CALL bool target_create(Convert *v)
     return blk_image_make(&spec, &err) || create_failed(v, err);
 }
 
+/* The password that a new image was made with opens it. */
+static char *target_secret(const Convert *v)
+{
+    static const char *const keys[] = { "key-secret", "encrypt.key-secret" };
+
+    for (size_t i = 0; !v->a.skip_create && i < ARRAY_SIZE(keys); i++) {
+        g_autofree char *id = option_of(v, keys[i]);
+
+        if (id) {
+            return g_strdup_printf("%s=%s", keys[i], id);
+        }
+    }
+    return NULL;
+}
+
 static MACHINE_CALL bool target_open(Convert *v)
 {
+    g_autofree char *secret = target_secret(v);
     ToolOpen o = { .format = v->a.target_opts ? NULL : v->a.out_fmt,
                    .flags = BLKO_RDWR | BLKO_UNMAP | v->out_flags,
-                   .image_opts = v->a.target_opts, .writethrough = v->out_wt };
+                   .image_opts = v->a.target_opts, .writethrough = v->out_wt,
+                   .options = secret };
 
     v->copy.target = tool_open(v->out, &o);
     return v->copy.target != NULL;
@@ -393,19 +410,18 @@ static MACHINE_CALL int convert(Convert *v)
 {
     Copy *c = &v->copy;
     const ConvertArgs *a = &v->a;
-    const BlkNode *n;
+    BlkNode *n;
 
     if (!sources_open(v)) {
         return 1;
     }
+    n = blk_root(c->src[0].b);
     if (a->bitmaps) {
-        n = blk_root(c->src[0].b);
         if (v->nnames > 1) {
             error_reportf("Copying bitmaps only possible with single source");
             return 1;
         }
-        if (!n->drv->bitmaps) {
-            error_reportf("Source lacks bitmap support");
+        if (!bitmaps_check(n, a->skip_broken)) {
             return 1;
         }
     }
@@ -413,12 +429,20 @@ static MACHINE_CALL int convert(Convert *v)
         !target_prepare(v)) {
         return 1;
     }
+    if (a->bitmaps && !blk_root(c->target)->drv->bitmaps) {
+        error_reportf("Format driver '%s' does not support bitmaps",
+                      blk_root(c->target)->drv->name);
+        return 1;
+    }
     c->compress = a->compress;
     c->offload = a->offload;
     c->any_order = a->any_order;
     c->salvage = a->salvage;
     c->quiet = a->base.quiet;
-    return copy_run(c) < 0;
+    if (copy_run(c) < 0) {
+        return 1;
+    }
+    return a->bitmaps && !bitmaps_copy(n, blk_root(c->target));
 }
 
 static MACHINE_CALL int convert_run(const ImgCmd *cmd, int argc, char **argv)

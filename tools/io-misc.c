@@ -188,8 +188,12 @@ IO_CMD(io_map, {
 
 static MACHINE_CALL int break_run(const IoCmd *c, const IoArgs *a)
 {
-    printf("Could not set breakpoint: %s\n", strerror(ENOTSUP));
-    return -ENOTSUP;
+    int ret = blk_debug_break(blk_root(io.blk), a->v[0], a->v[1]);
+
+    if (ret < 0) {
+        printf("Could not set breakpoint: %s\n", strerror(-ret));
+    }
+    return ret;
 }
 
 IO_CMD(io_break, {
@@ -200,8 +204,13 @@ IO_CMD(io_break, {
 
 static MACHINE_CALL int remove_run(const IoCmd *c, const IoArgs *a)
 {
-    printf("Could not remove breakpoint %s: %s\n", a->v[0], strerror(ENOTSUP));
-    return -ENOTSUP;
+    int ret = blk_debug_unbreak(blk_root(io.blk), a->v[0]);
+
+    if (ret < 0) {
+        printf("Could not remove breakpoint %s: %s\n", a->v[0],
+               strerror(-ret));
+    }
+    return ret;
 }
 
 IO_CMD(io_remove_break, {
@@ -212,8 +221,12 @@ IO_CMD(io_remove_break, {
 
 static MACHINE_CALL int resume_run(const IoCmd *c, const IoArgs *a)
 {
-    printf("Could not resume request: %s\n", strerror(ENOTSUP));
-    return -ENOTSUP;
+    int ret = blk_debug_resume(blk_root(io.blk), a->v[0]);
+
+    if (ret < 0) {
+        printf("Could not resume request: %s\n", strerror(-ret));
+    }
+    return ret;
 }
 
 IO_CMD(io_resume, {
@@ -224,8 +237,10 @@ IO_CMD(io_resume, {
 
 static MACHINE_CALL int wait_break_run(const IoCmd *c, const IoArgs *a)
 {
-    printf("Could not wait for request: %s\n", strerror(ENOTSUP));
-    return -ENOTSUP;
+    while (!blk_debug_stopped(blk_root(io.blk), a->v[0])) {
+        loop_step(true);
+    }
+    return 0;
 }
 
 IO_CMD(io_wait_break, {

@@ -114,8 +114,10 @@ bool io_open(const char *name, const IoOpen *o)
     }
     io.blk = backend_open(name, o, &t, &err);
     if (!io.blk) {
-        error_prepend(&err, "can't open%s%s: ", name ? " device " : "",
-                      name ? name : "");
+        bool file = name && !o->image_opts;
+
+        error_prepend(&err, "can't open%s%s: ", file ? " device " : "",
+                      file ? name : "");
         error_report(err);
         return false;
     }

@@ -35,6 +35,8 @@ VARY = [
     (re.compile(r',1,\d+:\d\d:\d\d\.\d\d,.*'), ',1,TIME'),
     (re.compile(r'\((\d+\.\d\d/100%)\)'), '(P)'),
 ]
+# The peer cannot always measure the time that a password takes.
+FLAKY = 'Unable to get accurate CPU usage'
 
 
 class Side:
@@ -120,6 +122,8 @@ def main():
     sides = [Side(PEER), Side(os.path.abspath(OURS))]
     for i, (name, lines) in enumerate(todo):
         faults, count = group_run(lines, sides)
+        if any(FLAKY in f for f in faults):
+            faults, count = group_run(lines, sides)
         for fault in faults:
             print('# ' + fault.replace('\n', '\n# '))
         print(f'{"not ok" if faults else "ok"} {i + 1} - {name}, '
