@@ -62,9 +62,18 @@ void blk_debug_event_do(BlkNode *n, const char *name)
 
 /* ---- breakpoints --------------------------------------------------------- */
 
+/* The one that an image lies on, whatever is between. */
+static Blkdebug *under(BlkNode *n)
+{
+    while (n && strcmp(n->drv->name, "blkdebug")) {
+        n = n->file;
+    }
+    return (Blkdebug *)n;
+}
+
 int blk_debug_break(BlkNode *n, const char *name, const char *tag)
 {
-    Blkdebug *d = below(n);
+    Blkdebug *d = under(n);
     int ev = d ? schema_enum(&qt_BlkdebugEvent, name) : -1;
     DebugRule *r;
 
@@ -82,7 +91,7 @@ int blk_debug_break(BlkNode *n, const char *name, const char *tag)
 
 bool blk_debug_stopped(BlkNode *n, const char *tag)
 {
-    Blkdebug *d = below(n);
+    Blkdebug *d = under(n);
 
     for (DebugStop *s = d ? d->stops : NULL; s; s = s->next) {
         if (!strcmp(s->tag, tag)) {
@@ -94,7 +103,7 @@ bool blk_debug_stopped(BlkNode *n, const char *tag)
 
 int blk_debug_resume(BlkNode *n, const char *tag)
 {
-    Blkdebug *d = below(n);
+    Blkdebug *d = under(n);
     int ret = d ? -ENOENT : -ENOTSUP;
 
     for (DebugStop **at = d ? &d->stops : NULL; at && *at;) {
@@ -116,7 +125,7 @@ int blk_debug_resume(BlkNode *n, const char *tag)
 
 int blk_debug_unbreak(BlkNode *n, const char *tag)
 {
-    Blkdebug *d = below(n);
+    Blkdebug *d = under(n);
     bool any = false;
     int ret;
 

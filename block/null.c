@@ -83,6 +83,15 @@ static int null_extent(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *x)
     return 0;
 }
 
+static bool null_parse_filename(const char *name, Json *opts, Error **errp)
+{
+    const char *drv = json_get_str(opts, "driver");
+
+    return !strcmp(name, "//") ||
+           error_set(errp, "The only allowed filename for this driver is "
+                     "'%s://'", drv ? drv : "null-co");
+}
+
 static const char *const null_strong[] = { "size", "read-zeroes", NULL };
 
 static char *null_filename(BlkNode *n)
@@ -112,6 +121,7 @@ BLK_DRIVER(null_co_driver, {
     .submit = null_submit, .sync = null_sync,
     .allocated = null_allocated, .extent = null_extent,
     .strong = null_strong, .filename = null_filename,
+    .parse_filename = null_parse_filename,
 });
 
 BLK_DRIVER(null_aio_driver, {
@@ -121,4 +131,5 @@ BLK_DRIVER(null_aio_driver, {
     .open = null_open, .submit = null_submit, .sync = null_sync,
     .allocated = null_allocated, .extent = null_extent,
     .strong = null_strong, .filename = null_filename,
+    .parse_filename = null_parse_filename,
 });

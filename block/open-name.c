@@ -83,10 +83,37 @@ static MACHINE_CALL const BlkDriver *probe(BlkNode *file, Error **errp)
 
 /* ---- by file name -------------------------------------------------------- */
 
+/* Options that name no driver: whatever the file turns out to be. */
+static MACHINE_CALL BlkNode *open_unnamed(Json *opts, unsigned flags,
+                                          Error **errp)
+{
+    Json *file = json_take(opts, "file");
+    BlkNode *n = NULL;
+
+    for (size_t i = 0; file && json_kind(file) == JSON_OBJ &&
+                       i < json_count(file); i++) {
+        g_autofree char *key = g_strconcat("file.", json_key_at(file, i), NULL);
+
+        json_set(opts, key, json_copy(json_value_at(file, i)));
+    }
+    if (file && json_kind(file) == JSON_STR) {
+        json_set_str(opts, "file", json_str_of(file));
+    }
+    json_free(file);
+    if (json_count(opts)) {
+        n = blk_open(NULL, opts, flags, errp);
+    } else {
+        error_set(errp, "Must specify either driver or file");
+    }
+    json_free(opts);
+    return n;
+}
+
 static MACHINE_CALL BlkNode *open_named_json(const char *text, unsigned flags,
                                              Error **errp)
 {
     Json *v = json_parse(text, strlen(text), errp);
+    const char *driver;
 
     if (!v) {
         error_prepend(errp, "Could not parse the JSON options: ");
@@ -95,6 +122,16 @@ static MACHINE_CALL BlkNode *open_named_json(const char *text, unsigned flags,
     if (json_kind(v) != JSON_OBJ) {
         json_free(v);
         error_set(errp, "Invalid JSON object given");
+        return NULL;
+    }
+    flags |= BLKO_DRIVE_TEXT;
+    driver = json_get_str(v, "driver");
+    if (!json_get(v, "driver")) {
+        return open_unnamed(v, flags, errp);
+    }
+    if (driver && !blk_driver_find(driver)) {
+        error_set(errp, "Unknown driver '%s'", driver);
+        json_free(v);
         return NULL;
     }
     return blk_node_open(v, false, flags, errp);
@@ -135,11 +172,18 @@ static MACHINE_CALL BlkNode *open_protocol(const char *filename, Json *opts,
                 json_free(obj);
                 return NULL;
             }
-        } else if (blk_driver_find(json_get_str(obj, "driver") ?
-                            json_get_str(obj, "driver") : "") &&
-            !g_str_has_prefix(json_get_str(obj, "driver"), "null-")) {
+        } else if (d) {
+            if (!*rest && !strcmp(d->name, "file")) {
+                json_free(obj);
+                error_set(errp, "The 'file' block driver requires a file name");
+                return NULL;
+            }
             json_set_str(obj, "filename", rest);
         }
+    } else if (!json_count(obj)) {
+        json_free(obj);
+        error_set(errp, "A block device must be specified for \"file\"");
+        return NULL;
     } else if (!json_get(obj, "driver")) {
         json_set_str(obj, "driver", "file");
     }
@@ -192,7 +236,14 @@ BlkNode *blk_open(const char *filename, const Json *given, unsigned flags,
             return NULL;
         }
         if (d->protocol) {
-            if (filename && !g_str_has_prefix(name, "null-")) {
+            if (filename && g_str_has_prefix(name, "null-")) {
+                const char *rest = strchr(filename, ':');
+
+                if (!d->parse_filename(rest ? rest + 1 : "", opts, errp)) {
+                    json_free(opts);
+                    return NULL;
+                }
+            } else if (filename) {
                 json_set_str(opts, "filename", filename);
             }
             return blk_node_open(opts, true, flags, errp);

@@ -224,6 +224,24 @@ static Json *child_take(const char *key, Json *opts)
     return obj;
 }
 
+/* The driver, which nobody named, from the name of the file. */
+static MACHINE_CALL bool protocol_name(Json *opts, Error **errp)
+{
+    g_autofree char *name = g_strdup(json_get_str(opts, "filename"));
+    const char *rest = name;
+    g_autofree char *driver = NULL;
+
+    driver = name ? blk_filename_driver(name, &rest, errp) : NULL;
+    if (!driver && name) {
+        return false;
+    }
+    if (driver) {
+        json_set_str(opts, "filename", rest);
+        json_set_str(opts, "driver", driver);
+    }
+    return driver || error_set(errp, "Must specify either driver or file");
+}
+
 /* The child `key` from what child_take gave (taken over): a reference by name or
  * an object of options. */
 static MACHINE_CALL BlkNode *open_child(const char *key, Json *v, bool text,
@@ -246,7 +264,14 @@ static MACHINE_CALL BlkNode *open_child(const char *key, Json *v, bool text,
     }
     if (!v || json_kind(v) != JSON_OBJ) {
         json_free(v);
-        error_set(errp, "Parameter '%s' is missing", key);
+        error_set(errp, inherit & BLKO_DRIVE_TEXT
+                  ? "A block device must be specified for \"%s\""
+                  : "Parameter '%s' is missing", key);
+        return NULL;
+    }
+    if (inherit & BLKO_DRIVE_TEXT && !json_get(v, "driver") &&
+        !protocol_name(v, errp)) {
+        json_free(v);
         return NULL;
     }
     return blk_node_open(v, text, inherit, errp);
@@ -255,8 +280,19 @@ static MACHINE_CALL BlkNode *open_child(const char *key, Json *v, bool text,
 /* What was said of children that the driver did not open. */
 static bool child_opts_used(const BlkNode *n, Error **errp)
 {
+    const Json *v;
+
     if (!n->child_opts || !json_count(n->child_opts)) {
         return true;
+    }
+    v = json_value_at(n->child_opts, 0);
+    if (n->flags & BLKO_NO_BACKING && json_kind(v) == JSON_NULL) {
+        return true;
+    }
+    if (n->child_text && json_kind(v) == JSON_OBJ) {
+        return error_set(errp, "Block format '%s' does not support the option "
+                         "'%s.%s'", n->drv->name,
+                         json_key_at(n->child_opts, 0), json_key_at(v, 0));
     }
     return error_set(errp, "Parameter '%s' is unexpected",
                      json_key_at(n->child_opts, 0));
@@ -285,6 +321,17 @@ bool blk_child_open(BlkNode *n, const char *name, const char *filename,
     if (v && json_kind(v) == JSON_STR && !*json_str_of(v)) {
         json_free(v);
         return true;
+    }
+    if (v && flags & BLKO_DRIVE_TEXT && json_kind(v) == JSON_OBJ &&
+        !json_get(v, "driver") &&
+        (json_get(v, "filename") || json_get(v, "file.filename"))) {
+        /* Another file than the image says, of a format to be found. */
+        g_autofree char *other = g_strdup(json_get_str(v, "filename"));
+
+        json_free(json_take(v, "filename"));
+        *out = blk_open(other, v, flags, errp);
+        json_free(v);
+        return *out != NULL;
     }
     if (v && (json_kind(v) == JSON_STR || json_get(v, "driver") ||
               json_get(v, "filename"))) {

@@ -267,7 +267,7 @@ static bool create_failed(const Convert *v, Error *err)
         !g_str_has_prefix(text, "Unknown file format") &&
         !g_str_has_prefix(text, "Unknown protocol") &&
         !g_str_has_prefix(text, "Format driver '") &&
-        !g_str_has_prefix(text, "Backing file not supported")) {
+        !g_str_has_prefix(text, "Backing file ")) {
         error_prepend(&err, "%s: error while converting %s: ", v->out,
                       v->a.out_fmt);
     }
@@ -447,13 +447,17 @@ static MACHINE_CALL int convert(Convert *v)
 
 static MACHINE_CALL int convert_run(const ImgCmd *cmd, int argc, char **argv)
 {
-    Convert v = { .a = { .out_fmt = "raw", .base = {
-                         .cache = "unsafe", .src_cache = "writeback" } } };
+    Convert v = { .a = { .base = { .cache = "unsafe",
+                                   .src_cache = "writeback" } } };
+    bool conflict;
     int at, status;
 
     if (!img_args(cmd, argc, argv, &v.a, &at, &status)) {
         return status;
     }
+    conflict = (v.a.base.image_opts && v.a.base.fmt) ||
+               (v.a.target_opts && v.a.out_fmt);
+    v.a.out_fmt = v.a.out_fmt ? v.a.out_fmt : "raw";
     if (img_wants_help(v.a.options) && !v.a.skip_create) {
         return img_options_help(v.a.out_fmt, at < argc ? argv[argc - 1] : NULL);
     }
@@ -464,7 +468,7 @@ static MACHINE_CALL int convert_run(const ImgCmd *cmd, int argc, char **argv)
         error_reportf("Must specify image file name");
         return 1;
     }
-    if (v.a.base.image_opts && v.a.base.fmt) {
+    if (conflict) {
         error_reportf("--image-opts and --format are mutually exclusive");
         return 1;
     }
