@@ -202,7 +202,8 @@ bool cmd_block_latency_histogram_set(const void *arg, void *ret, Error **errp)
         }
         if (!blk_histogram_set(b, i, !any ? NULL : v->n ? v->v : &none,
                                any ? v->n : 0)) {
-            return error_set(errp, "Device '%s' set %s boundaries fail", a->id, rows[i].name);
+            return error_set(errp, "Device '%s' set %s boundaries fail", a->id,
+                             rows[i].name);
         }
     }
     return true;

@@ -183,8 +183,8 @@ BLK_DRIVER(raw_driver, {
     .name = "raw", .desc = "bytes as they are", .size = sizeof(Raw),
     .doc = "The data is the file's, from offset on. Nothing is stored beside it.",
     .props = raw_props, .children = raw_children,
-    .filter = true, .reopens = true, .open = raw_open, .submit = raw_submit, .sync = raw_sync,
-    .probe = raw_probe,
-    .truncate = raw_truncate, .file_resized = raw_file_resized, .allocated = raw_allocated,
+    .filter = true, .reopens = true, .open = raw_open, .submit = raw_submit,
+    .sync = raw_sync, .probe = raw_probe, .truncate = raw_truncate,
+    .file_resized = raw_file_resized, .allocated = raw_allocated,
     .extent = raw_extent, .strong = raw_strong,
 });

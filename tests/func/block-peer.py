@@ -20,7 +20,7 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import peer                                                     # noqa: E402
-from block_sessions import SESSIONS                             # noqa: E402
+from libsessions import SESSIONS                             # noqa: E402
 
 IMG = shutil.which("qemu-img")
 ZEROED = re.compile(r"(actual-size|date-n?sec|vm-clock-n?sec|idle_time_ns|"
