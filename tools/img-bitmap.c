@@ -133,7 +133,9 @@ static bool args_ok(const BitmapArgs *a, uint32_t *granularity)
     if (!a->steps) {
         error_reportf("Need at least one of --add, --remove, --clear, "
                       "--enable, --disable, or --merge");
-    } else if (a->granularity && !has_step(a, DO_ADD)) {
+        return false;
+    }
+    if (a->granularity && !has_step(a, DO_ADD)) {
         error_reportf("granularity only supported with --add");
     } else if (a->src_fmt && !a->src) {
         error_reportf("-F only supported with -b");
@@ -156,11 +158,11 @@ static MACHINE_CALL int bitmap_run(const ImgCmd *cmd, int argc, char **argv)
     if (!img_args(cmd, argc, argv, &a, &at, &status)) {
         return status;
     }
-    if (at + 2 != argc) {
-        error_reportf("Expecting filename and bitmap name");
+    if (!args_ok(&a, &m.granularity)) {
         return 1;
     }
-    if (!args_ok(&a, &m.granularity)) {
+    if (at + 2 != argc) {
+        error_reportf("Expecting filename and bitmap name");
         return 1;
     }
     o.format = a.base.fmt;

@@ -34,6 +34,7 @@ VARY = [
     (re.compile(r'ops; [0-9:.]+( sec)? \(.*\)'), 'ops; TIME'),
     (re.compile(r',1,\d+:\d\d:\d\d\.\d\d,.*'), ',1,TIME'),
     (re.compile(r'\((\d+\.\d\d/100%)\)'), '(P)'),
+    (re.compile(r'#block\d+'), '#blockN'),
 ]
 # The peer cannot always measure the time that a password takes.
 FLAKY = 'Unable to get accurate CPU usage'
