@@ -85,7 +85,7 @@ static bool resize(int fd, const char *path, uint64_t len, BlkPrealloc prealloc,
     case PREALLOC_OFF:
         ret = ftruncate(fd, (off_t)len) ? -errno : 0;
         if (ret < 0) {
-            error_set_errno(errp, -ret, "Failed to resize file");
+            error_set_errno(errp, -ret, "Could not resize file");
         }
         break;
     default:

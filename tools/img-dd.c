@@ -110,8 +110,7 @@ static MACHINE_CALL int dd(const DdArgs *a)
     size -= from;
     spec.size = (int64_t)size;
     if (!blk_image_make(&spec, &err)) {
-        error_prepend(&err, "%s: error while creating output image of type "
-                      "'%s': ", a->out, a->out_fmt);
+        error_prepend(&err, "%s: error while creating output image: ", a->out);
         error_report(err);
         tool_close(in);
         return 1;

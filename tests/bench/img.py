@@ -64,6 +64,13 @@ def images_make():
          at("empty"))
     make("convert", "-n", "-O", "qcow2", at("raw"), at("empty"))
     os.rename(at("empty"), at("over"))
+    make("create", "-q", "-f", "qcow2", "-F", "raw", "-b", at("raw"),
+         at("thin"))
+    shutil.copy(at("raw"), at("raw3"))
+    with open(at("raw3"), "r+b") as f:
+        for i in range(0, MB, 4):
+            f.seek(i << 20)
+            f.write(random.Random(i).randbytes(1 << 20))
 
 
 def timed(prog, args):
@@ -90,6 +97,12 @@ def commit(prog, args):
     shutil.copy(at("over"), at("over2"))
     make("create", "-q", "-f", "raw", at("base"), "%dM" % MB)
     return timed(prog, ["commit", "-q", at("over2")])
+
+
+def rebase(prog, args):
+    """To a base of which a quarter is other, and all was the old base's."""
+    shutil.copy(at("thin"), at("thin2"))
+    return timed(prog, ["rebase", "-F", "raw", "-b", at("raw3"), at("thin2")])
 
 
 def alloc(prog, args):
@@ -130,6 +143,7 @@ def main():
         ("compare qcow2", timed, ["compare", at("raw"), at("q")]),
         ("check", timed, ["check", "-q", at("big")]),
         ("commit", commit, []),
+        ("rebase", rebase, []),
         ("allocate", alloc, ["bench", "-w", "-d", "32", "-s", "64k", "-f",
                              "qcow2", "-c", str(MB * 16), at("x")]),
         ("allocate 4k", alloc, ["bench", "-w", "-d", "32", "-S", "64k", "-f",
