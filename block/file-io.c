@@ -13,6 +13,8 @@
  *    the queue is handed over at the end of the loop's turn or at unplug, and
  *    again after completions when the kernel had no room.
  * 3. A short transfer of the kernel's is finished by a worker.
+ * 4. Workers: writes of one turn that follow each other in the file are one call;
+ *    when it fails each is done by itself.
  */
 #include <fcntl.h>
 #include <glib.h>
@@ -28,6 +30,8 @@
 
 #define AIO_DEPTH 128
 #define ZERO_CHUNK (64 * KiB)
+#define MERGE_IOV 256                  /* of writes done as one               */
+#define MERGE_BYTES (2 * MiB)
 
 typedef struct FileTask {              /* in BlkReq.drv                       */
     PoolTask task;
@@ -236,6 +240,110 @@ static void by_worker(FileNode *f, BlkReq *req)
     pool_submit(&t->task);
 }
 
+/* ---- writes that follow each other --------------------------------------- */
+
+typedef struct Merged {                /* one call for requests in a row      */
+    PoolTask task;
+    FileNode *file;
+    BlkReq req;                        /* all of them                         */
+    BlkReq *first;
+    struct iovec iov[];
+} Merged;
+
+static int64_t merged_run(void *arg)
+{
+    Merged *m = arg;
+
+    return file_sync(&m->file->node, &m->req);
+}
+
+static void merged_done(void *arg, int64_t ret)
+{
+    Merged *m = arg;
+    BlkReq *req = m->first;
+    FileNode *f = m->file;
+
+    g_free(m);
+    while (req) {
+        BlkReq *next = req->next;
+
+        if (ret < 0) {
+            by_worker(f, req);         /* which of them was it?               */
+        } else {
+            blk_complete(req, 0);
+        }
+        req = next;
+    }
+}
+
+/* The requests from first on that one call can do; *niov: of all. */
+static BlkReq *run_end(BlkReq *first, unsigned *niov, uint64_t *len)
+{
+    BlkReq *last = first;
+
+    *niov = first->niov;
+    *len = first->len;
+    while (last->next && last->next->off == last->off + last->len &&
+           last->next->flags == first->flags &&
+           *niov + last->next->niov <= MERGE_IOV &&
+           *len + last->next->len <= MERGE_BYTES) {
+        last = last->next;
+        *niov += last->niov;
+        *len += last->len;
+    }
+    return last;
+}
+
+static void merge(FileNode *f, BlkReq *first, unsigned niov, uint64_t len)
+{
+    Merged *m = g_malloc(sizeof(*m) + niov * sizeof(struct iovec));
+    unsigned k = 0;
+
+    *m = (Merged){ .task = { .run = merged_run, .done = merged_done, .arg = m },
+                   .file = f, .first = first };
+    for (const BlkReq *r = first; r; r = r->next) {
+        memcpy(m->iov + k, r->iov, r->niov * sizeof(struct iovec));
+        k += r->niov;
+    }
+    m->req = (BlkReq){ .op = BLK_WRITE, .flags = first->flags,
+                       .off = first->off, .len = len, .iov = m->iov,
+                       .niov = niov };
+    pool_submit(&m->task);
+}
+
+static void writes_go(void *arg)
+{
+    FileNode *f = arg;
+    BlkReq *req = f->writes;
+
+    f->writes = NULL;
+    while (req) {
+        unsigned niov;
+        uint64_t len;
+        BlkReq *last = run_end(req, &niov, &len), *next = last->next;
+
+        last->next = NULL;
+        if (last == req) {
+            by_worker(f, req);
+        } else {
+            merge(f, req, niov, len);
+        }
+        req = next;
+    }
+}
+
+static void write_queue(FileNode *f, BlkReq *req)
+{
+    if (!f->writes) {
+        f->writes_last = &f->writes;
+        f->write = (Work){ .fn = writes_go, .arg = f };
+        loop_post(f->node.loop, &f->write);
+    }
+    req->next = NULL;
+    *f->writes_last = req;
+    f->writes_last = &req->next;
+}
+
 /* ---- native -------------------------------------------------------------- */
 
 static void aio_prepare(FileAioContext *a, BlkReq *req)
@@ -366,6 +474,8 @@ void file_submit(BlkNode *n, BlkReq *req)
 
     if (f->native && (req->op == BLK_READ || req->op == BLK_WRITE)) {
         aio_submit(f->native, req);
+    } else if (req->op == BLK_WRITE) {
+        write_queue(f, req);
     } else {
         by_worker(f, req);
     }

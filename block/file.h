@@ -20,6 +20,8 @@ typedef struct FileNode {
     uint64_t discards, discard_failed, discard_bytes;  /* atomic              */
     uint64_t locks;                    /* bytes held: perm, unshared << 8     */
     struct FileAioContext *native;     /* NULL: threads                       */
+    BlkReq *writes, **writes_last;     /* of this turn of the loop            */
+    Work write;
 } FileNode;
 
 /* file-lock.c */
