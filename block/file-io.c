@@ -14,7 +14,8 @@
  *    again after completions when the kernel had no room.
  * 3. A short transfer of the kernel's is finished by a worker.
  * 4. Workers: writes of one turn that follow each other in the file are one call;
- *    when it fails each is done by itself.
+ *    when it fails each is done by itself. What is in the page cache is read
+ *    without a worker.
  */
 #include <fcntl.h>
 #include <glib.h>
@@ -31,7 +32,9 @@
 #define AIO_DEPTH 128
 #define ZERO_CHUNK (64 * KiB)
 #define MERGE_IOV 256                  /* of writes done as one               */
-#define MERGE_BYTES (2 * MiB)
+#define BATCH 32                       /* requests that one worker does       */
+#define BATCH_BYTES (2 * MiB)
+#define NOWAIT_BYTES (64 * KiB)        /* reads that are tried on the spot    */
 
 typedef struct FileTask {              /* in BlkReq.drv                       */
     PoolTask task;
@@ -240,41 +243,7 @@ static void by_worker(FileNode *f, BlkReq *req)
     pool_submit(&t->task);
 }
 
-/* ---- writes that follow each other --------------------------------------- */
-
-typedef struct Merged {                /* one call for requests in a row      */
-    PoolTask task;
-    FileNode *file;
-    BlkReq req;                        /* all of them                         */
-    BlkReq *first;
-    struct iovec iov[];
-} Merged;
-
-static int64_t merged_run(void *arg)
-{
-    Merged *m = arg;
-
-    return file_sync(&m->file->node, &m->req);
-}
-
-static void merged_done(void *arg, int64_t ret)
-{
-    Merged *m = arg;
-    BlkReq *req = m->first;
-    FileNode *f = m->file;
-
-    g_free(m);
-    while (req) {
-        BlkReq *next = req->next;
-
-        if (ret < 0) {
-            by_worker(f, req);         /* which of them was it?               */
-        } else {
-            blk_complete(req, 0);
-        }
-        req = next;
-    }
-}
+/* ---- writes of one turn -------------------------------------------------- */
 
 /* The requests from first on that one call can do; *niov: of all. */
 static BlkReq *run_end(BlkReq *first, unsigned *niov, uint64_t *len)
@@ -286,7 +255,7 @@ static BlkReq *run_end(BlkReq *first, unsigned *niov, uint64_t *len)
     while (last->next && last->next->off == last->off + last->len &&
            last->next->flags == first->flags &&
            *niov + last->next->niov <= MERGE_IOV &&
-           *len + last->next->len <= MERGE_BYTES) {
+           *len + last->next->len <= BATCH_BYTES) {
         last = last->next;
         *niov += last->niov;
         *len += last->len;
@@ -294,21 +263,70 @@ static BlkReq *run_end(BlkReq *first, unsigned *niov, uint64_t *len)
     return last;
 }
 
-static void merge(FileNode *f, BlkReq *first, unsigned niov, uint64_t len)
+static int run_write(FileNode *f, BlkReq *first, unsigned niov, uint64_t len)
 {
-    Merged *m = g_malloc(sizeof(*m) + niov * sizeof(struct iovec));
-    unsigned k = 0;
+    struct iovec iov[MERGE_IOV];
+    BlkReq all = { .op = BLK_WRITE, .flags = first->flags, .off = first->off,
+                   .len = len, .iov = iov, .niov = niov };
 
-    *m = (Merged){ .task = { .run = merged_run, .done = merged_done, .arg = m },
-                   .file = f, .first = first };
-    for (const BlkReq *r = first; r; r = r->next) {
-        memcpy(m->iov + k, r->iov, r->niov * sizeof(struct iovec));
-        k += r->niov;
+    for (unsigned k = 0; k < niov; first = first->next) {
+        memcpy(iov + k, first->iov, first->niov * sizeof(*iov));
+        k += first->niov;
     }
-    m->req = (BlkReq){ .op = BLK_WRITE, .flags = first->flags,
-                       .off = first->off, .len = len, .iov = m->iov,
-                       .niov = niov };
-    pool_submit(&m->task);
+    return file_sync(&f->node, &all);
+}
+
+/* In a worker. Each request's result is in it. */
+static int64_t batch_run(void *arg)
+{
+    BlkReq *req = arg;
+    FileNode *f = ((FileTask *)req->drv)->file;
+
+    while (req) {
+        unsigned niov;
+        uint64_t len;
+        BlkReq *end = run_end(req, &niov, &len)->next;
+        int ret = end == req->next ? -1 : run_write(f, req, niov, len);
+
+        for (; req != end; req = req->next) {
+            /* When all of them failed: which was it? */
+            req->ret = ret < 0 ? file_sync(&f->node, req) : 0;
+        }
+    }
+    return 0;
+}
+
+static void batch_done(void *arg, int64_t ret)
+{
+    BlkReq *req = arg;
+
+    while (req) {
+        BlkReq *next = req->next;
+
+        blk_complete(req, req->ret);
+        req = next;
+    }
+}
+
+/* The requests that one worker is to do: through the page cache the file is
+ * written by one at a time anyway; else those in a row. */
+static BlkReq *batch_end(const FileNode *f, BlkReq *first)
+{
+    BlkReq *last = first;
+    uint64_t len = first->len;
+    unsigned niov;
+
+    if (f->node.flags & BLKO_DIRECT || !f->regular) {
+        return run_end(first, &niov, &len);
+    }
+    for (unsigned n = 1; n < BATCH && last->next; n++) {
+        len += last->next->len;
+        if (len > BATCH_BYTES) {
+            break;
+        }
+        last = last->next;
+    }
+    return last;
 }
 
 static void writes_go(void *arg)
@@ -318,16 +336,13 @@ static void writes_go(void *arg)
 
     f->writes = NULL;
     while (req) {
-        unsigned niov;
-        uint64_t len;
-        BlkReq *last = run_end(req, &niov, &len), *next = last->next;
+        FileTask *t = (FileTask *)req->drv;
+        BlkReq *last = batch_end(f, req), *next = last->next;
 
         last->next = NULL;
-        if (last == req) {
-            by_worker(f, req);
-        } else {
-            merge(f, req, niov, len);
-        }
+        *t = (FileTask){ .task = { .run = batch_run, .done = batch_done,
+                                   .arg = req }, .file = f };
+        pool_submit(&t->task);
         req = next;
     }
 }
@@ -466,6 +481,37 @@ void file_unplug(BlkNode *n)
     }
 }
 
+/* ---- reads from the page cache ------------------------------------------- */
+
+static void read_work(void *arg)
+{
+    BlkReq *req = arg;
+
+    blk_complete(req, req->ret);
+}
+
+/* Without waiting for the disk. False: it takes a worker. */
+static bool read_now(FileNode *f, BlkReq *req)
+{
+    ssize_t r;
+
+    if (f->node.flags & BLKO_DIRECT || req->len > NOWAIT_BYTES || !req->len ||
+        req->niov > IOV_MAX || (f->read_misses > 16 && f->read_misses++ % 64)) {
+        return false;
+    }
+    r = preadv2(f->fd, req->iov, (int)req->niov, (off_t)req->off, RWF_NOWAIT);
+    if (r != (ssize_t)req->len) {
+        f->read_misses++;
+        return false;
+    }
+    f->read_misses = 0;
+    req->ret = 0;
+    /* Never in the submitter's stack: done may submit again. */
+    req->work = (Work){ .fn = read_work, .arg = req };
+    loop_post(f->node.loop, &req->work);
+    return true;
+}
+
 /* ---- entry --------------------------------------------------------------- */
 
 void file_submit(BlkNode *n, BlkReq *req)
@@ -476,7 +522,7 @@ void file_submit(BlkNode *n, BlkReq *req)
         aio_submit(f->native, req);
     } else if (req->op == BLK_WRITE) {
         write_queue(f, req);
-    } else {
+    } else if (req->op != BLK_READ || !read_now(f, req)) {
         by_worker(f, req);
     }
 }

@@ -22,6 +22,7 @@ typedef struct FileNode {
     struct FileAioContext *native;     /* NULL: threads                       */
     BlkReq *writes, **writes_last;     /* of this turn of the loop            */
     Work write;
+    unsigned read_misses;              /* in a row: not in the page cache     */
 } FileNode;
 
 /* file-lock.c */
