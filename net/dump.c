@@ -228,7 +228,8 @@ USER_TYPE(dump_type, {
     .name = "filter-dump", .desc = "writes the frames of a backend to a file",
     .doc = "The file is in the pcap format, which tcpdump and Wireshark read. "
            "Put it after the netdev that it names.",
-    .parent = "netfilter", .after_net = true, .size = sizeof(Dump), .base_props = filter_rows,
-    .props = dump_rows, .complete = complete, .finish = finish,
+    .parent = "netfilter", .after_net = true, .size = sizeof(Dump),
+    .base_props = filter_rows, .props = dump_rows, .complete = complete,
+    .finish = finish,
 });
 TYPE_NAME(netfilter_base, { "netfilter", "object", true });
