@@ -262,6 +262,7 @@ static int count_all(Q2Check *k)
                      "table entry corrupted"
                    : "ERROR refcount block %u is outside image", i);
             k->c->corruptions++;
+            k->refcount_errors++;
             k->rebuild = true;
             continue;
         }
@@ -298,6 +299,7 @@ static void one_cluster(Q2Check *k, uint64_t i, uint64_t have, bool first)
             c->leaks++;
         } else {
             c->corruptions++;
+            k->refcount_errors++;
         }
     }
     if (k->fix & fix) {

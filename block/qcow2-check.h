@@ -14,6 +14,7 @@ typedef struct Q2Check {
     int fix;
     uint64_t n;                        /* clusters of the file                */
     bool wide, rebuild;
+    uint64_t refcount_errors;          /* of corruptions: a rebuild mends them */
     uint16_t *refs16;                  /* counted; one of the two             */
     uint32_t *refs32;
     uint8_t *buf;                      /* a cluster                           */

@@ -129,7 +129,7 @@ int q2_check_build(Q2Check *k)
     ret = write_blocks(k, base, blocks, clusters);
     ret = ret < 0 ? ret : turn(k, base, blocks, clusters);
     if (ret >= 0) {
-        k->c->corruptions_fixed = k->c->corruptions;
+        k->c->corruptions_fixed += k->refcount_errors;
         k->c->leaks_fixed = k->c->leaks;
         s->free_hint = 0;
         s->fresh = MAX2(s->fresh, (base + blocks + clusters) <<
