@@ -198,6 +198,8 @@ struct BlkDriver {
     bool (*amend)(BlkNode *n, const BlkAmend *a, Error **errp) MACHINE_PTR;
     void (*info)(BlkNode *n, BlkNodeInfo *i);
     Json *(*specific)(BlkNode *n);     /* ImageInfoSpecific's data            */
+    void (*running)(BlkNode *n, Json *specific);   /* adds what queries tell
+                                                      beside it              */
     const BlkSnapshotOps *snapshots;
     const BlkBitmapOps *bitmaps;
     /* VM state at pos bytes of its area. 0 or -errno. */

@@ -85,6 +85,11 @@ static MACHINE_CALL bool one_load(Qcow2 *s, const Q2Bitmap *e, Error **errp)
     if (!fits_disk(s, e, errp)) {
         return false;
     }
+    b = blk_bitmap_find(&s->node, e->name);
+    if (b && b->busy) {
+        b->read_only = s->node.read_only;
+        return true;                   /* it was in use when we reopened      */
+    }
     b = blk_bitmap_new(&s->node, e->name, 1u << e->bits, errp);
     if (!b) {
         return false;
@@ -139,7 +144,6 @@ bool q2_bitmaps_load(Qcow2 *s, Error **errp)
     }
     for (const Q2Bitmap *e = s->bitmaps; e; e = e->next) {
         if (!one_load(s, e, errp)) {
-            blk_bitmaps_free(&s->node);
             return false;
         }
     }

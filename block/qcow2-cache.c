@@ -146,6 +146,7 @@ int q2_cache_get(Q2Cache *c, uint64_t off, Q2Entry **out)
         c->misses++;
         ret = make_room(c, &e);
         if (ret >= 0) {
+            q2_event(c->s, c->l2 ? "l2_load" : "refblock_load");
             e->pins++;
             ret = blk_co_pread(c->s->node.file, off, e->data, c->size);
             e->pins--;
@@ -243,6 +244,7 @@ static int write_run(Q2Cache *c, Q2Entry **e, unsigned n)
         iov[i] = (struct iovec){ e[i]->data, c->size };
     }
     if (ret >= 0) {
+        q2_event(c->s, c->l2 ? "l2_update" : "refblock_update");
         c->s->unsynced = true;
         ret = blk_co_pwritev(c->s->node.file, e[0]->off, len, iov, n, 0);
     }
@@ -287,6 +289,7 @@ int q2_barrier(Qcow2 *s)
         return 0;
     }
     s->unsynced = false;
+    q2_event(s, "flush_to_disk");
     ret = s->data_ext ? blk_co_flush(s->data) : 0;
     if (ret >= 0) {
         ret = blk_co_flush(s->node.file);
@@ -314,6 +317,7 @@ static int reftable_write(Qcow2 *s)
     ret = q2_overlap_check(s, Q2O_REFTABLE, s->reftable_off + first * 8,
                            (end - first) * 8);
     if (ret >= 0) {
+        q2_event(s, "reftable_update");
         s->unsynced = true;
         ret = blk_co_pwrite(s->node.file, s->reftable_off + first * 8, buf,
                             (end - first) * 8, 0);
@@ -362,8 +366,10 @@ int q2_meta_write(Qcow2 *s, bool frees)
 
 int q2_flush(Qcow2 *s)
 {
-    int ret = q2_meta_write(s, true);
+    int ret;
 
+    q2_event(s, "flush_to_os");
+    ret = q2_meta_write(s, true);
     ret = ret < 0 ? ret : q2_barrier(s);
     if (ret >= 0) {
         s->reuse_barrier = false;

@@ -298,6 +298,7 @@ int q2_l1_write(Qcow2 *s)
     if (s->l1_dirty_first >= s->l1_dirty_end) {
         return 0;
     }
+    q2_event(s, "l1_update");
     first = ALIGN_DOWN(s->l1_dirty_first, 64);
     end = MIN2(ALIGN_UP(s->l1_dirty_end, 64), s->l1_size);
     ret = q2_overlap_check(s, Q2O_L1, s->l1_off + (uint64_t)first * 8,
@@ -328,6 +329,7 @@ int q2_l1_grow(Qcow2 *s, uint64_t min)
         return -EFBIG;
     }
     clusters = (size * 8 + cs - 1) / cs;
+    q2_event(s, "l1_grow_alloc_table");
     at = q2_alloc(s, clusters, true, NULL);
     if (at < 0) {
         return (int)at;
@@ -336,10 +338,12 @@ int q2_l1_grow(Qcow2 *s, uint64_t min)
     memcpy(l1, s->l1, (size_t)old_size * 8);
     /* All that the old table knows is on disk, and the new one whole. */
     ret = q2_meta_write(s, false);
+    q2_event(s, "l1_grow_write_table");
     ret = ret < 0 ? ret : l1_store(s, (uint64_t)at, l1, 0,
                                    (uint32_t)(clusters * cs / 8));
     ret = ret < 0 ? ret : q2_barrier(s);
     if (ret >= 0) {
+        q2_event(s, "l1_grow_activate_table");
         s->l1_off = (uint64_t)at;
         s->l1_size = (uint32_t)size;
         ret = q2_header_turn(s);
@@ -372,6 +376,7 @@ static int table_fill(Qcow2 *s, uint64_t at, uint64_t old)
     for (uint64_t o = 0; ret >= 0 && o < s->cluster_size; o += s->slice_bytes) {
         Q2Entry *from = NULL, *to;
 
+        q2_event(s, old ? "l2_alloc_cow_read" : "l2_alloc_write");
         ret = old ? q2_cache_get(&s->l2c, old + o, &from) : 0;
         if (ret < 0) {
             break;

@@ -218,6 +218,7 @@ int q2_compressed_read(Qcow2 *s, uint64_t entry, uint64_t in_cluster,
     j.in_len = n;
     j.in = g_malloc(n);
     j.out = g_malloc(s->cluster_size);
+    q2_event(s, "read_compressed");
     ret = blk_co_pread(s->node.file, off, j.in, n);
     if (ret >= 0) {
         ret = (int)(co_self() ? pool_co_run(expand, &j) : expand(&j));
@@ -279,6 +280,7 @@ static int store_link(Qcow2 *s, uint64_t guest, uint64_t at, size_t len)
     uint32_t i;
     int ret = q2_slice_for_write(s, guest, &e, &i);
 
+    q2_event(s, "l2_update_compressed");
     if (ret >= 0) {
         old = q2_entry(s, e, i);
         q2_entry_set(s, e, i, Q2_COMPRESSED | at | sectors << x, 0);
@@ -309,6 +311,7 @@ static int store(Qcow2 *s, uint64_t guest, const uint8_t *data, size_t len)
     q2_flight_begin(s, &f);
     q2_unlock(s);
     ret = ret < 0 ? ret : q2_overlap_check(s, 0, (uint64_t)at, len);
+    q2_event(s, "write_compressed");
     ret = ret < 0 ? ret : blk_co_pwrite(s->node.file, (uint64_t)at, data, len,
                                         0);
     s->unsynced = true;

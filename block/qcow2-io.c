@@ -106,6 +106,7 @@ static int read_data(Qcow2 *s, const Q2Map *m, uint64_t off, uint64_t len,
     struct iovec one;
     int ret;
 
+    q2_event(s, "read_aio");
     if (!s->crypt) {
         return read_below(s->data, m->host, len, iov, niov, at);
     }
@@ -149,6 +150,7 @@ static int read_run(Qcow2 *s, const Q2Map *m, uint64_t off,
         return 0;
     case Q2K_NONE:
     case Q2K_NONE_ALLOC:
+        q2_event(s, "read_backing_aio");
         return read_below(s->node.backing, off, m->len, iov, niov, at);
     default:
         return -EIO;
@@ -259,6 +261,7 @@ static int write_data(Qcow2 *s, uint64_t host, uint64_t guest, uint64_t len,
         iov = &one;
         niov = 1;
     }
+    q2_event(s, "write_aio");
     ret = ret < 0 ? ret : blk_co_pwritev(s->data, host, len, iov, niov, 0);
     s->unsynced = true;
     return ret;
@@ -415,6 +418,7 @@ static int old_data(Write *w, uint64_t from, uint64_t to, bool zero,
         return -ENOMEM;
     }
     iov.iov_base = *buf;
+    q2_event(w->s, "cow_read");
     return zero ? 0 : q2_read(w->s, from, to - from, &iov, 1, 0);
 }
 
@@ -433,6 +437,9 @@ static int fill(Write *w)
     ret = ret < 0 ? ret : old_data(w, end, to, w->tail_zero, &tail);
     if (ret < 0) {
         return ret;
+    }
+    if (head || tail) {
+        q2_event(w->s, "cow_write");
     }
     iov = q2_iov_part(w->iov, w->niov, w->at, w->len, &k);
     if (head) {

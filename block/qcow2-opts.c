@@ -191,6 +191,19 @@ Json *q2_specific(BlkNode *n)
     return o;
 }
 
+/* The caches size themselves: memory is taken as pieces are looked at, up to the
+ * limit. */
+void q2_running(BlkNode *n, Json *o)
+{
+    const Qcow2 *s = q2_of(n);
+
+    json_set_int(o, "l2-cache-size", (int64_t)s->l2c.n * s->l2c.size);
+    json_set_int(o, "l2-cache-used", (int64_t)s->l2c.filled * s->l2c.size);
+    json_set_int(o, "refcount-cache-size", (int64_t)s->refc.n * s->refc.size);
+    json_set_int(o, "refcount-cache-used",
+                 (int64_t)s->refc.filled * s->refc.size);
+}
+
 void q2_corrupt_event(Qcow2 *s, bool fatal, uint64_t off, uint64_t len,
                       const char *text)
 {

@@ -68,9 +68,78 @@ static bool hits_l1(const Qcow2 *s, uint64_t off, uint64_t len)
     return false;
 }
 
+static int by_value(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static int tables_of(Qcow2 *s, const Q2Snap *p)
+{
+    g_autofree uint64_t *l1 = NULL;
+    int ret;
+
+    if (p->l1_size > Q2_L1_BYTES_MAX / 8 ||
+        !q2_area_ok(s, p->l1_off, p->l1_size, 8)) {
+        return 0;                      /* check says so                       */
+    }
+    l1 = g_try_new(uint64_t, MAX2(p->l1_size, 1));
+    ret = l1 ? blk_co_pread(s->node.file, p->l1_off, l1,
+                            (size_t)p->l1_size * 8) : -ENOMEM;
+    for (uint32_t i = 0; ret >= 0 && i < p->l1_size; i++) {
+        uint64_t at = ld_be64(&l1[i]) & Q2_OFFSET;
+
+        if (at) {
+            g_array_append_val(s->inactive_l2, at);
+        }
+    }
+    return ret;
+}
+
+int q2_overlap_refresh(Qcow2 *s)
+{
+    int ret = 0;
+
+    if (!(s->overlap & Q2O_INACTIVE_L2)) {
+        return 0;
+    }
+    if (!s->inactive_l2) {
+        s->inactive_l2 = g_array_new(false, false, sizeof(uint64_t));
+    }
+    g_array_set_size(s->inactive_l2, 0);
+    for (uint32_t i = 0; ret >= 0 && s->snaps && i < s->n_snaps; i++) {
+        ret = tables_of(s, &s->snaps[i]);
+    }
+    g_array_sort(s->inactive_l2, by_value);
+    return ret;
+}
+
+static bool hits_inactive_l2(const Qcow2 *s, uint64_t off, uint64_t len)
+{
+    guint a = 0, b = s->inactive_l2 ? s->inactive_l2->len : 0;
+
+    /* The first table that ends behind off. */
+    while (a < b) {
+        guint mid = a + (b - a) / 2;
+
+        if (g_array_index(s->inactive_l2, uint64_t, mid) + s->cluster_size >
+            off) {
+            b = mid;
+        } else {
+            a = mid + 1;
+        }
+    }
+    return s->inactive_l2 && a < s->inactive_l2->len &&
+           g_array_index(s->inactive_l2, uint64_t, a) < off + len;
+}
+
 static uint32_t inactive(const Qcow2 *s, uint32_t what, uint64_t off,
                          uint64_t len)
 {
+    if ((what & Q2O_INACTIVE_L2) && hits_inactive_l2(s, off, len)) {
+        return Q2O_INACTIVE_L2;
+    }
     for (uint32_t i = 0; (what & Q2O_INACTIVE_L1) && i < s->n_snaps; i++) {
         if (s->snaps && hits(off, len, s->snaps[i].l1_off,
                              table_bytes(s, s->snaps[i].l1_size))) {
@@ -131,6 +200,8 @@ static const char *overlap_name(uint32_t what)
         return "snapshot table";
     case Q2O_INACTIVE_L1:
         return "inactive L1 table";
+    case Q2O_INACTIVE_L2:
+        return "inactive L2 table";
     default:
         return "bitmap directory";
     }

@@ -136,11 +136,14 @@ static int table_move(Qcow2 *s, uint64_t b, uint32_t clusters, uint64_t blocks)
     }
     fresh_used(s, (base + used) * cs);
     s->unsynced = true;
+    q2_event(s, "reftable_grow");
     ret = q2_cache_write(&s->refc);
+    q2_event(s, "refblock_alloc_write_table");
     ret = ret < 0 ? ret : blk_co_pwrite(s->node.file, base * cs, buf,
                                         used * cs, 0);
     ret = ret < 0 ? ret : q2_barrier(s);
     if (ret >= 0) {
+        q2_event(s, "refblock_alloc_switch_table");
         s->reftable_off = (base + blocks) * cs;
         s->reftable_clusters = clusters;
         ret = q2_header_turn(s);
@@ -204,6 +207,7 @@ static int block_make(Qcow2 *s, uint64_t b, Q2Entry **e)
     }
     ret = off ? q2_overlap_check(s, 0, off, s->cluster_size) : -EIO;
     ret = ret < 0 ? ret : q2_cache_new(&s->refc, off, e);
+    q2_event(s, "refblock_alloc");
     if (ret >= 0) {
         q2_ref_store(s, (*e)->data, 0, 1);
         table_set(s, b, off);
@@ -366,6 +370,7 @@ int64_t q2_alloc(Qcow2 *s, uint64_t n, bool exact, uint64_t *got)
     if (s->corrupt) {
         return -EIO;
     }
+    q2_event(s, "cluster_alloc");
     /* What was given back is used first when there is much of it. */
     if (q2_frees_due(s)) {
         ret = q2_meta_write(s, true);
@@ -407,6 +412,7 @@ int64_t q2_alloc_bytes(Qcow2 *s, uint32_t len)
     int64_t next = 0;
     int ret = 0;
 
+    q2_event(s, "cluster_alloc_bytes");
     if (left == cs) {
         left = 0;
     }
@@ -478,7 +484,10 @@ bool q2_frees_due(const Qcow2 *s)
 static int run_apply(Qcow2 *s, const Q2Run *r)
 {
     uint64_t end = r->off + r->len, ref, from = 0;
-    int ret = q2_ref_add(s, r->off, r->len, -1);
+    int ret;
+
+    q2_event(s, "cluster_free");
+    ret = q2_ref_add(s, r->off, r->len, -1);
 
     if (ret < 0) {
         if (ret == -EINVAL) {

@@ -53,6 +53,7 @@ static bool pass_read(Qcow2 *s, BlkReq *req)
         return false;
     }
     if (m.kind == Q2K_DATA && m.host + req->len <= s->data->length) {
+        q2_event(s, "read_aio");
         pass(s, s->data, req, m.host);
         return true;
     }
@@ -95,6 +96,7 @@ static bool pass_write(Qcow2 *s, BlkReq *req)
         q2_overlap_check(s, 0, m.host, req->len) < 0) {
         return false;
     }
+    q2_event(s, "write_aio");
     pass(s, s->data, req, m.host);
     return true;
 }

@@ -83,7 +83,10 @@ static MACHINE_CALL bool shrink(Qcow2 *s, uint64_t size, Error **errp)
 {
     uint64_t first = ALIGN_UP(size, s->cluster_size);
     uint64_t end = ALIGN_UP(s->disk_size, s->cluster_size);
-    int ret = first < end ? q2_discard(s, first, end - first, true) : 0;
+    int ret;
+
+    q2_event(s, "l1_shrink_free_l2_clusters");
+    ret = first < end ? q2_discard(s, first, end - first, true) : 0;
 
     ret = ret < 0 ? ret : size_write(s, size);
     if (ret < 0) {
@@ -144,7 +147,10 @@ bool q2_truncate(BlkNode *n, uint64_t size, BlkPrealloc prealloc, bool exact,
 int q2_make_empty(BlkNode *n)
 {
     Qcow2 *s = q2_of(n);
-    int ret = q2_discard(s, 0, ALIGN_UP(s->disk_size, s->cluster_size), true);
+    int ret;
+
+    q2_event(s, "empty_image_prepare");
+    ret = q2_discard(s, 0, ALIGN_UP(s->disk_size, s->cluster_size), true);
 
     if (ret >= 0) {
         q2_lock(s);

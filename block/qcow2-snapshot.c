@@ -307,6 +307,9 @@ static int snap_end(Qcow2 *s, int ret)
     end = end < 0 ? end : q2_flush(s);
     s->settling = false;
     s->unsettled |= end < 0;
+    if (q2_overlap_refresh(s) < 0) {
+        g_array_set_size(s->inactive_l2, 0);
+    }
     if (!s->unsettled && !s->corrupt && !s->lazy) {
         end = q2_dirty_set(s, false);
     }
@@ -555,6 +558,7 @@ int q2_vmstate_rw(BlkNode *n, uint64_t pos, void *buf, size_t len, bool write)
     if (pos > INT64_MAX - s->vm_state_off - len) {
         return -EFBIG;
     }
+    q2_event(s, write ? "vmstate_save" : "vmstate_load");
     if (write) {
         return n->read_only ? -EACCES
              : q2_write(s, s->vm_state_off + pos, len, &iov, 1, 0);

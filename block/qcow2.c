@@ -70,10 +70,7 @@ static bool pick(int opt, bool otherwise)
 static MACHINE_CALL bool cache_sizes(Qcow2 *s, Error **errp)
 {
     uint64_t cs = s->cluster_size, entry = s->l2_entry_size;
-    uint64_t whole = (s->disk_size >> s->cluster_bits) * s->l2_entry + cs;
     uint64_t l2 = s->l2_cache_size, ref = s->ref_cache_size;
-    uint64_t blocks = MAX2(s->node.file->length >> (s->cluster_bits +
-                           s->ref_bits_entries), 2) + 2;
 
     entry = entry ? entry : MIN2(cs, 64 * KiB);
     if (entry < 512 || entry > cs || !IS_POW2(entry)) {
@@ -95,8 +92,9 @@ static MACHINE_CALL bool cache_sizes(Qcow2 *s, Error **errp)
             : MIN2(4 * cs, s->cache_size / 2);
         l2 = l2 ? l2 : s->cache_size - ref;
     }
-    l2 = MIN2(l2 ? l2 : Q2_L2_CACHE_MAX, ALIGN_UP(whole, entry) + 4 * entry);
-    ref = MIN2(ref ? ref : Q2_REF_CACHE_MAX, blocks * cs * 2);
+    /* Limits: memory is taken by and by, the image may grow. */
+    l2 = l2 ? MIN2(l2, 1024 * MiB) : Q2_L2_CACHE_MAX;
+    ref = ref ? MIN2(ref, 256 * MiB) : Q2_REF_CACHE_MAX;
     s->slice_bytes = (uint32_t)entry;
     s->slice_bits = (uint32_t)__builtin_ctz((unsigned)(entry / s->l2_entry));
     q2_cache_init(&s->l2c, s, MAX2(l2, 8 * entry), s->slice_bytes, true);
@@ -204,6 +202,20 @@ static void clean_tick(void *arg)
               (int64_t)s->clean_interval * NS_PER_S);
 }
 
+/* They are on disk; those that someone uses stay, and are found again. */
+static MACHINE_CALL void bitmaps_forget(BlkNode *n)
+{
+    BlkBitmap *next;
+
+    for (BlkBitmap *b = n->bitmaps; b; b = next) {
+        next = b->next;
+        if (b->persistent && !b->busy) {
+            blk_bitmap_free(n, b);
+        }
+    }
+    q2_of(n)->bitmaps_loaded = false;
+}
+
 static void release(Qcow2 *s)
 {
     if (s->clean.fn) {
@@ -218,6 +230,9 @@ static void release(Qcow2 *s)
     if (s->frees) {
         g_array_free(s->frees, true);
         g_array_free(s->frees_old, true);
+    }
+    if (s->inactive_l2) {
+        g_array_free(s->inactive_l2, true);
     }
     g_clear_pointer(&s->l1, g_free);
     g_clear_pointer(&s->reftable, g_free);
@@ -266,6 +281,9 @@ static MACHINE_CALL bool open_all(Qcow2 *s, Error **errp)
     }
     set_modes(s);
     q2_overlap_mask(s);
+    if (q2_overlap_refresh(s) < 0) {
+        return error_set(errp, "Could not read the L1 tables of snapshots");
+    }
     n->length = ALIGN_UP(s->disk_size, 512);
     n->limits.align = s->crypt ? 512 : 1;
     n->limits.zero_align = s->sub_size;
@@ -284,6 +302,7 @@ static MACHINE_CALL bool q2_open(BlkNode *n, Error **errp)
     s->frees = g_array_new(false, false, sizeof(Q2Run));
     s->frees_old = g_array_new(false, false, sizeof(Q2Run));
     if (!open_all(s, errp)) {
+        bitmaps_forget(n);
         release(s);
         return false;
     }
@@ -328,6 +347,7 @@ static MACHINE_CALL void q2_close(BlkNode *n)
     if (ret < 0) {
         error_reportf("Failed to flush the L2 table cache: %s", strerror(-ret));
     }
+    bitmaps_forget(n);
     release(s);
 }
 
@@ -352,8 +372,7 @@ static MACHINE_CALL bool q2_inactivate(BlkNode *n, Error **errp)
 {
     int ret = settle(q2_of(n), true);
 
-    blk_bitmaps_free(n);
-    q2_of(n)->bitmaps_loaded = false;
+    bitmaps_forget(n);
     return ret >= 0 ||
            error_set_errno(errp, -ret, "Failed to flush the L2 table cache");
 }
@@ -444,7 +463,8 @@ BLK_DRIVER(qcow2_driver, {
     .allocated = q2_allocated, .extent = q2_extent,
     .flush_meta = q2_flush_meta, .set_backing = q2_set_backing,
     .make_empty = q2_make_empty, .check = q2_check, .amend = q2_amend,
-    .info = q2_info, .specific = q2_specific, .snapshots = &q2_snapshot_ops,
+    .info = q2_info, .specific = q2_specific, .running = q2_running,
+    .snapshots = &q2_snapshot_ops,
     .bitmaps = &q2_bitmap_ops,
     .vmstate_rw = q2_vmstate_rw, .inactivate = q2_inactivate,
     .create_props = q2_create_props, .create_size = sizeof(Q2Create),

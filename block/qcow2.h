@@ -98,6 +98,7 @@ struct Qcow2 {
     uint32_t overlap;                  /* Q2O_*, from the options:            */
     uint32_t overlap_base, overlap_on, overlap_off;
     bool overlap_given;
+    GArray *inactive_l2;               /* uint64_t, sorted: snapshots' tables */
     char *key_secret, *encrypt_format;
 
     /* header */
@@ -173,6 +174,8 @@ static inline Qcow2 *q2_of(BlkNode *n)
 {
     return (Qcow2 *)n;
 }
+/* A point where blkdebug rules of the file may act. */
+#define q2_event(s, name) blk_debug_event((s)->node.file, name)
 void q2_lock(Qcow2 *s);
 void q2_unlock(Qcow2 *s);
 /* An error in the file's structure: noted in the header, and writes end. */
@@ -243,6 +246,8 @@ enum { Q2O_HEADER = 1, Q2O_L1 = 2, Q2O_L2 = 4, Q2O_REFTABLE = 8,
 /* 0, or -EIO after the image was marked: the write would hit metadata other than
  * `except`. */
 int q2_overlap_check(Qcow2 *s, uint32_t except, uint64_t off, uint64_t len);
+/* Snapshots have changed: reads where their L2 tables are, if that counts. */
+int q2_overlap_refresh(Qcow2 *s);
 
 /* ---- qcow2-cluster.c: with the lock unless said --- */
 /* Without the lock and without waiting: false when the piece is not cached. */
@@ -350,6 +355,7 @@ bool q2_overlap_bit_set(Obj *o, const Prop *p, const Json *v, Error **errp);
 void q2_overlap_mask(Qcow2 *s);
 void q2_info(BlkNode *n, BlkNodeInfo *i);
 Json *q2_specific(BlkNode *n);
+void q2_running(BlkNode *n, Json *specific);
 void q2_corrupt_event(Qcow2 *s, bool fatal, uint64_t off, uint64_t len,
                       const char *text);
 

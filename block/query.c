@@ -59,6 +59,9 @@ static MACHINE_CALL void specific_fill(BlkNode *n, ImageInfo *i)
 {
     Json *data = n->drv->specific ? n->drv->specific(n) : NULL;
 
+    if (data && n->drv->running) {
+        n->drv->running(n, data);
+    }
     if (data) {
         i->has_format_specific = true;
         i->format_specific.obj = json_obj();
