@@ -6,3 +6,5 @@ ui-y += ui/font.o
 ui-y += ui/glyph.o
 ui-y += ui/surface.o
 ui-y += ui/console.o
+ui-y += ui/screendump.o
+uses-ui/screendump.o = PNG

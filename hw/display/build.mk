@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+hw-y += hw/display/vga.o
+hw-y += hw/display/vga-window.o
+hw-y += hw/display/vbe.o
+hw-y += hw/display/vga-draw.o
+hw-y += hw/display/vga-text.o
+hw-y += hw/display/vga-pci.o
+hw-y += hw/display/edid.o
+hw-y += hw/display/vga-isa.o
