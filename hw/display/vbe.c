@@ -44,6 +44,38 @@ static void bound(uint16_t *val, unsigned most)
     }
 }
 
+/* VGA's own registers as the BIOS sets them for such a mode: guests that look
+ * at them, and the window at a0000, go by these. */
+static void set_vga(Vga *v)
+{
+    unsigned lines = v->vbe[VBE_YRES] - 1u, shift = 2;
+
+    v->gfx[GFX_MISC] = (uint8_t)((v->gfx[GFX_MISC] & ~0x0c) | 0x05);
+    v->crtc[CRTC_MODE] |= 3;            /* no lines of CGA or Hercules        */
+    v->crtc[CRTC_OFFSET] = (uint8_t)(v->vbe_stride >> 3);
+    v->crtc[CRTC_H_END] = (uint8_t)((v->vbe[VBE_XRES] >> 3) - 1);
+    v->crtc[CRTC_V_END] = (uint8_t)lines;
+    v->crtc[CRTC_OVERFLOW] = (uint8_t)
+        ((v->crtc[CRTC_OVERFLOW] & ~0x42) | (lines >> 7 & 0x02) |
+         (lines >> 3 & 0x40));
+    v->crtc[CRTC_LINE_COMPARE] = 0xff;
+    v->crtc[CRTC_OVERFLOW] |= 0x10;
+    v->crtc[CRTC_MAX_SCAN] |= 0x40;
+    if (v->vbe[VBE_BPP] == 4) {
+        shift = 0;
+        v->seq[SEQ_CLOCKING] &= (uint8_t)~8u;
+    }
+    v->gfx[GFX_MODE] = (uint8_t)((v->gfx[GFX_MODE] & ~0x60) | shift << 5);
+    v->crtc[CRTC_MAX_SCAN] &= (uint8_t)~0x9fu;
+}
+
+void vbe_keep(Vga *v)
+{
+    if (is_enabled(v)) {
+        set_vga(v);
+    }
+}
+
 /* Brings sizes and offsets of an enabled mode to what memory holds. */
 static void fit(Vga *v)
 {
@@ -87,38 +119,9 @@ static void fit(Vga *v)
             at = 0;
         }
     }
-    r[VBE_VIRT_HEIGHT] = (uint16_t)MIN2(rows, 0xffff);
+    r[VBE_VIRT_HEIGHT] = (uint16_t)rows;
     v->vbe_start = at;
-}
-
-/* VGA's own registers as the BIOS sets them for such a mode: guests that look
- * at them, and the window at a0000, go by these. */
-static void set_vga(Vga *v)
-{
-    unsigned height = v->vbe[VBE_YRES], lines, shift;
-
-    v->gfx[GFX_MISC] = (uint8_t)((v->gfx[GFX_MISC] & ~0x0c) | 0x05);
-    v->crtc[CRTC_MODE] |= 3;            /* no lines of CGA or Hercules        */
-    v->crtc[CRTC_OFFSET] = (uint8_t)(v->vbe_stride >> 3);
-    v->crtc[CRTC_H_END] = (uint8_t)((v->vbe[VBE_XRES] >> 3) - 1);
-    lines = height - 1;
-    v->crtc[CRTC_V_END] = (uint8_t)lines;
-    v->crtc[CRTC_OVERFLOW] = (uint8_t)
-        ((v->crtc[CRTC_OVERFLOW] & ~0x42) | (lines >> 7 & 0x02) |
-         (lines >> 3 & 0x40));
-    v->crtc[CRTC_LINE_COMPARE] = 0xff;
-    v->crtc[CRTC_OVERFLOW] |= 0x10;
-    v->crtc[CRTC_MAX_SCAN] |= 0x40;
-    if (v->vbe[VBE_BPP] == 4) {
-        shift = 0;
-        v->seq[SEQ_CLOCKING] &= (uint8_t)~8u;
-    } else {
-        shift = 2;
-        v->seq[SEQ_MEMORY] |= 8;
-        v->seq[SEQ_MAP_MASK] |= 15;
-    }
-    v->gfx[GFX_MODE] = (uint8_t)((v->gfx[GFX_MODE] & ~0x60) | shift << 5);
-    v->crtc[CRTC_MAX_SCAN] &= (uint8_t)~0x9fu;
+    set_vga(v);
 }
 
 static void enable(Vga *v, uint16_t val)
@@ -136,7 +139,6 @@ static void enable(Vga *v, uint16_t val)
             memset(v->mem, 0, n);
             ram_dirty(v->vram.ram, 0, n);
         }
-        set_vga(v);
     } else if (!(val & VBE_ENABLED)) {
         v->bank = 0;
     }

@@ -280,6 +280,11 @@ static void new_surface(Vga *v, const VgaMode *m)
 
     if (m->kind == VGA_NONE) {
         s = NULL;
+    } else if (m->kind == VGA_BLANK) {
+        if (!s->borrowed && !s->placeholder) {
+            return;
+        }
+        s = surface_new(s->width, s->height);      /* dark, of the same size  */
     } else if (borrowable(v, m)) {
         s = surface_borrow(m->width, m->height, (int)m->stride,
                            v->mem + m->start, NULL, NULL);
@@ -407,7 +412,7 @@ static void blank(Vga *v, const VgaMode *m)
     for (int y = 0; y < s->height; y++) {
         memset(surface_line(s, y), 0, (size_t)s->width * 4);
     }
-    console_changed(v->con, 0, 0, m->width, m->height);
+    console_changed(v->con, 0, 0, s->width, s->height);
 }
 
 static void vga_update(void *arg)

@@ -10,6 +10,7 @@
 #include "hw/display/vga.h"
 
 #define BAR2_SIZE 0x1000
+#define EDID_SIZE 0x180                /* what lies behind the blocks reads 0 */
 
 typedef struct VgaPci {
     PciDevice pci;
@@ -82,12 +83,20 @@ static void ext_write(void *dev, uint64_t off, uint64_t val, unsigned size)
     }
 }
 
+static uint64_t none_read(void *dev, uint64_t off, unsigned size)
+{
+    return ~0ull;
+}
+
 static void rom_write(void *dev, uint64_t off, uint64_t val, unsigned size)
 {
 }
 
 static const MemOps edid_ops = {
     .read = edid_read, .write = rom_write, .min = 1, .max = 1,
+};
+static const MemOps none_ops = {
+    .read = none_read, .write = rom_write, .min = 1, .max = 4,
 };
 static const MemOps ports_ops = {
     .read = ports_read, .write = ports_write, .min = 1, .max = 2,
@@ -113,11 +122,11 @@ static void part(VgaPci *s, MemRegion *mr, const char *name, uint64_t at,
 static void mmio_init(VgaPci *s) MACHINE_CALL;
 static void mmio_init(VgaPci *s)
 {
-    mem_init(&s->mmio, "vga.mmio", BAR2_SIZE);
+    mem_init_io(&s->mmio, "vga.mmio", BAR2_SIZE, &none_ops, s);
     device_region(&s->pci.dev, &s->mmio);
     if (s->has_edid) {
         edid_make(s->edid, &s->wish);
-        part(s, &s->edid_mr, "edid", 0, 0x400, &edid_ops);
+        part(s, &s->edid_mr, "edid", 0, EDID_SIZE, &edid_ops);
     }
     if (!s->plain) {
         part(s, &s->ports_mr, "vga ioports remapped", 0x400, 0x20, &ports_ops);

@@ -55,7 +55,7 @@ uint8_t vga_window_read(Vga *v, uint32_t off)
     if (!locate(v, &off)) {
         return 0xff;
     }
-    if (v->seq[SEQ_MEMORY] & 8) {
+    if (vga_is_linear(v)) {
         return mem[off & mask];
     }
     if (v->gfx[GFX_MODE] & 0x10) {
@@ -118,13 +118,13 @@ static uint32_t combine(const Vga *v, uint8_t val)
 
 void vga_window_write(Vga *v, uint32_t off, uint8_t val)
 {
-    unsigned map = v->seq[SEQ_MAP_MASK];
+    unsigned map = vga_map_mask(v);
     uint32_t at, planes, word;
 
     if (!locate(v, &off)) {
         return;
     }
-    if (v->seq[SEQ_MEMORY] & 8) {
+    if (vga_is_linear(v)) {
         if (map & 1u << (off & 3)) {
             store(v, off, val);
         }

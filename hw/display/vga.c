@@ -69,6 +69,7 @@ static void crtc_write(Vga *v, uint8_t val)
         return;
     }
     v->crtc[i] = val;
+    vbe_keep(v);
 }
 
 static void seq_write(Vga *v, uint8_t val)
@@ -89,6 +90,7 @@ static void gfx_write(Vga *v, uint8_t val)
     unsigned i = v->gfx_index & 15;
 
     v->gfx[i] = val & gfx_bits[i];
+    vbe_keep(v);
     vga_remap(v);
 }
 
@@ -236,12 +238,27 @@ void vga_ports_fini(VgaPorts *p)
 }
 
 /* ---- where the window is ------------------------------------------------- */
+static bool vbe_linear(const Vga *v)
+{
+    return v->vbe[VBE_ENABLE] & VBE_ENABLED && v->vbe[VBE_BPP] > 4;
+}
+
+bool vga_is_linear(const Vga *v)
+{
+    return v->seq[SEQ_MEMORY] & 8 || vbe_linear(v);
+}
+
+unsigned vga_map_mask(const Vga *v)
+{
+    return vbe_linear(v) ? 15 : v->seq[SEQ_MAP_MASK] & 15;
+}
+
 void vga_remap(Vga *v)
 {
     static const uint32_t base[4] = { 0, 0, 0x10000, 0x18000 };
     static const uint32_t len[4] = { 0x20000, 0x10000, 0x8000, 0x8000 };
     unsigned map = v->gfx[GFX_MISC] >> 2 & 3;
-    bool on = v->seq[SEQ_MEMORY] & 8 && (v->seq[SEQ_MAP_MASK] & 15) == 15 &&
+    bool on = vga_is_linear(v) && vga_map_mask(v) == 15 &&
               v->misc & 2 && v->bank + len[map] <= v->size;
 
     if (!on) {
@@ -323,7 +340,8 @@ void vga_reset(Vga *v)
     v->misc = v->feature = v->st01 = 0;
     v->seq_index = v->gfx_index = v->crtc_index = 0;
     v->attr_index = v->attr_flip = 0;
-    v->dac_mask = v->dac_state = v->dac_sub = v->dac_read = v->dac_write = 0;
+    v->dac_mask = 0xff;
+    v->dac_state = v->dac_sub = v->dac_read = v->dac_write = 0;
     v->dac_8bit = 0;
     v->big_endian = false;
     v->latch = v->bank = 0;

@@ -83,6 +83,9 @@ extern const VmState vga_state;
 bool vga_init(Vga *v, Device *dev, uint64_t size, Error **errp) MACHINE_CALL;
 void vga_fini(Vga *v) MACHINE_CALL;
 void vga_reset(Vga *v) MACHINE_CALL;
+/* Linear addresses in the window: chain 4, or a VBE mode of 8 bits or more. */
+bool vga_is_linear(const Vga *v);
+unsigned vga_map_mask(const Vga *v);
 /* After registers that decide about the window have changed. */
 void vga_remap(Vga *v) MACHINE_CALL;
 /* Bytes for so many MiB: a power of two of 1 to 256 MiB. */
@@ -100,6 +103,9 @@ void vbe_index_write(Vga *v, uint16_t val);
 uint16_t vbe_data_read(Vga *v);
 void vbe_data_write(Vga *v, uint16_t val);
 void vbe_reset(Vga *v);
+/* While a VBE mode is on, VGA registers that would change the picture are set
+ * back to it. */
+void vbe_keep(Vga *v);
 /* The window at a0000 as the guest accesses it; off: from a0000. */
 uint8_t vga_window_read(Vga *v, uint32_t off);
 void vga_window_write(Vga *v, uint32_t off, uint8_t val);
