@@ -26,6 +26,7 @@ static unsigned crtc_lines(const Vga *v, unsigned reg, unsigned bit8,
 static void mode_vbe(Vga *v, VgaMode *m)
 {
     m->vbe = true;
+    m->big_endian = v->big_endian;
     m->width = v->vbe[VBE_XRES];
     m->height = v->vbe[VBE_YRES];
     m->start = v->vbe_start;
@@ -50,6 +51,7 @@ static void mode_text(Vga *v, VgaMode *m)
     int lines = (int)crtc_lines(v, CRTC_V_END, 1, 6) + 1;
 
     m->kind = VGA_TEXT;
+    m->fonts = v->seq[SEQ_FONTS];
     m->cell_h = (v->crtc[CRTC_MAX_SCAN] & 31) + 1;
     m->cell_w = v->seq[SEQ_CLOCKING] & 1 ? 8 : 9;
     if (v->seq[SEQ_CLOCKING] & 8) {
@@ -260,7 +262,8 @@ static bool mode_same(const VgaMode *a, const VgaMode *b)
            a->yscale == b->yscale && a->start == b->start &&
            a->stride == b->stride && a->compare == b->compare &&
            a->columns == b->columns && a->rows == b->rows &&
-           a->cell_w == b->cell_w && a->cell_h == b->cell_h;
+           a->cell_w == b->cell_w && a->cell_h == b->cell_h &&
+           a->fonts == b->fonts && a->big_endian == b->big_endian;
 }
 
 /* Whether the picture can be shown from video memory as it is. */

@@ -296,11 +296,20 @@ uint64_t vga_memory_size(uint32_t mib)
 /* ---- life ---------------------------------------------------------------- */
 bool vga_init(Vga *v, Device *dev, uint64_t size, Error **errp)
 {
-    v->dev = dev;
-    v->size = (uint32_t)size;
-    if (!mem_init_ram(&v->vram, "vga.vram", size, errp)) {
+    char *(*path_of)(const Device *d) = dev->bus->type->dev_path;
+    char *path = path_of ? path_of(dev) : NULL;
+    char *id = g_strdup_printf("%s%svga.vram", path ? path : "",
+                               path ? "/" : "");
+    bool ok = mem_init_ram(&v->vram, id, size, errp);
+
+    g_free(path);
+    g_free(id);
+    if (!ok) {
         return false;
     }
+    v->vram.name = "vga.vram";
+    v->dev = dev;
+    v->size = (uint32_t)size;
     device_region(dev, &v->vram);
     v->mem = v->vram.ram->host;
     mem_log(&v->vram, DIRTY_VGA, true);

@@ -36,7 +36,8 @@ typedef struct VgaMode {
     uint32_t start, stride;            /* bytes of video memory               */
     int compare;                       /* first line that restarts at 0       */
     int columns, rows, cell_w, cell_h; /* text                                */
-    bool vbe;
+    uint8_t fonts;
+    bool vbe, big_endian;
 } VgaMode;
 
 typedef struct Vga Vga;
