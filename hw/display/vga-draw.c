@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * vga-draw.c - the picture: where registers put it, and video memory turned into
- * pixels. Linear modes of 32 bits are shown from video memory itself.
+ * vga-draw.c - the picture: where registers put it, and video memory turned
+ * into pixels. Linear modes of 32 bits are shown from video memory itself.
  *
  * Thread class: machine lock.
  *
@@ -269,8 +269,8 @@ static bool mode_same(const VgaMode *a, const VgaMode *b)
 /* Whether the picture can be shown from video memory as it is. */
 static bool borrowable(const Vga *v, const VgaMode *m)
 {
-    return (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) && m->kind == VGA_32 && !v->draw_hook &&
-           !v->big_endian &&
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && m->kind == VGA_32 &&
+           !v->draw_hook && !v->big_endian &&
            m->stride % 4 == 0 && m->start % 4 == 0 &&
            m->stride >= (uint32_t)m->width * 4 && m->compare >= m->height &&
            m->start + (uint64_t)m->height * m->stride <= v->size;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * vga-pci.c - VGA, secondary-vga and bochs-display: the Bochs graphics adapter on PCI
- * (1234:1111): video memory in BAR 0; in BAR 2 the monitor's EDID, the VGA
+ * vga-pci.c - VGA, secondary-vga and bochs-display: the Bochs graphics adapter
+ * on PCI (1234:1111): video memory in BAR 0; in BAR 2 the monitor's EDID, the VGA
  * ports from 3c0 at 400, the VBE registers at 500, two more at 600.
  *
  * Thread class: machine lock.

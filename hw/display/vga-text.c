@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * vga-text.c - VGA's text modes: cells of a character and an attribute, fonts in
- * plane 2, the blinking cursor.
+ * vga-text.c - VGA's text modes: cells of a character and an attribute, fonts
+ * in plane 2, the blinking cursor.
  *
  * Thread class: machine lock.
  *
@@ -18,7 +18,7 @@ void vga_font_copy(const Vga *v, uint8_t out[2][8192])
 {
     unsigned r = v->seq[SEQ_FONTS];
     unsigned at[2] = {
-        (r & 3) << 14 | (r >> 4 & 1) << 13,         /* attribute bit 3 clear   */
+        (r & 3) << 14 | (r >> 4 & 1) << 13,        /* attribute bit 3 clear   */
         (r >> 2 & 3) << 14 | (r >> 5 & 1) << 13,
     };
 
@@ -65,7 +65,8 @@ static int cursor_cell(const Vga *v, const VgaMode *m)
  * or in the dark half of its blinking. */
 static uint32_t cursor_form(const Vga *v)
 {
-    unsigned first = v->crtc[CRTC_CURSOR_START], last = v->crtc[CRTC_CURSOR_END];
+    unsigned first = v->crtc[CRTC_CURSOR_START];
+    unsigned last = v->crtc[CRTC_CURSOR_END];
 
     if (first & 0x20 || (first & 31) > (last & 31) ||
         clock_ns(CLOCK_VM) / BLINK_NS % 2) {
