@@ -186,6 +186,7 @@ static UNUSED NO_TSA void bench_start(void)
     }
     obj_dir("machine/peripheral");
     obj_dir("machine/peripheral-anon");
+    obj_dir("backend");
     things_start();
     devices_reset(RESET_COLD);
     /* The loop opens what it needs when it first runs. */
