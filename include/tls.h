@@ -32,6 +32,9 @@ typedef struct TlsSession TlsSession;
  * until tls_creds_put. */
 Obj *tls_creds_get(const char *id, bool server, Error **errp) MACHINE_CALL;
 void tls_creds_put(Obj *creds) MACHINE_CALL;       /* NULL is fine            */
+/* Reads keys and certificates again, for sessions from now on; when that fails
+ * the old ones stay. */
+bool tls_creds_reload(Obj *creds, Error **errp) MACHINE_CALL;
 bool tls_creds_is_server(const Obj *creds);
 /* "tls-creds-x509": for those who speak of the kind in their protocol (VNC). */
 const char *tls_creds_kind(const Obj *creds);

@@ -53,6 +53,20 @@ static MACHINE_CALL bool creds_complete(Obj *o, Error **errp)
     return c->loaded;
 }
 
+bool tls_creds_reload(Obj *creds, Error **errp)
+{
+    TlsCreds *c = (TlsCreds *)creds;
+    TlsKeys *old = c->keys;
+
+    if (!creds_complete(creds, errp)) {
+        c->keys = old;
+        c->loaded = true;
+        return false;
+    }
+    c->retired = g_slist_prepend(c->retired, old);
+    return true;
+}
+
 static bool creds_can_delete(Obj *o, Error **errp)
 {
     return ((TlsCreds *)o)->users == 0 ||
@@ -67,6 +81,10 @@ static MACHINE_CALL void creds_finish(Obj *o)
     if (c->keys) {
         tls_ops(NULL)->keys_free(c->keys);
         c->keys = NULL;
+    }
+    while (c->retired) {
+        tls_ops(NULL)->keys_free(c->retired->data);
+        c->retired = g_slist_delete_link(c->retired, c->retired);
     }
 }
 

@@ -3,6 +3,7 @@
 #ifndef TERN_SECURITY_TLS_CREDS_H
 #define TERN_SECURITY_TLS_CREDS_H
 
+#include <glib.h>
 #include "security/tls-ops.h"
 
 typedef struct TlsCreds {
@@ -11,6 +12,7 @@ typedef struct TlsCreds {
     char *dir, *priority, *username, *passwordid;
     bool verify_peer, sanity_check, loaded;
     TlsKeys *keys;                     /* the module's; NULL: not loaded      */
+    GSList *retired;                   /* keys that sessions may still use    */
     unsigned users;
 } TlsCreds;
 

@@ -282,6 +282,9 @@ static void plan(void)
 {
     int64_t wait = shortest(), at = clock_ns(CLOCK_RT) + wait;
 
+    if (!timer.fn) {                    /* nothing has ever been added        */
+        return;
+    }
     if (!wait) {
         timer_clear(&timer);
     } else if (!timer_armed(&timer) || timer.deadline > at) {

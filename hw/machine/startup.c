@@ -25,6 +25,7 @@
 #include "monitor.h"
 #include "numa.h"
 #include "settings.h"
+#include "ui.h"
 #include "net.h"
 #include "x86.h"
 #include "startup.h"
@@ -548,32 +549,15 @@ static MACHINE_CALL bool do_rtc(const char *arg, const char *kind, Error **errp)
     return rtc_option(arg, errp);
 }
 
-static bool do_display(const char *arg, const char *kind, Error **errp)
+static MACHINE_CALL bool do_display(const char *arg, const char *kind,
+                                    Error **errp)
 {
-    static const char *const known[] = {
-        "none", "vnc", "curses", "gtk", "sdl", "egl-headless", "spice-app",
-        "dbus", "default",
-    };
-    size_t n = strcspn(arg, ",=");
+    return display_option(arg, errp);
+}
 
-    if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
-        printf("Available display backend types:\nnone\n");
-        fflush(stdout);
-        _exit(0);
-    }
-    for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
-        if (strlen(known[i]) != n || strncmp(known[i], arg, n)) {
-            continue;
-        }
-        if (strcmp(known[i], "none") && strcmp(known[i], "default")) {
-            error_set(errp, "Display '%s' is not available, please recompile "
-                      "with it enabled", known[i]);
-            return false;
-        }
-        return true;
-    }
-    return error_set(errp, "Parameter 'type' does not accept value '%.*s'",
-                     (int)n, arg);
+static MACHINE_CALL bool do_vnc(const char *arg, const char *kind, Error **errp)
+{
+    return vnc_option(arg, errp);
 }
 
 static MACHINE_CALL bool start_boards(Json *mopts, Error **errp)
@@ -610,6 +594,8 @@ static MACHINE_CALL bool start_boards(Json *mopts, Error **errp)
            machine->type->build(machine, errp) && net_make_cards(errp) &&
            given_each(&settings.device, do_device, errp) &&
            start_virtio_drives(errp) && start_leftovers(errp) &&
+           given_each(&settings.vnc, do_vnc, errp) &&
+           display_start(!settings.nographic, errp) &&
            (!machine->type->ready || machine->type->ready(machine, errp));
 }
 
@@ -669,6 +655,7 @@ void shutdown_all(void)
         vm_stop_for_exit();
     }
     notify_call(&exit_notify, NULL);
+    display_exit();
     mon_fini();
     blk_drain_all();
     blk_flush_all();

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * display.c - which displays there are: -display, -vnc, and what is shown when
+ * nothing was said.
+ *
+ * Thread class: machine lock.
+ */
+#include <glib.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "console.h"
+#include "opt.h"
+#include "settings.h"
+#include "ui.h"
+#include "ui/vnc/vnc.h"
+
+typedef enum DisplayKind { SHOW_DEFAULT, SHOW_NONE, SHOW_VNC } DisplayKind;
+
+static DisplayKind kind;
+static char *vnc_given;                /* of -display vnc=                    */
+
+static void help(void)
+{
+    printf("Available display backend types:\nnone\n");
+    fflush(stdout);
+    _exit(0);
+}
+
+/* Members that the type does not have are refused. */
+static bool no_members(const char *arg, Error **errp)
+{
+    Opts o;
+    bool ok = true;
+
+    if (!opts_parse(&o, arg, "type", OPT_QUIET, errp)) {
+        return false;
+    }
+    for (size_t i = 0; ok && i < json_count(o.obj); i++) {
+        const char *key = json_key_at(o.obj, i);
+
+        ok = !strcmp(key, "type") ||
+            error_set(errp, "Parameter '%s' is unexpected", key);
+    }
+    opts_free(&o);
+    return ok;
+}
+
+bool display_option(const char *arg, Error **errp)
+{
+    static const char *const elsewhere[] = {
+        "curses", "gtk", "sdl", "egl-headless", "spice-app", "dbus",
+    };
+    size_t n = strcspn(arg, ",=");
+
+    if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
+        help();
+    }
+    if (n == 3 && !strncmp(arg, "vnc", 3)) {
+        if (arg[3] != '=') {
+            return error_set(errp, "VNC requires a display argument "
+                             "vnc=<display>");
+        }
+        g_free(vnc_given);
+        vnc_given = g_strdup(arg + 4);
+        kind = SHOW_VNC;
+        return true;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(elsewhere); i++) {
+        if (strlen(elsewhere[i]) == n && !strncmp(elsewhere[i], arg, n)) {
+            return error_set(errp, "Display '%s' is not available, please "
+                             "recompile with it enabled", elsewhere[i]);
+        }
+    }
+    if (n == 4 && !strncmp(arg, "none", n)) {
+        kind = SHOW_NONE;
+        return no_members(arg, errp);
+    }
+    if (n == 7 && !strncmp(arg, "default", n)) {
+        kind = SHOW_DEFAULT;
+        return no_members(arg, errp);
+    }
+    return error_set(errp, "Parameter 'type' does not accept value '%.*s'",
+                     (int)n, arg);
+}
+
+bool display_start(bool graphics, Error **errp)
+{
+    const SockAddr *a;
+    Error *err = NULL;
+
+    if (kind == SHOW_VNC) {
+        return vnc_option(vnc_given, errp);
+    }
+    if (kind == SHOW_NONE || vnc_servers || !graphics) {
+        return true;
+    }
+    /* There is no window to open: a viewer on this host may look. */
+    if (!vnc_option("localhost:0,to=99", &err)) {
+        error_prepend(&err, "no display: ");
+        warn_report_err(err);
+        return true;
+    }
+    a = &vnc_servers->listeners[0].local;
+    printf("VNC server running on %s:%s\n", a->host, a->port);
+    fflush(stdout);
+    return true;
+}
+
+void display_exit(void)
+{
+    vnc_exit();
+    g_free(vnc_given);
+    vnc_given = NULL;
+}

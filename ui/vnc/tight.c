@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * tight.c - the encodings Tight and Tight PNG (RFB protocol, 7.7.4 and 7.7.5 of
+ * the community's edition): one colour, palettes, whole colours through zlib,
+ * JPEG where loss is allowed, PNG.
+ *
+ * Thread class: a worker, with a job that is its own.
+ *
+ * Invariants:
+ * 1. A rectangle is at most 2048 wide, and its data less than 4 MiB.
+ */
+#include <stdio.h>
+#include <string.h>
+#include "config.h"
+#include "ui/vnc/vnc.h"
+#ifdef CONFIG_PNG
+#include <png.h>
+#endif
+#ifdef CONFIG_JPEG
+#include <jpeglib.h>
+#include <setjmp.h>
+#endif
+
+#define SIDE 256                       /* of the squares that are looked at   */
+#define COLORS 64                      /* of a palette                        */
+#define SMALL 12                       /* bytes that zlib would not shrink    */
+#define JPEG_LEAST 256                 /* pixels                              */
+
+enum { STREAM_FULL, STREAM_MONO, STREAM_INDEXED };
+enum { CTL_FILL = 0x80, CTL_JPEG = 0x90, CTL_PNG = 0xa0, CTL_FILTER = 0x40 };
+
+typedef struct Palette {
+    unsigned n;                        /* COLORS + 1: more                    */
+    uint32_t color[COLORS];
+    uint8_t of[256];                   /* hash to index + 1                   */
+} Palette;
+
+static unsigned hash(uint32_t v)
+{
+    return (v * 2654435761u) >> 24;
+}
+
+/* Index of a colour, added when it is new; COLORS: no room. */
+static unsigned palette_put(Palette *p, uint32_t v)
+{
+    unsigned h = hash(v);
+
+    while (p->of[h & 255] && p->color[p->of[h & 255] - 1] != v) {
+        h++;
+    }
+    if (!p->of[h & 255]) {
+        if (p->n >= COLORS) {
+            p->n = COLORS + 1;
+            return COLORS;
+        }
+        p->color[p->n] = v;
+        p->of[h & 255] = (uint8_t)++p->n;
+    }
+    return p->of[h & 255] - 1u;
+}
+
+static void palette_make(Palette *p, const uint32_t *px, size_t n)
+{
+    uint32_t last = ~0u;
+
+    memset(p, 0, sizeof(*p));
+    for (size_t i = 0; i < n && p->n <= COLORS; i++) {
+        if (px[i] != last) {
+            last = px[i];
+            palette_put(p, last);
+        }
+    }
+}
+
+static bool three_bytes(const VncFormat *f)
+{
+    return f->bits == 32 && f->depth == 24 && f->max[0] == 255 &&
+           f->max[1] == 255 && f->max[2] == 255;
+}
+
+/* n TPIXELs. */
+static void tpixels(const VncJob *j, const uint32_t *px, size_t n,
+                    GByteArray *out)
+{
+    unsigned at = out->len, bytes = three_bytes(&j->format)
+        ? 3 : j->format.bits / 8u;
+    uint8_t *p;
+
+    g_byte_array_set_size(out, (unsigned)(at + n * bytes));
+    p = out->data + at;
+    if (bytes == 3) {
+        for (size_t i = 0; i < n; i++) {
+            *p++ = (uint8_t)(px[i] >> 16);
+            *p++ = (uint8_t)(px[i] >> 8);
+            *p++ = (uint8_t)px[i];
+        }
+    } else {
+        vnc_pixels(&j->format, j->native, px, n, p);
+    }
+}
+
+static void compact(GByteArray *out, size_t n)
+{
+    for (int i = 0; i < 3; i++) {
+        unsigned byte = (unsigned)(i < 2 ? n & 127 : n & 255);
+
+        n >>= 7;
+        if (i == 2 || !n) {
+            vnc_bytes_put(out, byte, 1);
+            return;
+        }
+        vnc_bytes_put(out, byte | 128, 1);
+    }
+}
+
+/* Data of a basic rectangle through stream k. */
+static bool basic_data(VncJob *j, int k, const void *data, size_t n)
+{
+    VncCoder *c = j->coder;
+    GByteArray *z;
+    bool ok;
+
+    if (n < SMALL) {
+        g_byte_array_append(j->out, data, (unsigned)n);
+        return true;
+    }
+    z = g_byte_array_new();
+    ok = vnc_deflate(&c->tight[k], &c->tight_on[k], &c->tight_level[k],
+                     j->compression < 0 ? 1 : j->compression, data, n, z);
+    compact(j->out, z->len);
+    g_byte_array_append(j->out, z->data, z->len);
+    g_byte_array_free(z, true);
+    return ok;
+}
+
+static bool basic_full(VncJob *j, const uint32_t *px, size_t n)
+{
+    GByteArray *raw = g_byte_array_new();
+    bool ok;
+
+    vnc_bytes_put(j->out, STREAM_FULL << 4, 1);
+    tpixels(j, px, n, raw);
+    ok = basic_data(j, STREAM_FULL, raw->data, raw->len);
+    g_byte_array_free(raw, true);
+    return ok;
+}
+
+static bool basic_palette(VncJob *j, Palette *p, const uint32_t *px, int w,
+                          int h)
+{
+    bool mono = p->n == 2, ok;
+    size_t n = (size_t)w * (size_t)h, bytes = 0;
+    uint8_t *data = g_malloc(n + (size_t)h);
+    int stream = mono ? STREAM_MONO : STREAM_INDEXED;
+
+    vnc_bytes_put(j->out, CTL_FILTER | (unsigned)stream << 4, 1);
+    vnc_bytes_put(j->out, 1, 1);
+    vnc_bytes_put(j->out, p->n - 1, 1);
+    tpixels(j, p->color, p->n, j->out);
+    for (int y = 0; mono && y < h; y++) {
+        for (int x = 0; x < w; x += 8) {
+            unsigned byte = 0;
+
+            for (int b = 0; b < 8 && x + b < w; b++) {
+                byte |= (unsigned)(px[y * w + x + b] == p->color[1]) << (7 - b);
+            }
+            data[bytes++] = (uint8_t)byte;
+        }
+    }
+    for (size_t i = 0; !mono && i < n; i++) {
+        data[bytes++] = (uint8_t)palette_put(p, px[i]);
+    }
+    ok = basic_data(j, stream, data, bytes);
+    g_free(data);
+    return ok;
+}
+
+/* ---- JPEG ---------------------------------------------------------------- */
+#ifdef CONFIG_JPEG
+typedef struct JpegError {
+    struct jpeg_error_mgr mgr;
+    jmp_buf back;
+} JpegError;
+
+static void jpeg_failed(j_common_ptr c)
+{
+    longjmp(((JpegError *)c->err)->back, 1);
+}
+
+static bool jpeg(VncJob *j, const uint32_t *px, int w, int h)
+{
+    struct jpeg_compress_struct c;
+    JpegError err;
+    unsigned char *volatile data = NULL;
+    unsigned long n = 0;
+    uint8_t *volatile line = NULL;
+
+    c.err = jpeg_std_error(&err.mgr);
+    err.mgr.error_exit = jpeg_failed;
+    if (setjmp(err.back)) {
+        jpeg_destroy_compress(&c);
+        free(data);
+        g_free(line);
+        return false;
+    }
+    jpeg_create_compress(&c);
+    jpeg_mem_dest(&c, (unsigned char **)&data, &n);
+    c.image_width = (unsigned)w;
+    c.image_height = (unsigned)h;
+    c.input_components = 3;
+    c.in_color_space = JCS_RGB;
+    jpeg_set_defaults(&c);
+    jpeg_set_quality(&c, 10 + j->quality * 10, true);
+    jpeg_start_compress(&c, true);
+    line = g_malloc((size_t)w * 3);
+    while (c.next_scanline < c.image_height) {
+        const uint32_t *p = px + (size_t)c.next_scanline * (size_t)w;
+        JSAMPROW row = line;
+
+        for (int x = 0; x < w; x++) {
+            line[x * 3] = (uint8_t)(p[x] >> 16);
+            line[x * 3 + 1] = (uint8_t)(p[x] >> 8);
+            line[x * 3 + 2] = (uint8_t)p[x];
+        }
+        jpeg_write_scanlines(&c, &row, 1);
+    }
+    jpeg_finish_compress(&c);
+    jpeg_destroy_compress(&c);
+    vnc_bytes_put(j->out, CTL_JPEG, 1);
+    compact(j->out, n);
+    g_byte_array_append(j->out, data, (unsigned)n);
+    free(data);
+    g_free(line);
+    return true;
+}
+#else
+static bool jpeg(VncJob *j, const uint32_t *px, int w, int h)
+{
+    return false;
+}
+#endif
+
+static bool may_lose(const VncJob *j, int w, int h)
+{
+#ifdef CONFIG_JPEG
+    return j->lossy && j->quality >= 0 && j->format.bits > 8 &&
+           w * h >= JPEG_LEAST && w >= 8 && h >= 8;
+#else
+    return false;
+#endif
+}
+
+/* ---- PNG ----------------------------------------------------------------- */
+#ifdef CONFIG_PNG
+static void png_out(png_structp png, png_bytep data, png_size_t n)
+{
+    g_byte_array_append(png_get_io_ptr(png), data, (unsigned)n);
+}
+
+static void png_flushed(png_structp png)
+{
+}
+
+static bool png_rect(VncJob *j, const uint32_t *px, int w, int h)
+{
+    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL,
+                                              NULL);
+    png_infop info = png ? png_create_info_struct(png) : NULL;
+    GByteArray *volatile data = g_byte_array_new();
+    uint8_t *volatile line = NULL;
+
+    if (!info || setjmp(png_jmpbuf(png))) {
+        png_destroy_write_struct(&png, &info);
+        g_byte_array_free(data, true);
+        g_free(line);
+        return false;
+    }
+    line = g_malloc((size_t)w * 3);
+    png_set_write_fn(png, data, png_out, png_flushed);
+    png_set_compression_level(png, j->compression < 0 ? 1 : j->compression);
+    png_set_IHDR(png, info, (unsigned)w, (unsigned)h, 8, PNG_COLOR_TYPE_RGB,
+                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+                 PNG_FILTER_TYPE_DEFAULT);
+    png_write_info(png, info);
+    for (int y = 0; y < h; y++) {
+        for (int x = 0; x < w; x++) {
+            uint32_t p = px[(size_t)y * (size_t)w + (size_t)x];
+
+            line[x * 3] = (uint8_t)(p >> 16);
+            line[x * 3 + 1] = (uint8_t)(p >> 8);
+            line[x * 3 + 2] = (uint8_t)p;
+        }
+        png_write_row(png, line);
+    }
+    png_write_end(png, NULL);
+    png_destroy_write_struct(&png, &info);
+    vnc_bytes_put(j->out, CTL_PNG, 1);
+    compact(j->out, data->len);
+    g_byte_array_append(j->out, data->data, data->len);
+    g_byte_array_free(data, true);
+    g_free(line);
+    return true;
+}
+#else
+static bool png_rect(VncJob *j, const uint32_t *px, int w, int h)
+{
+    return false;
+}
+#endif
+
+/* ---- a rectangle --------------------------------------------------------- */
+static bool square(VncJob *j, VncRect r, const uint32_t *px)
+{
+    size_t n = (size_t)r.w * (size_t)r.h;
+    Palette p;
+
+    palette_make(&p, px, n);
+    vnc_rect_head(j, r, j->encoding);
+    if (p.n == 1) {
+        vnc_bytes_put(j->out, CTL_FILL, 1);
+        tpixels(j, p.color, 1, j->out);
+        return true;
+    }
+    if (p.n > COLORS && may_lose(j, r.w, r.h)) {
+        return jpeg(j, px, r.w, r.h);
+    }
+    if (j->encoding == ENC_TIGHT_PNG) {
+        return png_rect(j, px, r.w, r.h);
+    }
+    /* an index costs a byte: palettes that are larger than the gain do not pay */
+    if (p.n <= COLORS && p.n * 4 < n) {
+        return basic_palette(j, &p, px, r.w, r.h);
+    }
+    return basic_full(j, px, n);
+}
+
+int vnc_tight(VncJob *j, VncRect r, const uint32_t *pixels)
+{
+    uint32_t *px = g_new(uint32_t, SIDE * SIDE);
+    int count = 0;
+
+    for (int y = 0; y < r.h; y += SIDE) {
+        for (int x = 0; x < r.w; x += SIDE) {
+            VncRect part = { r.x + x, r.y + y, MIN2(SIDE, r.w - x),
+                             MIN2(SIDE, r.h - y) };
+
+            for (int i = 0; i < part.h; i++) {
+                const uint32_t *from = pixels + (size_t)(y + i) *
+                    (size_t)r.w + x;
+
+                for (int k = 0; k < part.w; k++) {
+                    px[i * part.w + k] = from[k] & 0xffffff;
+                }
+            }
+            if (!square(j, part, px)) {
+                g_free(px);
+                return -1;
+            }
+            count++;
+        }
+    }
+    g_free(px);
+    return count;
+}
