@@ -6,3 +6,6 @@ hw-y += hw/net/e1000-tx.o
 hw-y += hw/net/virtio-net.o
 hw-y += hw/net/virtio-net-rx.o
 hw-y += hw/net/virtio-net-ctrl.o
+hw-y += hw/net/rtl8139.o
+hw-y += hw/net/rtl8139-rx.o
+hw-y += hw/net/rtl8139-tx.o
