@@ -77,6 +77,7 @@ struct DeviceType {
     void (*init)(Device *dev) MACHINE_PTR;         /* before properties: child
                                           buses that must be nameable; optional */
     char *(*fw_name)(const Device *dev);           /* "disk", "ethernet"; optional */
+    const char *fw_below;              /* what boots: "ethernet-phy@0"; optional */
     /* A device of this type comes with one of that type as its child inner_name,
      * whose properties it takes as its own. It realizes and unrealizes it. */
     const DeviceType *inner;
@@ -189,7 +190,8 @@ const Prop *device_type_props(const DeviceType *t, unsigned i);
 const Prop *device_type_options(const DeviceType *t, unsigned i);
 /* For messages: id, or QOM path. */
 char *device_path(const Device *dev) MACHINE_CALL;
-char *device_fw_path(const Device *dev);           /* for bootorder           */
+char *device_fw_path(const Device *dev);           /* caller g_frees          */
+char *device_boot_path(const Device *dev);         /* with fw_below: bootorder */
 
 /* Board reset order: devices of bus_main in order of realize, then these. */
 void reset_register(void (*fn)(void *arg, ResetKind kind), void *arg)

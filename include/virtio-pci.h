@@ -78,9 +78,11 @@ typedef struct VirtioPciInfo {         /* DeviceType.on_info of the PCI types */
         .realize = virtio_pci_realize, .unrealize = virtio_pci_unrealize, \
         .reset = virtio_pci_reset, \
     })
+/* Of them all only network cards (id 1) have an option ROM. */
 #define VIRTIO_PCI_IDS_(id, cls) \
     .pci = { .vendor = 0x1af4, .device = 0x1040 + (id), .class_code = cls, \
-             .revision = 1 }
+             .revision = 1, \
+             .romfile = (id) == 1 ? "efi-virtio.rom" : NULL }
 
 /*
  * sym: C name; nm: "virtio-blk"; cat: category; rows: Prop table over VirtioPci

@@ -533,6 +533,15 @@ Device *device_find(const char *what)
 }
 
 /* "/pci@i0cf8/ide@1,1/drive@0/disk@0": each bus adds its segment. */
+char *device_boot_path(const Device *dev)
+{
+    g_autofree char *path = device_fw_path(dev);
+
+    return dev->type->fw_below
+        ? g_strdup_printf("%s/%s", path, dev->type->fw_below)
+        : g_steal_pointer(&path);
+}
+
 char *device_fw_path(const Device *dev)
 {
     char *above, *here, *all;

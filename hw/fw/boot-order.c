@@ -120,7 +120,7 @@ char *boot_order_list(size_t *len)
     g_array_sort(list, by_index);
     for (guint i = 0; i < list->len; i++) {
         const Entry *e = &g_array_index(list, Entry, i);
-        char *path = e->dev ? device_fw_path(e->dev) : g_strdup(e->path);
+        char *path = e->dev ? device_boot_path(e->dev) : g_strdup(e->path);
 
         if (path) {
             g_string_append_printf(s, "%s%s", s->len ? "\n" : "", path);

@@ -484,6 +484,7 @@ DEVICE(sym, { \
         .revision = 3, .romfile = "efi-e1000.rom", \
     }, \
     .props = e1000_props, .vmstate = &e1000_state, .fw_name = fw_name, \
+    .fw_below = "ethernet-phy@0", \
     .realize = e1000_realize, .unrealize = e1000_unrealize, \
     .reset = e1000_reset, \
 })

@@ -570,6 +570,7 @@ static const Prop vnet_rows[] = {
     PROP_I32("speed", VirtioNet, speed, -1),
     PROP_STR("duplex", VirtioNet, duplex),
     PROP_BOOL("failover", VirtioNet, failover, false),
+    PROP_BOOTINDEX,
     PROP_END
 };
 

@@ -224,6 +224,12 @@ static const Prop host_props[] = {
     PROP_END
 };
 
+/* As Open Firmware names a bridge by its ports: SeaBIOS finds devices so. */
+static char *host_fw_name(const Device *dev)
+{
+    return g_strdup("pci@i0cf8");
+}
+
 DEVICE(i440fx_host, {
     .name = "i440FX-pcihost", .category = "bridge", .on = &bus_system,
     .parent = "pci-host-bridge", .flags = DT_INTERNAL | DT_NO_HOTPLUG,
@@ -231,6 +237,7 @@ DEVICE(i440fx_host, {
     .doc = "The root of the pc machine's PCI bus.",
     .size = sizeof(I440fxHost), .props = host_props, .vmstate = &host_state,
     .realize = host_realize, .unrealize = host_unrealize, .reset = host_reset,
+    .fw_name = host_fw_name,
 });
 
 bool i440fx_create(Pc *p, Error **errp)
