@@ -544,5 +544,6 @@ DEVICE(rtl8139, {
         .revision = 0x20, .romfile = "efi-rtl8139.rom",
     },
     .props = rtl_props, .vmstate = &rtl_state, .fw_name = fw_name,
+    .fw_below = "ethernet-phy@0",
     .realize = rtl_realize, .unrealize = rtl_unrealize, .reset = rtl_reset,
 });
