@@ -162,6 +162,11 @@ void net_conn_close(NetConn *c)
         if (c->events) {
             loop_fd(loop_main, c->fd, 0, NULL, NULL);
         }
+        work_cancel(loop_main, &c->flush);
+        if (c->out_n) {
+            send(c->fd, c->out + c->out_at, c->out_n,
+                 MSG_DONTWAIT | MSG_NOSIGNAL);
+        }
         close(c->fd);
         c->fd = -1;
     }

@@ -9,7 +9,8 @@
  * 1. in[taken..have) is what has been read and not been handed on; it holds one
  *    frame of the largest size at least.
  * 2. While stuck the socket is not read: the other side waits.
- * 3. While there is a rest in out no further frame is taken.
+ * 3. out[out_at..out_at + out_n) is what the socket has not taken yet: the frames
+ *    of a turn go out together at its end. While blocked, EPOLLOUT is awaited.
  */
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -17,21 +18,23 @@
 #include "net/conn.h"
 
 #define IN_MAX (128 * 1024)
-#define OUT_MAX (4 + NET_MAX_FRAME)
-#define PARTS 64                       /* of a frame that go out as they are  */
+#define OUT_MAX (256 * 1024)
+#define OUT_ENOUGH (64 * 1024)         /* goes out at once                    */
 
 static void happened(void *arg, unsigned events);
 
 static MACHINE_CALL void watch(NetConn *c)
 {
     unsigned want = c->fd < 0 ? 0 : (c->stuck ? 0 : EPOLLIN) |
-                                    (c->out_n ? EPOLLOUT : 0);
+                                    (c->blocked ? EPOLLOUT : 0);
 
     if (want != c->events) {
         c->events = want;
         loop_fd(loop_main, c->fd, want, happened, c);
     }
 }
+
+static void flush(void *arg);
 
 void net_conn_begin(NetConn *c, int fd)
 {
@@ -41,8 +44,9 @@ void net_conn_begin(NetConn *c, int fd)
     }
     c->fd = fd;
     c->have = c->taken = c->out_at = c->out_n = 0;
-    c->stuck = false;
+    c->stuck = c->blocked = false;
     c->events = 0;
+    c->flush = (Work){ .fn = flush, .arg = c };
     watch(c);
     net_resume(c->port);
 }
@@ -53,11 +57,12 @@ void net_conn_end(NetConn *c, const char *why)
         if (c->events) {
             loop_fd(loop_main, c->fd, 0, NULL, NULL);
         }
+        work_cancel(loop_main, &c->flush);
         close(c->fd);
         c->fd = -1;
     }
     c->events = 0;
-    c->stuck = false;
+    c->stuck = c->blocked = false;
     c->have = c->taken = c->out_n = 0;
     c->changed(c, false, why);
     net_resume(c->port);               /* what waits is dropped               */
@@ -121,16 +126,30 @@ static MACHINE_CALL void send_rest(NetConn *c)
     ssize_t n = send(c->fd, c->out + c->out_at, c->out_n,
                      MSG_DONTWAIT | MSG_NOSIGNAL);
 
-    if (n < 0) {
-        if (errno != EAGAIN && errno != EINTR) {
-            net_conn_end(c, NULL);
-        }
+    if (n < 0 && errno != EAGAIN && errno != EINTR) {
+        net_conn_end(c, NULL);
         return;
     }
+    n = MAX2(n, 0);
     c->out_at += n;
     c->out_n -= n;
     if (!c->out_n) {
-        net_resume(c->port);
+        c->out_at = 0;
+    }
+    c->blocked = c->out_n != 0;
+    watch(c);
+}
+
+static void flush(void *arg)
+{
+    machine_assert_locked();
+    NetConn *c = arg;
+
+    if (c->fd >= 0 && c->out_n && !c->blocked) {
+        send_rest(c);
+        if (c->fd >= 0 && !c->out_n) {
+            net_resume(c->port);
+        }
     }
 }
 
@@ -139,8 +158,9 @@ static void happened(void *arg, unsigned events)
     machine_assert_locked();
     NetConn *c = arg;
 
-    if (c->out_n) {
-        send_rest(c);
+    if (c->blocked) {
+        c->blocked = false;
+        flush(c);
     }
     if (c->fd >= 0 && !c->stuck &&
         (events & (EPOLLIN | EPOLLHUP | EPOLLERR))) {
@@ -151,51 +171,33 @@ static void happened(void *arg, unsigned events)
     watch(c);
 }
 
-static void keep_rest(NetConn *c, const struct iovec *v, int nv, size_t off)
-{
-    c->out_at = 0;
-    c->out_n = net_iov_read(v, nv, off, c->out, OUT_MAX);
-}
-
 ssize_t net_conn_send(NetConn *c, const struct iovec *iov, int niov)
 {
     size_t n = net_iov_len(iov, niov);
-    struct iovec v[PARTS + 1];
-    uint8_t head[4];
-    struct msghdr m = { .msg_iov = v };
-    ssize_t sent;
+    uint8_t *at;
 
     if (c->fd < 0 || n > NET_MAX_FRAME) {
         return n;
     }
-    if (c->out_n) {
+    if (!c->blocked && c->out_n >= OUT_ENOUGH) {
+        send_rest(c);
+        if (c->fd < 0) {
+            return n;
+        }
+    }
+    if (c->out_n + n + 4 > OUT_MAX) {
         return 0;
     }
-    st_be32(head, n);
-    v[0] = (struct iovec){ head, 4 };
-    if (niov <= PARTS) {
-        memcpy(v + 1, iov, sizeof(*iov) * niov);
-        m.msg_iovlen = niov + 1;
-    } else {                           /* in pieces: by way of out            */
-        net_iov_read(iov, niov, 0, c->out + 4, n);
-        v[1] = (struct iovec){ c->out + 4, n };
-        m.msg_iovlen = 2;
+    if (c->out_at + c->out_n + n + 4 > OUT_MAX) {
+        memmove(c->out, c->out + c->out_at, c->out_n);
+        c->out_at = 0;
     }
-    sent = sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-        net_conn_end(c, NULL);
-        return n;
-    }
-    sent = MAX2(sent, 0);
-    if ((size_t)sent < n + 4) {
-        if (niov <= PARTS) {
-            keep_rest(c, v, m.msg_iovlen, sent);
-        } else {
-            memcpy(c->out, head, 4);
-            c->out_at = sent;
-            c->out_n = n + 4 - sent;
-        }
-        watch(c);
+    at = c->out + c->out_at + c->out_n;
+    st_be32(at, n);
+    net_iov_read(iov, niov, 0, at + 4, n);
+    c->out_n += n + 4;
+    if (!c->blocked) {
+        loop_post(loop_main, &c->flush);
     }
     return n;
 }

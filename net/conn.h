@@ -18,8 +18,10 @@ typedef struct NetConn {
     unsigned events;                   /* that are watched                    */
     uint8_t *in, *out;                 /* NULL before the first connection    */
     size_t have, taken;                /* of in: filled to, used up to        */
-    size_t out_at, out_n;              /* rest of a frame                     */
+    size_t out_at, out_n;              /* of out: first and number not sent   */
     bool stuck;                        /* the peer has no room for the first  */
+    bool blocked;                      /* the socket has no room              */
+    Work flush;
     /* opening */
     SockAddr addr;
     int listen_fd[ADDR_LISTENERS];
