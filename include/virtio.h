@@ -159,6 +159,9 @@ bool virtq_has_room(Virtq *q, uint64_t in, uint64_t out);
 uint64_t virtq_in_bytes(Virtq *q, uint64_t most);
 /* Asks the guest to kick, or not to; after on = true look at the ring again. */
 void virtq_want_kicks(Virtq *q, bool on);
+/* There is too little in the ring: asks for a kick when more comes than is there
+ * now. Look again afterwards. */
+void virtq_want_more(Virtq *q);
 /* Set up by the guest, and the driver ready. */
 bool virtq_ready(const Virtq *q);
 /* Copies out of (into) the parts of a chain; returns bytes copied. Into: marks

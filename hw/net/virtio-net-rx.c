@@ -171,7 +171,7 @@ ssize_t vnet_receive(VirtioNet *s, unsigned pair, const struct iovec *iov,
         return s->v.running ? (ssize_t)n : 0;
     }
     if (!virtq_has_room(q, o.total, 0)) {
-        virtq_want_kicks(q, true);
+        virtq_want_more(q);
         if (!virtq_has_room(q, o.total, 0)) {
             return virtq_empty(q) || virtio_has(&s->v, VIRTIO_NET_F_MRG_RXBUF)
                 ? 0 : (ssize_t)n;

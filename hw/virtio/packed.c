@@ -181,6 +181,14 @@ void packed_want_kicks(Virtq *q, bool on)
     ring_dirty(q, 2, 0, 4);
 }
 
+void packed_want_more(Virtq *q)
+{
+    uint8_t *p = q->map[2].host;
+
+    ring_st16_release(p + EVENT_FLAGS, VRING_PACKED_EVENT_FLAG_ENABLE);
+    ring_dirty(q, 2, 0, 4);
+}
+
 static void measure_table(const Virtq *q, const VirtqDesc *d, uint64_t sum[2])
 {
     uint64_t len = d->len;

@@ -276,6 +276,23 @@ void virtq_want_kicks(Virtq *q, bool on)
     }
 }
 
+/* Kicks at last_avail have been given already for what lies there. */
+void virtq_want_more(Virtq *q)
+{
+    q->kicks_off = false;
+    if (!usable(q)) {
+        return;
+    }
+    if (q->packed) {
+        packed_want_more(q);
+    } else if (virtio_has(q->v, VIRTIO_F_EVENT_IDX)) {
+        set_avail_event(q, ring_ld16(q->map[1].host + AVAIL_IDX));
+    } else {
+        virtq_want_kicks(q, true);
+    }
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 bool virtq_ready(const Virtq *q)
 {
     return usable(q) && (q->v->status & VIRTIO_DRIVER_OK);

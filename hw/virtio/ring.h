@@ -69,6 +69,7 @@ void packed_flush(Virtq *q);
 bool packed_should_notify(Virtq *q);
 bool packed_empty(const Virtq *q);
 void packed_want_kicks(Virtq *q, bool on);
+void packed_want_more(Virtq *q);
 bool packed_has_room(Virtq *q, uint64_t in, uint64_t out, uint64_t sum[2]);
 
 /* ring.c: finds the rings in memory; MACHINE_CALL, the queue at rest. */

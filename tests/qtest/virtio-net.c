@@ -234,6 +234,35 @@ TEST(frames_wait_for_buffers)
     part(&l);
 }
 
+/* The driver kicks only past the event index: it must lie behind the buffers that
+ * were there and too few. */
+TEST(a_frame_waits_for_more_buffers)
+{
+    static const char *const more[2] = { "", ",packed=on" };
+
+    for (unsigned i = 0; i < 2; i++) {
+        Lan l = lan(more[i], false, QV_F(QV_VERSION_1) | QV_F(F_MRG) |
+                    QV_F(QV_EVENT_IDX) | (i ? QV_F(QV_PACKED) : 0));
+        uint8_t f[1012], got[1100];
+        unsigned n;
+
+        offer(&l.b, 3, 256);
+        frame_make(f, sizeof(f), MAC_B, 7);
+        send(&l.a, f, sizeof(f), 0);
+        if (i == 0) {                  /* the available event: 3, not 0       */
+            unsigned event = qtest_readw(l.q, l.b.rx->used + 4 +
+                                         8 * l.b.rx->num);
+
+            CHECK_EQ(event, 3u);
+        }
+        offer(&l.b, 1, 256);
+        CHECK_EQ(received(&l.b, got, &n), sizeof(f));
+        CHECK_EQ(n, 4u);
+        CHECK(!memcmp(f, got, sizeof(f)));
+        part(&l);
+    }
+}
+
 TEST(too_short_buffers_lose_the_frame)
 {
     Lan l = lan("", false, QV_F(QV_VERSION_1));
@@ -498,6 +527,78 @@ TEST(bad_chains_stop_the_card)
     broken(1, (QVirtBuf){ 0xffffffff00000000, 64, false });
     broken(2, (QVirtBuf){ HEAP_B + 0x100000, 1, false });
     broken(2, (QVirtBuf){ HEAP_B + 0x100000, 400, true });
+}
+
+static uint64_t dice(uint64_t *x)
+{
+    *x ^= *x << 13;
+    *x ^= *x >> 7;
+    *x ^= *x << 17;
+    return *x;
+}
+
+/* Chains, indices and commands of random bits while frames come in: the machine
+ * goes on, and after a reset the card works. */
+TEST(nonsense_is_survived)
+{
+    static const uint32_t lens[] = { 0, 1, 11, 12, 26, 60, 1526, 65550,
+                                     0xffffffff };
+    uint64_t x = 0x9e3779b97f4a7c15ull;
+
+    for (unsigned packed = 0; packed < 2; packed++) {
+        Lan l = lan(packed ? ",packed=on" : "", false, QV_F(QV_VERSION_1) |
+                    QV_F(F_MRG) | ALL_CTRL | QV_F(QV_INDIRECT) |
+                    (packed ? QV_F(QV_PACKED) : 0));
+        QVirtq *queues[3] = { l.b.rx, l.b.tx, l.b.ctrl };
+        uint8_t f[100];
+        bool seen = false;
+
+        frame_make(f, sizeof(f), MAC_B, 1);
+        for (unsigned i = 0; i < 600; i++) {
+            QVirtq *vq = queues[dice(&x) % 3];
+            uint64_t at = vq->desc + dice(&x) % 32 * 16;
+
+            qtest_writeq(l.q, at, HEAP_B + dice(&x) % 0xa00000);
+            qtest_writel(l.q, at + 8, lens[dice(&x) % 9]);
+            qtest_writel(l.q, at + 12, dice(&x) & (i % 4 ? 0x001f0003
+                                                         : 0xffffffff));
+            if (!packed) {
+                qtest_writew(l.q, vq->avail + 4 + dice(&x) % 32 * 2,
+                             dice(&x) % 33);
+                qtest_writew(l.q, vq->avail + 2, dice(&x) % 40);
+            }
+            qvirtq_kick(vq);
+            if (i % 8 == 0) {
+                send(&l.a, f, sizeof(f), 0);
+            }
+            if (qvirtio_status(l.b.d) & 64) {
+                qvirtio_free(l.b.d);
+                l.b = card(l.q, 1, false, QV_F(QV_VERSION_1) | QV_F(F_MRG) |
+                           ALL_CTRL | QV_F(QV_INDIRECT) |
+                           (packed ? QV_F(QV_PACKED) : 0));
+                queues[0] = l.b.rx;
+                queues[1] = l.b.tx;
+                queues[2] = l.b.ctrl;
+            }
+        }
+        qvirtio_free(l.b.d);
+        l.b = card(l.q, 1, false, QV_F(QV_VERSION_1));
+        offer(&l.b, 200, 2048);
+        frame_make(f, sizeof(f), MAC_B, 2);
+        send(&l.a, f, sizeof(f), 0);
+        for (unsigned i = 0; i < 150; i++) {
+            uint8_t got[2048];
+
+            /* Those that waited come first. */
+            seen = received(&l.b, got, NULL) == sizeof(f) &&
+                   !memcmp(got, f, sizeof(f));
+            if (seen) {
+                break;
+            }
+        }
+        CHECK(seen);
+        part(&l);
+    }
 }
 
 TEST(settings_that_are_refused)

@@ -176,13 +176,13 @@ class Guest:
             time.sleep(0.5)
         return what in self.text()
 
-    def cmd(self, name, **args):
+    def cmd(self, verb, **args):
         s = socket.socket(socket.AF_UNIX)
         s.connect(self.qmp)
         f = s.makefile("rw")
         f.readline()
         for c in ({"execute": "qmp_capabilities"},
-                  {"execute": name, "arguments": args}):
+                  {"execute": verb, "arguments": args}):
             f.write(json.dumps(c) + "\n")
             f.flush()
             f.readline()
