@@ -174,12 +174,9 @@ bool netdev_del(const char *id, Error **errp)
 {
     NetPort *p = net_find(id);
 
-    if (!p) {
+    if (!p || p->card) {
         return error_set_class(errp, ERROR_DEVICE_NOT_FOUND,
                                "Device '%s' not found", id);
-    }
-    if (p->card) {
-        return error_set(errp, "Device '%s' is not a netdev", id);
     }
     close_all(p);
     return true;
