@@ -111,7 +111,6 @@ static MACHINE_CALL void soft_reset(Rtl8139 *s)
     s->bmcr = 0x1000;
     s->anar = 0x05e1;
     s->timer_at = 0;
-    s->timer_base = clock_ns(CLOCK_VM);
     timer_clear(&s->timer);
     s->reg[R_9346CR] = 0;
     st_le32(s->reg + R_RBSTART, 0);
@@ -132,6 +131,7 @@ static MACHINE_CALL void rtl_reset(Device *dev, ResetKind kind)
     s->rx_err = s->rx_multi = 0;
     s->ee_bits = s->ee_left = 0;
     s->ee_last = false;
+    s->timer_base = 0;
     soft_reset(s);
     net_card_info(&s->net, s->net.mac);
 }
