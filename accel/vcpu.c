@@ -28,6 +28,8 @@
 
 Cpu **cpus;
 unsigned cpu_count;
+void (*cpu_board_plugged)(Cpu *cpu);
+bool (*cpu_board_unplug)(Cpu *cpu, Error **errp);
 __thread Cpu *cpu_current;
 
 /* What is private to this file beside the fields of Cpu. */

@@ -81,5 +81,9 @@ bool cpu_should_leave(const Cpu *cpu);
 bool cpu_thread_start(Cpu *cpu, Error **errp) MACHINE_CALL;
 void cpu_thread_stop(Cpu *cpu) MACHINE_CALL;
 Cpu *cpu_by_index(uint32_t index) MACHINE_CALL;    /* NULL: none               */
+/* A board that tells its guest of vCPUs sets these: one has been realized; one
+ * is asked to go (it goes when the guest lets it). */
+extern void (*cpu_board_plugged)(Cpu *cpu) MACHINE_PTR;
+extern bool (*cpu_board_unplug)(Cpu *cpu, Error **errp) MACHINE_PTR;
 
 #endif

@@ -74,6 +74,8 @@ struct DeviceType {
     bool (*realize)(Device *dev, Error **errp) MACHINE_PTR;
     void (*unrealize)(Device *dev) MACHINE_PTR;
     void (*reset)(Device *dev, ResetKind kind) MACHINE_PTR;
+    bool (*request_unplug)(Device *dev, Error **errp) MACHINE_PTR;
+                                       /* asks the guest; NULL: as its bus does */
     void (*init)(Device *dev) MACHINE_PTR;         /* before properties: child
                                           buses that must be nameable; optional */
     char *(*fw_name)(const Device *dev);           /* "disk", "ethernet"; optional */

@@ -6,6 +6,7 @@
 #ifndef TERN_KVM_H
 #define TERN_KVM_H
 
+#include <glib.h>
 #include <linux/kvm.h>
 #include <linux/kvm_para.h>
 #include <sys/ioctl.h>
@@ -22,6 +23,11 @@ typedef enum KvmIrqchip {
 typedef struct KvmXsaveLayout {
     uint32_t avx, opmask, zmm_hi, hi16, pkru;
 } KvmXsaveLayout;
+
+typedef struct KvmParked {             /* an unplugged vCPU                   */
+    uint32_t apic_id;
+    int fd;
+} KvmParked;
 
 typedef struct Kvm {
     Accel accel;
@@ -44,6 +50,7 @@ typedef struct Kvm {
     struct kvm_msr_list *msrs;         /* that the host saves                 */
     struct kvm_msr_list *feature_msrs;
     struct kvm_cpuid2 *cpuid;          /* what the host supports              */
+    GArray *parked;                    /* of KvmParked; NULL: none            */
 } Kvm;
 
 /* Cpu.accel of this accelerator. Only the vCPU's thread touches it while it

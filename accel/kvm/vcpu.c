@@ -118,6 +118,32 @@ static void cpu_setup_tsc(KvmCpu *k)
     }
 }
 
+/* KVM keeps a vCPU as long as its VM: one that was unplugged waits for the next
+ * of its APIC id. */
+static int parked_take(uint32_t id)
+{
+    for (unsigned i = 0; kvm->parked && i < kvm->parked->len; i++) {
+        KvmParked *p = &g_array_index(kvm->parked, KvmParked, i);
+        int fd = p->fd;
+
+        if (p->apic_id == id) {
+            g_array_remove_index_fast(kvm->parked, i);
+            return fd;
+        }
+    }
+    return kvm_ioctl_n(kvm->vm, KVM_CREATE_VCPU, id);
+}
+
+static void park(uint32_t id, int fd)
+{
+    KvmParked p = { id, fd };
+
+    if (!kvm->parked) {
+        kvm->parked = g_array_new(FALSE, FALSE, sizeof(KvmParked));
+    }
+    g_array_append_val(kvm->parked, p);
+}
+
 bool kvm_cpu_init(Cpu *cpu, Error **errp)
 {
     X86Cpu *c = x86_cpu(cpu);
@@ -125,7 +151,7 @@ bool kvm_cpu_init(Cpu *cpu, Error **errp)
 
     k->cpu = cpu;
     k->tid = cpu->thread_id;
-    k->fd = kvm_ioctl_n(kvm->vm, KVM_CREATE_VCPU, c->apic_id);
+    k->fd = parked_take(c->apic_id);
     if (k->fd < 0) {
         error_set(errp, "CPU %u: KVM_CREATE_VCPU failed: %s", cpu->index,
                   strerror(-k->fd));
@@ -137,7 +163,7 @@ bool kvm_cpu_init(Cpu *cpu, Error **errp)
     if (k->run == MAP_FAILED) {
         error_set(errp, "CPU %u: its KVM page cannot be mapped: %s",
                   cpu->index, strerror(errno));
-        close(k->fd);
+        park(c->apic_id, k->fd);
         g_free(k);
         return false;
     }
@@ -148,7 +174,7 @@ bool kvm_cpu_init(Cpu *cpu, Error **errp)
     if (!kvm_ring_map(k, errp) || !kvm_cpuid_set(k, errp)) {
         kvm_ring_unmap(k);
         munmap(k->run, kvm->run_size);
-        close(k->fd);
+        park(c->apic_id, k->fd);
         g_aligned_free(k->xsave);
         g_free(k);
         return false;
@@ -173,7 +199,7 @@ void kvm_cpu_fini(Cpu *cpu)
     __atomic_store_n((KvmCpu **)&cpu->accel, NULL, __ATOMIC_RELEASE);
     kvm_ring_unmap(k);
     munmap(k->run, kvm->run_size);
-    close(k->fd);
+    park(x86_cpu(cpu)->apic_id, k->fd);
     g_aligned_free(k->xsave);
     g_free(k);
 }

@@ -285,6 +285,12 @@ static void kvm_setup(Kvm *k)
 
 static void kvm_close(Kvm *k)
 {
+    for (unsigned i = 0; k->parked && i < k->parked->len; i++) {
+        close(g_array_index(k->parked, KvmParked, i).fd);
+    }
+    if (k->parked) {
+        g_array_free(k->parked, TRUE);
+    }
     if (k->vm >= 0) {
         close(k->vm);
     }

@@ -249,27 +249,28 @@ static void madt_override(Build *b, uint8_t irq, uint32_t gsi, uint16_t flags)
     put16(b, flags);
 }
 
-static void madt_make(Build *b)
+static MACHINE_CALL void madt_make(Build *b)
 {
     uint32_t at = table_begin(b, "APIC", 1);
 
     put32(b, PC_LAPIC_ADDR);
     put32(b, 1);
-    for (unsigned i = 0; i < cpu_count; i++) {
-        uint32_t id = x86_cpu(cpus[i])->apic_id;
+    /* Those that may come are listed, not enabled. */
+    for (unsigned i = 0; i < machine->max_cpus; i++) {
+        uint32_t id = machine_apic_id(machine, i), here = cpu_by_index(i) != 0;
 
         if (id < 255) {
             put8(b, 0);
             put8(b, 8);
             put8(b, i);
             put8(b, id);
-            put32(b, 1);
+            put32(b, here);
         } else {                       /* x2APIC                              */
             put8(b, 9);
             put8(b, 16);
             put16(b, 0);
             put32(b, id);
-            put32(b, 1);
+            put32(b, here);
             put32(b, i);
         }
     }

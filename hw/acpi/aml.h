@@ -18,6 +18,9 @@ typedef struct Aml {
     int32_t res_at;                    /* start of the open resource template */
 } Aml;
 
+enum { SPACE_MEMORY = 0, SPACE_IO = 1, SPACE_PCI = 2 };
+enum { FIELD_BYTE = 1, FIELD_DWORD = 3, FIELD_LOCK = 0x10, FIELD_ZEROS = 0x40 };
+
 /* Openers. */
 void aml_scope(Aml *a, const char *name);
 void aml_device(Aml *a, const char *name);

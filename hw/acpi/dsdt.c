@@ -7,12 +7,10 @@
  *
  * Thread class: machine lock.
  */
+#include "hw/acpi/cpu-hotplug.h"
 #include "hw/acpi/tables.h"
-#include "numa.h"
 #include "hw/misc/misc.h"
 
-enum { SPACE_MEMORY = 0, SPACE_IO = 1, SPACE_PCI = 2 };
-enum { FIELD_BYTE = 1, FIELD_DWORD = 3, FIELD_LOCK = 0x10, FIELD_ZEROS = 0x40 };
 
 static void fixed_io(Aml *a, uint16_t port, uint8_t len)
 {
@@ -505,28 +503,6 @@ static void hpet(Aml *a)
     aml_end(a);
 }
 
-static MACHINE_CALL void processors(Aml *a)
-{
-    aml_device(a, "\\_SB.CPUS");
-    aml_name_str(a, "_HID", "ACPI0010");
-    aml_name_eisa(a, "_CID", "PNP0A05");
-    for (unsigned i = 0; i < cpu_count; i++) {
-        uint8_t mat[8] = { 0, 8, i, x86_cpu(cpus[i])->apic_id, 1 };
-        char name[8];
-
-        snprintf(name, sizeof(name), "C%03X", i & 0xfff);
-        aml_processor(a, name, i);
-        aml_name_int(a, "_STA", 0x0f);
-        aml_name(a, "_MAT");
-        aml_buffer(a, mat, sizeof(mat));
-        if (numa_of_cpu(cpus[i]->index) >= 0) {
-            aml_name_int(a, "_PXM", numa_of_cpu(cpus[i]->index));
-        }
-        aml_end(a);
-    }
-    aml_end(a);
-}
-
 static void sleep_state(Aml *a, const char *name, unsigned v)
 {
     aml_name(a, name);
@@ -546,6 +522,9 @@ static void gpe_scope(Aml *a)
     aml_acquire(a, "\\_SB.PCI0.BLCK");
     aml_ref(a, "\\_SB.PCI0.PCNT");
     aml_release(a, "\\_SB.PCI0.BLCK");
+    aml_end(a);
+    aml_method(a, "_E02", 0, false);
+    aml_ref(a, "\\_SB.CPUS.CSCN");
     aml_end(a);
     aml_end(a);
 }
@@ -576,7 +555,7 @@ void dsdt_write(Aml *a, const Pc *p, const AcpiFacts *f)
     aml_scope(a, "\\_SB.PCI0");        /* the links exist now                 */
     routing_table(a);
     aml_end(a);
-    processors(a);
+    acpi_cpu_aml(a);
     gpe_scope(a);
     if (f->s3) {
         sleep_state(a, "_S3", 1);

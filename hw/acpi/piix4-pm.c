@@ -7,6 +7,7 @@
  * Thread class: machine lock.
  */
 #include "accel.h"
+#include "hw/acpi/cpu-hotplug.h"
 #include "hw/acpi/pci-hotplug.h"
 #include "hw/acpi/pm.h"
 #include "hw/acpi/smbus.h"
@@ -26,6 +27,7 @@ typedef struct Piix4Pm {
     AcpiPm pm;
     Smbus smb;
     AcpiPciHotplug hp;
+    AcpiCpuHotplug cpuhp;
     uint32_t smb_io_base;
     uint8_t apmc, apms;
     bool io_on, hotplug_bridges, hotplug_root, memory_hotplug, smm_compat,
@@ -120,6 +122,7 @@ static MACHINE_CALL bool piix4_realize(Device *dev, Error **errp)
     d->config[0xd2] = 0x09;
     mem_add(mem_io.root, s->smb_io_base, &s->smb.io);
     acpi_pci_hotplug_init(&s->hp, dev, &s->pm, mem_io.root);
+    acpi_cpu_hotplug_init(&s->cpuhp, dev, &s->pm, mem_io.root);
     if (s->hotplug_root) {
         acpi_pci_hotplug_bus(&s->hp, pc->pci);
     }
@@ -130,6 +133,7 @@ static MACHINE_CALL void piix4_unrealize(Device *dev)
 {
     Piix4Pm *s = (Piix4Pm *)dev;
 
+    acpi_cpu_hotplug_fini(&s->cpuhp);
     acpi_pci_hotplug_fini(&s->hp);
     smbus_fini(&s->smb);
     mem_fini(&s->apm_io);
@@ -153,6 +157,7 @@ static MACHINE_CALL void piix4_reset(Device *dev, ResetKind kind)
     acpi_pm_reset(&s->pm);
     smbus_reset(&s->smb);
     acpi_pci_hotplug_reset(&s->hp);
+    acpi_cpu_hotplug_reset(&s->cpuhp);
     piix4_map(s);
 }
 
@@ -173,6 +178,7 @@ static const VmState piix4_state = {
         VM_STRUCT(Piix4Pm, pm, &acpi_pm_state),
         VM_STRUCT(Piix4Pm, smb, &smbus_state),
         VM_STRUCT(Piix4Pm, hp, &acpi_pci_hotplug_state),
+        VM_STRUCT(Piix4Pm, cpuhp, &acpi_cpu_hotplug_state),
         VM_U8(Piix4Pm, apmc), VM_U8(Piix4Pm, apms),
         VM_END
     },

@@ -169,6 +169,9 @@ bool device_request_unplug(Device *dev, Error **errp)
         return error_set(errp, "Device '%s' does not support hotplugging",
                          dev->type->name);
     }
+    if (dev->type->request_unplug) {
+        return dev->type->request_unplug(dev, errp);
+    }
     if (bus && bus->type->request_unplug) {
         dev->pending_unplug = true;
         if (!bus->type->request_unplug(bus, dev, errp)) {

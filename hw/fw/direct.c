@@ -20,6 +20,7 @@
 
 bool direct_boot;
 uint64_t direct_rsdp;
+static struct { uint64_t base, len; uint8_t *data; } tables;   /* a blob's     */
 
 static MACHINE_CALL void set_up(void)
 {
@@ -68,6 +69,20 @@ static void set_up_mtrrs(X86Cpu *c)
     }
 }
 
+/* What was plugged since, as long as it fits the same place. */
+static MACHINE_CALL void tables_again(void)
+{
+    uint64_t len, rsdp;
+    uint8_t *data;
+
+    if (tables.data && acpi_place(pc, tables.base, &data, &len, &rsdp, NULL)) {
+        if (len == tables.len && rsdp == direct_rsdp) {
+            memcpy(tables.data, data, len);
+        }
+        g_free(data);
+    }
+}
+
 static MACHINE_CALL void set_up_reset(void *arg, ResetKind kind)
 {
     if (kind != RESET_COLD) {
@@ -75,6 +90,9 @@ static MACHINE_CALL void set_up_reset(void *arg, ResetKind kind)
     }
     if (pc->pci) {
         set_up();
+        if (machine->ready) {
+            tables_again();
+        }
     }
     for (unsigned i = 0; i < cpu_count; i++) {
         set_up_mtrrs(x86_cpu(cpus[i]));
@@ -100,7 +118,13 @@ static MACHINE_CALL bool place_tables(Pc *p, Error **errp)
         return false;
     }
     direct_rsdp = rsdp;
-    return blob_add("ACPI tables", base, data, len, 0, errp);
+    if (!blob_add("ACPI tables", base, data, len, 0, errp)) {
+        return false;
+    }
+    tables.base = base;
+    tables.len = len;
+    tables.data = data;
+    return true;
 }
 
 bool direct_setup(Pc *p, Error **errp)

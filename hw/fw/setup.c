@@ -191,8 +191,9 @@ bool fwcfg_fill(Pc *p, Error **errp)
     fwcfg_add_item(FW_UUID, guest_uuid, sizeof(guest_uuid));
     fwcfg_add_u64(FW_RAM_SIZE, m->ram_size);
     fwcfg_add_u16(FW_NOGRAPHIC, !m->graphics);
-    fwcfg_add_u16(FW_NB_CPUS, m->cpus);
-    fwcfg_add_u16(FW_MAX_CPUS, m->max_cpus);
+    fwcfg_add_u16(FW_NB_CPUS, cpu_count);
+    /* The APIC ids are below this. */
+    fwcfg_add_u16(FW_MAX_CPUS, machine_apic_id(m, m->max_cpus - 1) + 1);
     fwcfg_add_u16(FW_BOOT_MENU, m->boot_menu);
     fwcfg_add_u32(FW_IRQ0_OVERRIDE, 1);
     add_numa(m);

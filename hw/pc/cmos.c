@@ -153,7 +153,7 @@ bool cmos_fill(Pc *p, Error **errp)
     fill_memory(p);
     fill_floppies(p->rtc);
     fill_disks(p->rtc);
-    rtc_set_cmos(p->rtc, 0x5f, p->m.cpus - 1);
+    rtc_set_cmos(p->rtc, 0x5f, cpu_count - 1);
     boot_order_apply = fill_boot;
     return fill_boot(order, errp);
 }

@@ -239,6 +239,19 @@ static bool split_should_notify(Virtq *q)
     return !valid || ring_passed(used_event(q), q->used_idx, was);
 }
 
+/* What is written before is out before what comes after is read. On x86 any
+ * atomic exchange is that, costs less, and the thread sanitizer knows it. */
+static void full_barrier(void)
+{
+#if defined(__x86_64__)
+    uint32_t x = 0;
+
+    __atomic_exchange_n(&x, 1, __ATOMIC_SEQ_CST);
+#else
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
+}
+
 void virtq_notify(Virtq *q)
 {
     bool want;
@@ -247,7 +260,7 @@ void virtq_notify(Virtq *q)
         return;
     }
     /* The used index is out before the guest's wish is read. */
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    full_barrier();
     want = q->packed ? packed_should_notify(q) : split_should_notify(q);
     if (want) {
         q->v->transport->interrupt(q->v->transport_arg, q);
@@ -272,7 +285,7 @@ void virtq_want_kicks(Virtq *q, bool on)
         ring_dirty(q, 2, USED_FLAGS, 2);
     }
     if (on) {
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        full_barrier();
     }
 }
 

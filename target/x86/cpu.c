@@ -506,7 +506,19 @@ bool x86_cpu_realize(Device *dev, Error **errp)
     if (dev->hotplugged) {
         loop_post_fn(loop_main, start_plugged, &d->x.cpu);
     }
+    if (cpu_board_plugged) {
+        cpu_board_plugged(&d->x.cpu);
+    }
     return true;
+}
+
+bool x86_cpu_unplug_asked(Device *dev, Error **errp)
+{
+    X86CpuDev *d = container_of(dev, X86CpuDev, x.cpu.dev);
+
+    return cpu_board_unplug
+        ? cpu_board_unplug(&d->x.cpu, errp)
+        : error_set(errp, "CPU hot unplug not supported without ACPI");
 }
 
 void x86_cpu_unrealize(Device *dev)

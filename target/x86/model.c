@@ -45,7 +45,7 @@ static const X86Caches caches_EPYC = {
         .props = rows, .base_props = x86_cpu_feature_props, \
         .vmstate = &x86_cpu_vm, .init = x86_cpu_init, \
         .realize = x86_cpu_realize, .unrealize = x86_cpu_unrealize, \
-        .reset = x86_cpu_reset, \
+        .request_unplug = x86_cpu_unplug_asked, .reset = x86_cpu_reset, \
     })
 #define CACHES(m) &caches_##m
 #define MODEL(sym, mname, ver, ...) \

@@ -102,6 +102,7 @@ extern const VmState x86_cpu_vm;
 void x86_cpu_init(Device *dev) MACHINE_CALL;
 bool x86_cpu_realize(Device *dev, Error **errp) MACHINE_CALL;
 void x86_cpu_unrealize(Device *dev) MACHINE_CALL;
+bool x86_cpu_unplug_asked(Device *dev, Error **errp) MACHINE_CALL;
 void x86_cpu_reset(Device *dev, ResetKind kind) MACHINE_CALL;
 /* The model's value of a field, from the nearest version that has one. */
 const char *x86_model_vendor(const X86Model *m);

@@ -386,13 +386,14 @@ TEST(nonsense_breaks_nothing)
     TEST_LIMIT(240);
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
         const char *path = rig_path("f.img");
-        Model m = model_new(SIZE, i);
         BlkBackend *b;
+        Model m;
 
         if (!strcmp(kinds[i].opts, "static=on") ||
             strstr(kinds[i].opts, "fixed")) {
             continue;
         }
+        m = model_new(SIZE, i);
         REQUIRE(rig_create(kinds[i].fmt, path, kinds[i].opts, SIZE));
         b = rig_open(kinds[i].fmt, path, "", BLKO_RDWR);
         REQUIRE(b);
