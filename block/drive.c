@@ -268,8 +268,15 @@ static bool take_id(DriveText *t, Error **errp)
 static bool take_access(DriveText *t, Error **errp)
 {
     g_autofree char *discard = take(t, "discard");
-    bool ro = t->d->cdrom, cor = false;
+    bool ro = t->d->cdrom, cor = false, boot = false;
 
+    if (!take_flag(t, "boot", &boot, errp)) {
+        return false;
+    }
+    if (boot) {
+        warn_report("boot=on is an old option: use bootindex= of the device, "
+                    "or -boot");
+    }
     if (!take_flag(t, "readonly", &ro, errp) ||
         !take_flag(t, "read-only", &ro, errp) ||
         !take_flag(t, "snapshot", &t->snapshot, errp) ||

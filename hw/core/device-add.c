@@ -20,6 +20,22 @@ bool device_hotplug_phase(void)
     return machine && machine->ready;
 }
 
+/* What old scripts say. */
+static const char *modern_name(const char *driver)
+{
+    static const struct { const char *old, *now; } rows[] = {
+        { "ide-drive", "ide-hd" },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (!strcmp(rows[i].old, driver)) {
+            warn_report("'%s' is an old name: use %s", driver, rows[i].now);
+            return rows[i].now;
+        }
+    }
+    return driver;
+}
+
 static bool check_type(const char *driver, const DeviceType **out,
                        Error **errp) MACHINE_CALL;
 static bool check_type(const char *driver, const DeviceType **out,
@@ -135,7 +151,7 @@ Device *device_add(const Json *opts, bool text, Error **errp)
         error_set(errp, "Parameter 'driver' is missing");
         return NULL;
     }
-    if (!check_type(driver, &t, errp) ||
+    if (!check_type(modern_name(driver), &t, errp) ||
         !choose_bus(t, json_get_str(opts, "bus"), &bus, errp)) {
         return NULL;
     }

@@ -435,6 +435,12 @@ static MACHINE_CALL bool machine_choose(Json **opts, Error **errp)
     }
     name = json_get_str(all, "type");
     t = name ? machine_type_find(name) : machine_type_default();
+    if (!t && (g_str_has_prefix(name, "rhel5.") ||
+               g_str_has_prefix(name, "rhel6."))) {
+        t = machine_type_find("pc");
+        warn_report("machine type '%s' is another product's: '%s' is used",
+                    name, t->name);
+    }
     if (!t) {
         error_set(errp, "unsupported machine type");
         error_hint(errp, "Use -machine help to list supported machines");

@@ -75,6 +75,30 @@ says "Object ID 's' is not a 'fw_cfg-data-generator' subclass" \
     -object secret,id=s,data=x -fw_cfg name=opt/x,gen_id=s
 says "name, plus exactly one of file, string and gen_id" \
     -fw_cfg name=opt/x,string=a,gen_id=s
+# Old names do what the modern ones do, and say which these are.
+old()   # text, arguments
+{
+    text=$1
+    shift
+    if out=$(run "$@"); then
+        has "$1: an old name" "$out" "$text"
+    else
+        fail "$1: an old name" "$out"
+    fi
+}
+old "use -rtc base=localtime" -localtime
+old "use -rtc base=2006-06-17" -startdate 2006-06-17
+old "use -rtc driftfix=slew" -rtc-td-hack
+old "use -machine kernel-irqchip=off" -no-kvm-irqchip
+old "use -global kvm-pit.lost_tick_policy=discard" -no-kvm-pit-reinjection
+old "use -device ib700" -watchdog ib700
+old "use bootindex=" -drive "if=none,format=raw,file=$TMP/img,boot=on"
+old "use ide-hd" -device ide-drive,drive=d \
+    -drive "if=none,id=d,format=raw,file=$TMP/img"
+old "'pc-i440fx-7.2' is used" -machine rhel6.6.0
+has "watchdogs are listed" "$("$TERN" -watchdog help)" i6300esb
+says "sound cards are not in this version" -soundhw hda
+says "USB is not in this version" -usbdevice tablet
 # More tables than the RSDT is made for: refused, not fallen over.
 head -c 64 /dev/zero >"$TMP/table"
 tables=
