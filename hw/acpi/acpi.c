@@ -19,6 +19,7 @@
 #include "numa.h"
 #include "hw/misc/misc.h"
 #include "hw/fw/blob.h"
+#include "hw/fw/bytes.h"
 #include "hw/fw/fw-cfg.h"
 #include "settings.h"
 
@@ -97,25 +98,22 @@ static void script_checksum(Build *b, const char *in, uint32_t off,
 
 static void put8(Build *b, uint8_t v)
 {
-    g_byte_array_append(b->tables, &v, 1);
+    bytes_put(b->tables, v, 1);
 }
 
 static void put16(Build *b, uint16_t v)
 {
-    put8(b, v);
-    put8(b, v >> 8);
+    bytes_put(b->tables, v, 2);
 }
 
 static void put32(Build *b, uint32_t v)
 {
-    put16(b, v);
-    put16(b, v >> 16);
+    bytes_put(b->tables, v, 4);
 }
 
 static void put64(Build *b, uint64_t v)
 {
-    put32(b, v);
-    put32(b, v >> 32);
+    bytes_put(b->tables, v, 8);
 }
 
 /* A pointer to offset `to` of the blob. */

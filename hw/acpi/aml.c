@@ -10,6 +10,7 @@
  *    inserted; inner packages end before outer ones.
  */
 #include "hw/acpi/aml.h"
+#include "hw/fw/bytes.h"
 
 static void put(Aml *a, const void *p, uint32_t n)
 {
@@ -23,9 +24,7 @@ static void put8(Aml *a, uint8_t v)
 
 static void put_le(Aml *a, uint64_t v, unsigned n)
 {
-    for (unsigned i = 0; i < n; i++) {
-        put8(a, v >> i * 8);
-    }
+    bytes_put(a->b, v, n);
 }
 
 /* ---- names --------------------------------------------------------------- */

@@ -11,55 +11,48 @@
  *    needed stand at the end, disabled, as guests have always seen them.
  */
 #include "hw/acpi/tables.h"
+#include "hw/fw/bytes.h"
 #include "numa.h"
 
 #define LOW_END   (640 * KiB)
 #define HIGH      (1 * MiB)
 #define ENABLED   1u
 
-static void put(GByteArray *out, uint64_t v, unsigned bytes)
-{
-    uint8_t b[8];
-
-    st_le64(b, v);
-    g_byte_array_append(out, b, bytes);
-}
-
 static MACHINE_CALL void put_cpu(GByteArray *out, uint32_t apic_id, uint32_t node)
 {
     if (apic_id < 255) {
-        put(out, 0, 1);
-        put(out, 16, 1);
-        put(out, node & 0xff, 1);
-        put(out, apic_id, 1);
-        put(out, ENABLED, 4);
-        put(out, 0, 1);                /* SAPIC                               */
-        put(out, node >> 8, 3);
-        put(out, 0, 4);                /* clock domain                        */
+        bytes_put(out, 0, 1);
+        bytes_put(out, 16, 1);
+        bytes_put(out, node & 0xff, 1);
+        bytes_put(out, apic_id, 1);
+        bytes_put(out, ENABLED, 4);
+        bytes_put(out, 0, 1);          /* SAPIC                               */
+        bytes_put(out, node >> 8, 3);
+        bytes_put(out, 0, 4);          /* clock domain                        */
     } else {                           /* x2APIC                              */
-        put(out, 2, 1);
-        put(out, 24, 1);
-        put(out, 0, 2);
-        put(out, node, 4);
-        put(out, apic_id, 4);
-        put(out, ENABLED, 4);
-        put(out, 0, 4);
-        put(out, 0, 4);
+        bytes_put(out, 2, 1);
+        bytes_put(out, 24, 1);
+        bytes_put(out, 0, 2);
+        bytes_put(out, node, 4);
+        bytes_put(out, apic_id, 4);
+        bytes_put(out, ENABLED, 4);
+        bytes_put(out, 0, 4);
+        bytes_put(out, 0, 4);
     }
 }
 
 static void put_memory(GByteArray *out, uint32_t node, uint64_t at,
                        uint64_t len, uint32_t flags)
 {
-    put(out, 1, 1);
-    put(out, 40, 1);
-    put(out, node, 4);
-    put(out, 0, 2);
-    put(out, at, 8);
-    put(out, len, 8);
-    put(out, 0, 4);
-    put(out, flags, 4);
-    put(out, 0, 8);
+    bytes_put(out, 1, 1);
+    bytes_put(out, 40, 1);
+    bytes_put(out, node, 4);
+    bytes_put(out, 0, 2);
+    bytes_put(out, at, 8);
+    bytes_put(out, len, 8);
+    bytes_put(out, 0, 4);
+    bytes_put(out, flags, 4);
+    bytes_put(out, 0, 8);
 }
 
 void srat_write(GByteArray *out, const Pc *p)
@@ -73,8 +66,8 @@ void srat_write(GByteArray *out, const Pc *p)
     uint64_t from = 0;
     unsigned rows = 0;
 
-    put(out, 1, 4);
-    put(out, 0, 8);
+    bytes_put(out, 1, 4);
+    bytes_put(out, 0, 8);
     for (unsigned i = 0; i < p->m.max_cpus; i++) {
         put_cpu(out, machine_apic_id(&p->m, i), (uint32_t)numa_of_cpu(i));
     }
@@ -99,7 +92,7 @@ void srat_write(GByteArray *out, const Pc *p)
 
 void slit_write(GByteArray *out)
 {
-    put(out, numa_count, 8);
+    bytes_put(out, numa_count, 8);
     for (unsigned i = 0; i < numa_count; i++) {
         g_byte_array_append(out, numa_node(i)->distance, numa_count);
     }

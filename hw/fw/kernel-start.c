@@ -13,6 +13,7 @@
  */
 #include <glib.h>
 #include "hw/fw/blob.h"
+#include "hw/fw/bytes.h"
 #include "hw/fw/fw-cfg.h"
 #include "hw/fw/roms.h"
 
@@ -41,14 +42,6 @@ typedef struct Pieces {
     bool failed;
 } Pieces;
 
-static void put_word(GByteArray *to, uint32_t v)
-{
-    uint8_t b[4];
-
-    st_le32(b, v);
-    g_byte_array_append(to, b, sizeof(b));
-}
-
 static void add_piece(void *arg, const char *name, uint64_t addr,
                       const uint8_t *data, uint64_t len, uint64_t zero)
 {
@@ -71,9 +64,9 @@ static void add_piece(void *arg, const char *name, uint64_t addr,
         p->failed = true;
         return;
     }
-    put_word(p->rows, addr);
-    put_word(p->rows, len);
-    put_word(p->rows, zero);
+    bytes_put(p->rows, addr, 4);
+    bytes_put(p->rows, len, 4);
+    bytes_put(p->rows, zero, 4);
     g_byte_array_append(p->data, data, len);
 }
 
@@ -91,7 +84,7 @@ static MACHINE_CALL bool add_rom(const char *name, const Pieces *p,
 
     g_byte_array_append(rom, kernel_rom, kernel_rom_size);
     for (unsigned i = 0; i < TABLE_WORDS; i++) {
-        put_word(rom, table[i]);
+        bytes_put(rom, table[i], 4);
     }
     g_byte_array_append(rom, p->rows->data, p->rows->len);
     len = ALIGN_UP(rom->len + 1, 512);

@@ -7,6 +7,7 @@
  * Thread class: machine lock.
  */
 #include <glib.h>
+#include "hw/fw/bytes.h"
 #include "hw/fw/smbios.h"
 #include "opt.h"
 
@@ -30,25 +31,22 @@ typedef struct Writer {
 
 static void put8(Writer *w, uint8_t v)
 {
-    g_byte_array_append(w->out, &v, 1);
+    bytes_put(w->out, v, 1);
 }
 
 static void put16(Writer *w, uint16_t v)
 {
-    put8(w, v);
-    put8(w, v >> 8);
+    bytes_put(w->out, v, 2);
 }
 
 static void put32(Writer *w, uint32_t v)
 {
-    put16(w, v);
-    put16(w, v >> 16);
+    bytes_put(w->out, v, 4);
 }
 
 static void put64(Writer *w, uint64_t v)
 {
-    put32(w, v);
-    put32(w, v >> 32);
+    bytes_put(w->out, v, 8);
 }
 
 static void put_text(Writer *w, const char *text)
