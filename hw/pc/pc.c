@@ -173,6 +173,10 @@ static MACHINE_CALL bool pc_build(Machine *m, Error **errp)
 
     pc = p;
     p->acpi = p->acpi_prop != OOA_OFF && !p->is_isapc;
+    if (p->vmport == OOA_ON) {
+        warn_report("vmport=on: no effect: there is no VMware port in this "
+                    "version");
+    }
     for (int i = 0; i < PC_GSI_COUNT; i++) {
         p->gsi[i] = irq_line(gsi_set, p, i);
     }
