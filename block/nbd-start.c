@@ -477,12 +477,14 @@ bool nbd_client_list(NbdChan *c, const NbdAsk *ask, NbdInfo **list, size_t *n,
     } else if (ok && !fixed) {
         ok = error_set(errp, "Server does not support export listing");
     } else if (ok) {
-        structured = option_simple(c, NBD_OPT_STRUCTURED, false, errp) > 0;
-        ok = names_read(c, found, errp);
+        int ret = option_simple(c, NBD_OPT_STRUCTURED, false, errp);
+
+        structured = ret > 0;
+        ok = ret >= 0 && names_read(c, found, errp);
         for (guint i = 0; ok && i < found->len; i++) {
             NbdInfo *x = &g_array_index(found, NbdInfo, i);
-            int ret = info_ask(c, NBD_OPT_INFO, x->name, x, NULL);
 
+            ret = info_ask(c, NBD_OPT_INFO, x->name, x, NULL);
             x->structured = structured;
             ok = ret >= 0 || !c->dead;
             if (ret > 0 && structured) {
