@@ -16,8 +16,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "block/bitmap.h"
 #include "block/nbd-server.h"
-#include "block/driver.h"
 
 #define BATCH 16                       /* answers in one call                 */
 
@@ -447,6 +447,49 @@ NbdExport *nbd_export_add(NbdServer *s, const char *name, BlkBackend *blk)
     return e;
 }
 
+bool nbd_export_bitmap(NbdExport *e, const char *name, Error **errp)
+{
+    unsigned n = e->bitmaps ? g_strv_length(e->bitmaps) : 0;
+    BlkBitmap *b = NULL;
+    BlkNode *at = blk_root(e->blk);
+
+    for (; at && !(b = blk_bitmap_find(at, name));
+         at = at->drv->filter && !at->backing ? at->file : at->backing) {
+    }
+    if (!b) {
+        return error_set(errp, "Bitmap '%s' is not found", name);
+    }
+    if (e->bitmaps && g_strv_contains((const char *const *)e->bitmaps, name)) {
+        return true;
+    }
+    if (!blk_bitmap_usable(b, true, errp)) {
+        return false;
+    }
+    if (e->read_only && !at->read_only && b->enabled) {
+        return error_set(errp, "Enabled bitmap '%s' incompatible with readonly "
+                         "export", name);
+    }
+    b->busy = true;
+    e->bitmaps = g_renew(char *, e->bitmaps, n + 2);
+    e->maps = g_renew(BlkBitmap *, e->maps, n + 2);
+    memmove(e->bitmaps + 1, e->bitmaps, n * sizeof(char *));
+    memmove(e->maps + 1, e->maps, n * sizeof(BlkBitmap *));
+    e->bitmaps[0] = g_strdup(name);
+    e->bitmaps[n + 1] = NULL;
+    e->maps[0] = b;
+    e->maps[n + 1] = NULL;
+    return true;
+}
+
+static void bitmaps_free(NbdExport *e)
+{
+    for (unsigned i = 0; e->maps && e->maps[i]; i++) {
+        e->maps[i]->busy = false;
+    }
+    g_free(e->maps);
+    g_strfreev(e->bitmaps);
+}
+
 bool nbd_export_del(NbdServer *s, NbdExport *e, bool force, Error **errp)
 {
     NbdExport **at = &s->exports;
@@ -467,8 +510,8 @@ bool nbd_export_del(NbdServer *s, NbdExport *e, bool force, Error **errp)
         at = &(*at)->next;
     }
     *at = e->next;
+    bitmaps_free(e);
     blk_unref(e->blk);
-    g_strfreev(e->bitmaps);
     g_free(e->name);
     g_free(e->desc);
     g_free(e);

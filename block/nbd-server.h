@@ -14,6 +14,7 @@ typedef struct NbdExport {
     bool read_only, shared;            /* shared: several clients at once     */
     bool depth;                        /* qemu:allocation-depth               */
     char **bitmaps;                    /* names; NULL-terminated              */
+    struct BlkBitmap **maps;           /* the same                            */
     uint64_t size;
     unsigned clients;
     struct NbdExport *next;
@@ -39,6 +40,9 @@ void nbd_server_client(NbdServer *s, int fd);
 /* An export of blk, of which it takes a reference. */
 NbdExport *nbd_export_add(NbdServer *s, const char *name, BlkBackend *blk);
 NbdExport *nbd_export_find(NbdServer *s, const char *name);
+/* Shows a bitmap of the export's chain as qemu:dirty-bitmap:NAME; before the first
+ * client. It is busy until the export goes. */
+bool nbd_export_bitmap(NbdExport *e, const char *name, Error **errp);
 /* Its clients are cut off when force, else it is refused while there are any. */
 bool nbd_export_del(NbdServer *s, NbdExport *e, bool force, Error **errp);
 /* Closes everything; returns when the last client has gone. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * nbd-status.c - an NBD server's answers about what is allocated: the contexts
- * base:allocation (NBD protocol) and qemu:allocation-depth.
+ * base:allocation (NBD protocol), qemu:allocation-depth, qemu:dirty-bitmap:NAME.
  *
  * Thread class: LOOP_CALL(main loop), in a coroutine.
  *
@@ -9,7 +9,7 @@
  * 1. An answer has at most EXTENTS_MAX extents for each context.
  */
 #include <glib.h>
-#include "block/driver.h"
+#include "block/bitmap.h"
 #include "block/nbd-server.h"
 
 #define EXTENTS_MAX 2048u
@@ -67,36 +67,55 @@ static void list_add(List *l, uint64_t len, uint32_t flags)
     l->last = flags;
 }
 
-static int gather(NbdJob *j, bool depth, List *l, uint32_t most)
+/* What one context says of a part: its length and flags. */
+static int part_of(const NbdJob *j, uint32_t id, uint64_t off, uint64_t len,
+                   BlkExtent *x)
 {
-    BlkNode *n = blk_root(j->client->exp->blk);
+    const NbdExport *e = j->client->exp;
+    uint32_t level;
+    int ret;
+
+    if (id >= NBD_ID_BITMAP) {
+        const BlkBitmap *b = e->maps[id - NBD_ID_BITMAP];
+        uint64_t in = off < b->size ? MIN2(len, b->size - off) : 0;
+        bool dirty = in && blk_bitmap_get(b, off);
+
+        x->flags = dirty ? NBD_STATE_DIRTY : 0;
+        x->len = in ? MIN2(in, blk_bitmap_next(b, off, !dirty) - off) : len;
+        return 0;
+    }
+    ret = chain_extent(blk_root(e->blk), off, len, x, &level);
+    x->flags = id == NBD_ID_DEPTH ? level
+             : (x->flags & BLKX_DATA ? 0u : NBD_STATE_HOLE) |
+               (x->flags & BLKX_ZERO ? NBD_STATE_ZERO : 0u);
+    return ret;
+}
+
+static int gather(NbdJob *j, uint32_t id, List *l, uint32_t most)
+{
     uint64_t done = 0;
 
     while (done < j->len && l->n <= most) {
-        uint32_t level, flags;
         BlkExtent x = { .len = 0 };
-        int ret = chain_extent(n, j->off + done, j->len - done, &x, &level);
+        int ret = part_of(j, id, j->off + done, j->len - done, &x);
 
         if (ret < 0 || !x.len) {
             return ret < 0 ? ret : -EIO;
         }
-        flags = depth ? level
-              : (x.flags & BLKX_DATA ? 0u : NBD_STATE_HOLE) |
-                (x.flags & BLKX_ZERO ? NBD_STATE_ZERO : 0u);
-        if (l->n == most && flags != l->last) {
+        if (l->n == most && x.flags != l->last) {
             break;
         }
-        list_add(l, x.len, flags);
+        list_add(l, x.len, x.flags);
         done += x.len;
     }
     return 0;
 }
 
-static int context_add(NbdJob *j, GByteArray *out, uint32_t id, bool depth)
+static int context_add(NbdJob *j, GByteArray *out, uint32_t id, guint *last)
 {
     uint32_t most = j->flags & NBD_CMDF_REQ_ONE ? 1 : EXTENTS_MAX;
     List l = { .data = g_malloc(24 + (EXTENTS_MAX + 1) * 8) };
-    int ret = gather(j, depth, &l, most);
+    int ret = gather(j, id, &l, most);
 
     if (ret >= 0) {
         st_be32(l.data, NBD_CHUNK_MAGIC);
@@ -105,6 +124,7 @@ static int context_add(NbdJob *j, GByteArray *out, uint32_t id, bool depth)
         st_be64(l.data + 8, j->handle);
         st_be32(l.data + 16, 4 + l.n * 8);
         st_be32(l.data + 20, id);
+        *last = out->len;
         g_byte_array_append(out, l.data, 24 + l.n * 8);
     }
     g_free(l.data);
@@ -119,11 +139,15 @@ void nbd_server_status(NbdJob *j)
     int ret = 0;
 
     if (c->context[CTX_BASE]) {
-        ret = context_add(j, out, NBD_ID_BASE, false);
+        ret = context_add(j, out, NBD_ID_BASE, &last);
     }
     if (ret >= 0 && c->context[CTX_DEPTH]) {
-        last = out->len;
-        ret = context_add(j, out, NBD_ID_DEPTH, true);
+        ret = context_add(j, out, NBD_ID_DEPTH, &last);
+    }
+    for (uint32_t i = 0; ret >= 0 && c->exp->maps && c->exp->maps[i]; i++) {
+        if (c->bitmap[i]) {
+            ret = context_add(j, out, NBD_ID_BITMAP + i, &last);
+        }
     }
     if (ret >= 0 && !out->len) {
         ret = -EINVAL;

@@ -51,7 +51,7 @@ enum { NBD_CMDF_FUA = 1, NBD_CMDF_NO_HOLE = 2, NBD_CMDF_DF = 4,
 enum { NBD_CHUNK_NONE, NBD_CHUNK_DATA, NBD_CHUNK_HOLE, NBD_CHUNK_STATUS = 5,
        NBD_CHUNK_ERROR = 32769, NBD_CHUNK_ERROR_OFF };
 #define NBD_CHUNK_DONE 1
-enum { NBD_STATE_HOLE = 1, NBD_STATE_ZERO = 2 };
+enum { NBD_STATE_HOLE = 1, NBD_STATE_ZERO = 2, NBD_STATE_DIRTY = 1 };
 
 int nbd_errno_to_wire(int err);        /* positive errno values               */
 int nbd_errno_of_wire(uint32_t wire);

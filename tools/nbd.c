@@ -270,15 +270,16 @@ static MACHINE_CALL bool export_make(const NbdArgs *a, BlkBackend *b,
 {
     NbdExport *e;
 
-    if (a->bitmaps && a->bitmaps->len) {
-        return error_set(errp, "Bitmap '%s' is not found",
-                         (char *)a->bitmaps->pdata[0]);
-    }
     e = nbd_export_add(&server, a->name ? a->name : "", b);
     e->desc = g_strdup(a->description);
     e->read_only = a->read_only || a->load || !blk_writable(b);
     e->shared = server.max_clients != 1;
     e->depth = a->depth;
+    for (guint i = 0; a->bitmaps && i < a->bitmaps->len; i++) {
+        if (!nbd_export_bitmap(e, a->bitmaps->pdata[i], errp)) {
+            return false;
+        }
+    }
     return true;
 }
 
