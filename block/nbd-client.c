@@ -503,12 +503,39 @@ static void status_over(NbdCmd *cmd)
     }
 }
 
+/* Asks the server for the first extent of these bytes. */
+static int status_ask(NbdNode *c, uint64_t off, uint64_t len, BlkExtent *x)
+{
+    Status *s = g_new0(Status, 1);
+    int ret;
+
+    s->cmd.type = NBD_CMD_STATUS;
+    s->cmd.flags = NBD_CMDF_REQ_ONE;
+    s->cmd.off = off;
+    s->cmd.len = (uint32_t)MIN2(len, UINT32_MAX & ~0xffffu);
+    s->cmd.finish = status_over;
+    s->co = co_self();
+    nbd_client_queue(c, &s->cmd);
+    while (!s->over) {
+        if (s->co) {
+            co_yield();
+        } else {
+            machine_assert_locked();
+            loop_step(true);
+        }
+    }
+    ret = s->cmd.ret < 0 ? s->cmd.ret : s->cmd.x_len ? 0 : -EIO;
+    x->len = MIN2(len, s->cmd.x_len);
+    x->flags = BLKX_OFFSET | BLKX_ALLOCATED |
+               (s->cmd.x_flags & NBD_STATE_HOLE ? 0u : BLKX_DATA) |
+               (s->cmd.x_flags & NBD_STATE_ZERO ? BLKX_ZERO : 0u);
+    g_free(s);
+    return ret;
+}
+
 static int nbd_extent(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *x)
 {
     NbdNode *c = (NbdNode *)n;
-    Status s = { .cmd = { .type = NBD_CMD_STATUS, .flags = NBD_CMDF_REQ_ONE,
-                          .off = off, .finish = status_over },
-                 .co = co_self() };
     uint64_t in = off < c->size ? MIN2(len, c->size - off) : 0;
 
     *x = (BlkExtent){ .len = len, .file = n, .map = off,
@@ -518,27 +545,7 @@ static int nbd_extent(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *x)
         return 0;
     }
     x->len = in;
-    if (!c->info.status) {
-        return 0;
-    }
-    s.cmd.len = (uint32_t)MIN2(in, UINT32_MAX & ~0xffffu);
-    nbd_client_queue(c, &s.cmd);
-    while (!s.over) {
-        if (s.co) {
-            co_yield();
-        } else {
-            machine_assert_locked();
-            loop_step(true);
-        }
-    }
-    if (s.cmd.ret < 0 || !s.cmd.x_len) {
-        return s.cmd.ret < 0 ? s.cmd.ret : -EIO;
-    }
-    x->len = MIN2(in, s.cmd.x_len);
-    x->flags = BLKX_OFFSET | BLKX_ALLOCATED |
-               (s.cmd.x_flags & NBD_STATE_HOLE ? 0u : BLKX_DATA) |
-               (s.cmd.x_flags & NBD_STATE_ZERO ? BLKX_ZERO : 0u);
-    return 0;
+    return c->info.status ? status_ask(c, off, in, x) : 0;
 }
 
 /* ---- opening ------------------------------------------------------------- */

@@ -10,6 +10,7 @@
  * 2. Answers are sent in the order of completion, as many as there are in one
  *    call; a job ends when its answer has been sent or its client is gone.
  * 3. A client is freed when its coroutines have ended and nothing is in flight.
+ * 4. Spare buffers are at most NBD_SPARE, of NBD_SPARE_MAX bytes.
  */
 #include <fcntl.h>
 #include <glib.h>
@@ -57,11 +58,51 @@ static void client_check(NbdClient *c)
     }
 }
 
+/* Fresh pages cost more than a copy: buffers are used again (invariant 4). */
+static bool buffer_get(NbdServer *s, NbdJob *j)
+{
+    uint32_t room = MAX2(ALIGN_UP(j->len, 4096u), 64u * 1024);
+    void *p;
+
+    for (unsigned i = s->n_spare; i--; ) {
+        struct NbdSpare *x = &s->spare[i];
+
+        if (x->room >= room && x->room / 4 <= room) {
+            j->buf = x->buf;
+            j->room = x->room;
+            *x = s->spare[--s->n_spare];
+            return true;
+        }
+    }
+    if (posix_memalign(&p, 4096, room)) {
+        return false;
+    }
+    j->buf = p;
+    j->room = room;
+    return true;
+}
+
+static void buffer_put(NbdServer *s, NbdJob *j)
+{
+    if (!j->buf) {
+        return;
+    }
+    if (j->room > NBD_SPARE_MAX) {
+        free(j->buf);
+        return;
+    }
+    if (s->n_spare == NBD_SPARE) {     /* the one that was used longest ago   */
+        free(s->spare[0].buf);
+        memmove(s->spare, s->spare + 1, --s->n_spare * sizeof(s->spare[0]));
+    }
+    s->spare[s->n_spare++] = (struct NbdSpare){ j->buf, j->room };
+}
+
 static void job_free(NbdJob *j)
 {
     NbdClient *c = j->client;
 
-    free(j->buf);
+    buffer_put(c->server, j);
     g_free(j->extra);
     g_free(j);
     c->in_flight--;
@@ -265,7 +306,6 @@ static bool translate(NbdJob *j)
 static bool job_run(NbdClient *c, NbdJob *j)
 {
     bool data = j->type == NBD_CMD_READ || j->type == NBD_CMD_WRITE;
-    void *p = NULL;
     int err;
 
     if (data && j->len > NBD_BUFFER_MAX) {
@@ -276,11 +316,9 @@ static bool job_run(NbdClient *c, NbdJob *j)
         answer(j);
         return true;
     }
-    if (data && j->len &&
-        posix_memalign(&p, 4096, ALIGN_UP((size_t)j->len, 4096))) {
+    if (data && j->len && !buffer_get(c->server, j)) {
         return false;
     }
-    j->buf = p;
     if (j->type == NBD_CMD_WRITE && chan_read(&c->chan, j->buf, j->len) < 0) {
         return false;
     }
@@ -417,6 +455,9 @@ void nbd_server_stop(NbdServer *s)
     }
     while (s->exports) {
         nbd_export_del(s, s->exports, true, NULL);
+    }
+    while (s->n_spare) {
+        free(s->spare[--s->n_spare].buf);
     }
 }
 

@@ -8,6 +8,9 @@
 
 #include "block/nbd.h"
 
+#define NBD_SPARE 16                   /* buffers that wait for their next job */
+#define NBD_SPARE_MAX (1024u * 1024)   /* of one of them                      */
+
 typedef struct NbdExport {
     char *name, *desc;
     BlkBackend *blk;
@@ -30,6 +33,11 @@ typedef struct NbdServer {
     NbdExport *exports;
     struct NbdClient *clients;
     unsigned n_clients;
+    struct NbdSpare {
+        uint8_t *buf;
+        uint32_t room;
+    } spare[NBD_SPARE];
+    unsigned n_spare;
     void (*idle)(struct NbdServer *s);     /* the last client has gone        */
 } NbdServer;
 
@@ -59,6 +67,7 @@ typedef struct NbdJob {
     uint16_t type, flags;
     int ret;
     uint8_t *buf;
+    uint32_t room;                     /* of buf                              */
     struct iovec iov;
     uint8_t head[32];                  /* of the reply                        */
     unsigned head_len;
