@@ -16,6 +16,8 @@
 #include "block/mapped.h"
 
 /* How far a request may look at once: bounds what a coroutine allocates. */
+#define STEPS_MAX 65536u               /* clusters in one answer: a disk may
+                                          be as large as its header says      */
 #define PART_MAX (8 * MiB)
 
 static int find(BlkNode *n, uint64_t off, MapAt *at)
@@ -103,9 +105,11 @@ static int read_at(BlkNode *n, uint64_t off, const MapAt *at,
 static int find_run(BlkNode *n, uint64_t off, uint64_t len, MapAt *at)
 {
     int ret = find(n, off, at);
+    unsigned steps = 0;
 
     at->len = MIN2(at->len, len);
-    while (ret >= 0 && at->len < len && at->state != MAP_PACKED) {
+    while (ret >= 0 && at->len < len && at->state != MAP_PACKED &&
+           ++steps < STEPS_MAX) {
         MapAt next;
 
         if (find(n, off + at->len, &next) < 0 || next.state != at->state ||
