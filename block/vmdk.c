@@ -564,15 +564,21 @@ static int vmdk_check(BlkNode *n, BlkCheck *c, int fix, Error **errp)
     }
     for (uint64_t off = 0; off < n->length;) {
         VmdkExtent *e = extent_of(v, off);
+        uint64_t at = 0, span = (uint64_t)e->gtes * e->grain;
         uint32_t value = 0;
 
         if (e->flat) {
             off = e->start + e->len;
             continue;
         }
-        if (entry_get(e, off - e->start, &value) < 0) {
+        if (entry_at(e, e->gd, off - e->start, &at) < 0 ||
+            (at && tab_le32(&e->tab, at, &value) < 0)) {
             c->check_errors++;
             return 0;
+        }
+        if (!at) {                     /* no table: nothing as far as it goes */
+            off = e->start + MIN2((off - e->start) / span * span + span, e->len);
+            continue;
         }
         if (value > 1 && !map_inside(e->file, value * UINT64_C(512), 1)) {
             g_autofree char *line = g_strdup_printf("ERROR: cluster offset "
