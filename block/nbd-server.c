@@ -503,7 +503,9 @@ bool nbd_export_bitmap(NbdExport *e, const char *name, Error **errp)
     if (e->bitmaps && g_strv_contains((const char *const *)e->bitmaps, name)) {
         return true;
     }
-    if (!blk_bitmap_usable(b, true, errp)) {
+    /* It may be read-only, as nobody changes it here. */
+    if ((!b->read_only || b->busy || b->inconsistent) &&
+        !blk_bitmap_usable(b, true, errp)) {
         return false;
     }
     if (e->read_only && !at->read_only && b->enabled) {
