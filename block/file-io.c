@@ -34,7 +34,7 @@
 #define MERGE_IOV 256                  /* of writes done as one               */
 #define BATCH 32                       /* requests that one worker does       */
 #define BATCH_BYTES (2 * MiB)
-#define NOWAIT_BYTES (64 * KiB)        /* reads that are tried on the spot    */
+#define NOWAIT_BYTES (256 * KiB)       /* reads that are tried on the spot    */
 
 typedef struct FileTask {              /* in BlkReq.drv                       */
     PoolTask task;
