@@ -407,7 +407,8 @@ bool nbd_client_start(NbdChan *c, const NbdAsk *ask, NbdInfo *info, Error **errp
         return true;
     }
     if (fixed) {
-        ret = option_simple(c, NBD_OPT_STRUCTURED, false, errp);
+        ret = ask->simple ? 0
+            : option_simple(c, NBD_OPT_STRUCTURED, false, errp);
         if (ret < 0) {
             return false;
         }

@@ -104,6 +104,7 @@ typedef struct NbdAsk {
     const char *context;               /* "base:allocation", x-dirty-bitmap   */
     Obj *creds;                        /* NULL: no TLS                        */
     const char *hostname;
+    bool simple;                       /* no structured replies               */
 } NbdAsk;
 /* Up to transmission. *info's strings are the caller's. */
 bool nbd_client_start(NbdChan *c, const NbdAsk *ask, NbdInfo *info,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * nbd-device.c - the kernel's NBD client (linux/nbd.h): /dev/nbdN over a socket of
- * this very server.
+ * this very server, which answers by simple replies: the kernel knows no others.
  *
  * Thread class: MACHINE_CALL; a thread of its own sits in NBD_DO_IT.
  */
@@ -75,7 +75,7 @@ typedef struct Shake {
 static void shake(void *arg)
 {
     Shake *s = arg;
-    NbdAsk ask = { .export_name = s->name };
+    NbdAsk ask = { .export_name = s->name, .simple = true };
 
     s->ok = nbd_client_start(&s->chan, &ask, &s->info, &s->err);
     s->over = true;
