@@ -398,6 +398,35 @@ def depth_and_allocation():
             same(texts[1], texts[0], f'{args} {context}')
 
 
+@test(['qemu-nbd', 'qemu-img', 'qemu-io', 'nbdinfo'])
+def dirty_bitmaps():
+    """Of an image and of what lies below it, as the peer shows them."""
+    run(PEER_IMG, 'create', '-q', '-f', 'qcow2', 'bm.qcow2', '4M')
+    run(PEER_IMG, 'bitmap', '--add', 'bm.qcow2', 'b0')
+    run(PEER_IMG, 'bitmap', '--add', '--disable', 'bm.qcow2', 'b2')
+    run('qemu-io', '-c', 'write 1M 256k', '-c', 'write 3M 1k', 'bm.qcow2')
+    run(PEER_IMG, 'bitmap', '--merge', 'b0', 'bm.qcow2', 'b2')
+    run(PEER_IMG, 'create', '-q', '-f', 'qcow2', '-b', 'bm.qcow2', '-F',
+        'qcow2', 'bt.qcow2')
+    for line in ('-r -B b0 bm.qcow2', '-B b2 bm.qcow2', '-B b2 -B b0 bm.qcow2',
+                 '-r -B b0 bt.qcow2', '-r -s -B b2 bm.qcow2'):
+        texts = []
+        for program in (PEER_NBD, NBD):
+            s = Server('-t', '-f', 'qcow2', *line.split(), program=program)
+            texts.append([run(PEER_NBD, '-L', '-k', s.sock)] +
+                         [run('nbdinfo', f'--map=qemu:dirty-bitmap:{b}',
+                              s.uri())
+                          for b in ('b0', 'b2') if f'-B {b}' in line])
+            s.stop()
+        same(texts[1], texts[0], line)
+    s = Server('-t', '-f', 'qcow2', '-B', 'b2', 'bm.qcow2')
+    out = run(IMG, 'map', '--output=json', '--image-opts', 'driver=nbd,'
+              f'server.type=unix,server.path={s.sock},'
+              'x-dirty-bitmap=qemu:dirty-bitmap:b2')
+    same([(e['start'], e['length']) for e in json.loads(out) if not e['data']],
+         [(MiB, 262144), (3 * MiB, 65536)])
+
+
 @test()
 def help_and_version():
     out = run(NBD, '--help')
