@@ -24,12 +24,15 @@
 #endif
 
 #define PARALLEL 16
+/* At clusters' sizes level 3 is hardly smaller and takes half as long again. */
+#define ZSTD_LEVEL 2
 
 typedef struct Job {
     PoolTask task;
     uint8_t *in, *out;
     size_t in_len, out_len;            /* out_len: room, then the length      */
     uint8_t method;
+    uint64_t at;                       /* in the file; 0: not stored so       */
     unsigned *left;
     Co *co;
 } Job;
@@ -144,7 +147,7 @@ static int64_t zstd_squeeze(Job *j)
 
     t->zc = t->zc ? t->zc : ZSTD_createCCtx();
     n = t->zc ? ZSTD_compressCCtx(t->zc, j->out, j->out_len, j->in, j->in_len,
-                                  3) : 0;
+                                  ZSTD_LEVEL) : 0;
     if (!n || ZSTD_isError(n)) {
         return -ENOSPC;
     }
@@ -290,65 +293,127 @@ static int store_link(Qcow2 *s, uint64_t guest, uint64_t at, size_t len)
     return ret;
 }
 
-/* -ENOSPC: not worth it, or no room for it in the descriptor. */
-static int store(Qcow2 *s, uint64_t guest, const uint8_t *data, size_t len)
+/* Clusters' parts that no entry names. */
+static void jobs_give_back(Qcow2 *s, Job *jobs, unsigned n)
 {
-    Q2Flight f = { .first = guest, .end = guest + s->cluster_size };
-    uint64_t first;
-    int64_t at;
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t first = ALIGN_DOWN(jobs[i].at, s->cluster_size);
+
+        if (jobs[i].at) {
+            q2_free(s, first, jobs[i].at + jobs[i].out_len - first);
+            jobs[i].at = 0;
+        }
+    }
+}
+
+/* Room for what was squeezed, packed; at 0: stored as it is (invariant 2). */
+static int jobs_place(Qcow2 *s, Job *jobs, unsigned n)
+{
+    uint64_t limit = UINT64_C(1) << MIN2(62 - (s->cluster_bits - 8), 56);
+
+    for (unsigned i = 0; i < n; i++) {
+        Job *j = &jobs[i];
+        int64_t at = j->task.ret < 0
+                     ? 0 : q2_alloc_bytes(s, (uint32_t)j->out_len);
+
+        if (at < 0) {
+            return (int)at;
+        }
+        j->at = (uint64_t)at;
+        if (j->at && j->at + j->out_len >= limit) {
+            jobs_give_back(s, j, 1);
+        }
+    }
+    return 0;
+}
+
+/* One write for those that lie in a row. */
+static int jobs_store(Qcow2 *s, const Job *jobs, unsigned n)
+{
+    struct iovec iov[PARALLEL];
     int ret = 0;
 
-    q2_lock(s);
-    q2_flights_wait(s, guest, s->cluster_size);
-    at = q2_alloc_bytes(s, (uint32_t)len);
-    if (at >= 0 && (uint64_t)at >> MIN2(62 - (s->cluster_bits - 8), 56)) {
-        ret = -ENOSPC;
+    for (unsigned i = 0, k; ret >= 0 && i < n; i += MAX2(k, 1)) {
+        uint64_t len = 0;
+
+        for (k = 0; i + k < n && jobs[i + k].at &&
+                    jobs[i + k].at == jobs[i].at + len; k++) {
+            iov[k] = (struct iovec){ jobs[i + k].out, jobs[i + k].out_len };
+            len += jobs[i + k].out_len;
+        }
+        if (k) {
+            ret = q2_overlap_check(s, 0, jobs[i].at, len);
+            q2_event(s, "write_compressed");
+            ret = ret < 0 ? ret : blk_co_pwritev(s->node.file, jobs[i].at, len,
+                                                 iov, k, 0);
+        }
     }
-    if (at < 0) {
-        q2_unlock(s);
-        return (int)at;
-    }
-    q2_flight_begin(s, &f);
-    q2_unlock(s);
-    ret = ret < 0 ? ret : q2_overlap_check(s, 0, (uint64_t)at, len);
-    q2_event(s, "write_compressed");
-    ret = ret < 0 ? ret : blk_co_pwrite(s->node.file, (uint64_t)at, data, len,
-                                        0);
     s->unsynced = true;
+    return ret;
+}
+
+/* What got smaller reaches the file, then the L2 entries say so. */
+static int jobs_write(Qcow2 *s, uint64_t guest, Job *jobs, unsigned n)
+{
+    uint64_t cs = s->cluster_size;
+    Q2Flight f = { .first = guest, .end = guest + n * cs };
+    unsigned linked = 0;
+    int ret;
+
     q2_lock(s);
-    ret = ret < 0 ? ret : store_link(s, guest, (uint64_t)at, len);
-    if (ret < 0) {
-        first = ALIGN_DOWN((uint64_t)at, s->cluster_size);
-        q2_free(s, first, (uint64_t)at + len - first);
+    q2_flights_wait(s, guest, n * cs);
+    q2_flight_begin(s, &f);
+    ret = jobs_place(s, jobs, n);
+    q2_unlock(s);
+    ret = ret < 0 ? ret : jobs_store(s, jobs, n);
+    q2_lock(s);
+    for (; ret >= 0 && linked < n; linked++) {
+        const Job *j = &jobs[linked];
+
+        ret = j->at ? store_link(s, guest + linked * cs, j->at, j->out_len) : 0;
+        linked -= ret < 0;
     }
+    jobs_give_back(s, jobs + linked, n - linked);
     q2_flight_end(s, &f);
     q2_unlock(s);
     return ret;
 }
 
-static int write_jobs(Qcow2 *s, uint64_t off, uint64_t len, Job *jobs,
-                      unsigned n)
+static int jobs_all(Qcow2 *s, uint64_t off, uint64_t len, Job *jobs, unsigned n)
 {
     uint64_t cs = s->cluster_size;
-    int ret = 0;
+    int ret;
 
     jobs_run(jobs, n);
+    ret = jobs_write(s, off, jobs, n);
     for (unsigned i = 0; ret >= 0 && i < n; i++) {
         struct iovec iov = { jobs[i].in, MIN2(cs, len - i * cs) };
 
-        ret = jobs[i].task.ret < 0 ? -ENOSPC
-            : store(s, off + i * cs, jobs[i].out, jobs[i].out_len);
-        if (ret == -ENOSPC) {
+        if (!jobs[i].at) {
             ret = q2_write(s, off + i * cs, iov.iov_len, &iov, 1, 0);
         }
     }
     return ret;
 }
 
+/* The part of the vector as one piece: in place where it is one. */
+static uint8_t *piece(const Qcow2 *s, const struct iovec *iov, unsigned niov,
+                      uint64_t at, uint64_t len, uint8_t *buf)
+{
+    if (niov == 1 && len % s->cluster_size == 0) {
+        return (uint8_t *)iov->iov_base + at;
+    }
+    q2_iov_copy(iov, niov, at, buf, len, false);
+    memset(buf + len, 0, ALIGN_UP(len, s->cluster_size) - len);
+    return buf;
+}
+
 int q2_compressed_write(Qcow2 *s, uint64_t off, uint64_t len,
                         const struct iovec *iov, unsigned niov)
 {
     uint64_t cs = s->cluster_size, at = 0;
+    unsigned most = (unsigned)MIN2(PARALLEL, (len + cs - 1) / cs);
+    g_autofree uint8_t *room = NULL;
     int ret = 0;
 
     if (s->data_ext || s->crypt) {
@@ -357,19 +422,22 @@ int q2_compressed_write(Qcow2 *s, uint64_t off, uint64_t len,
     if (off % cs || (len % cs && off + len < s->node.length)) {
         return -EINVAL;
     }
+    room = g_try_malloc(MAX2(most, 1) * cs * 2);
+    if (!room) {
+        return -ENOMEM;
+    }
     while (ret >= 0 && at < len) {
         uint64_t part = MIN2(len - at, PARALLEL * cs);
         unsigned n = (unsigned)((part + cs - 1) / cs);
-        g_autofree uint8_t *buf = g_malloc0(n * cs * 2);
+        uint8_t *in = piece(s, iov, niov, at, part, room + most * cs);
         Job jobs[PARALLEL] = { 0 };
 
-        q2_iov_copy(iov, niov, at, buf, part, false);
         for (unsigned i = 0; i < n; i++) {
-            jobs[i] = (Job){ .method = s->compression, .in = buf + i * cs,
-                             .out = buf + (n + i) * cs, .in_len = cs,
+            jobs[i] = (Job){ .method = s->compression, .in = in + i * cs,
+                             .out = room + i * cs, .in_len = cs,
                              .out_len = cs - 1 };
         }
-        ret = write_jobs(s, off + at, part, jobs, n);
+        ret = jobs_all(s, off + at, part, jobs, n);
         at += part;
     }
     return ret;

@@ -16,7 +16,7 @@
 #include "tools/reader.h"
 
 #define PIECE      (2 * MiB)
-#define PIECE_COMP (1 * MiB)
+#define PIECE_COMP (2 * MiB)          /* qcow2 has no larger clusters          */
 
 typedef enum State { IS_DATA, IS_ZERO, IS_BACKING } State;
 
