@@ -97,6 +97,9 @@ bool port92_create(IsaBus *isa, Error **errp) MACHINE_CALL;
 void pc_a20_set(int source, bool on) MACHINE_CALL;     /* 0 i8042, 1 port 92   */
 bool pc_a20(void) ANY_THREAD;
 IrqLine pc_a20_line(int source);        /* the same as a line                 */
+/* The x87 error line: whether an error stands that CR0.NE keeps from being #MF.
+ * True: the guest has asked to go on in spite of it. */
+bool pc_ferr(bool error) MACHINE_CALL;
 /* PIIX4 function 3: ACPI power management, SMBus. */
 PciDevice *piix4_pm_create(PciBus *bus, int devfn, IrqLine sci, Error **errp)
     MACHINE_CALL;

@@ -15,5 +15,6 @@ unit-soft-diff-objs = $(soft-engine-objs) target/x86/insn-table.o \
 unit-soft-sys-objs = $(unit-soft-diff-objs)
 unit-soft-state-objs = $(unit-soft-diff-objs)
 unit-soft-modes-objs = $(unit-soft-diff-objs)
+unit-soft-fuzz-objs = $(unit-soft-diff-objs)
 unit-soft-faults-objs = $(unit-soft-diff-objs)
 unit-soft-paging-objs = $(unit-soft-diff-objs)

@@ -13,6 +13,9 @@
 #define CR4_OSFXSR (1u << 9)
 #define CR4_OSXSAVE (1u << 18)
 
+/* What soft_run is returned to for. */
+enum { FAULTED = 1, AGAIN };
+
 _Noreturn void soft_fault_err(SoftCpu *c, const Slot *s, int vec, uint32_t err)
 {
     if (s) {
@@ -21,7 +24,7 @@ _Noreturn void soft_fault_err(SoftCpu *c, const Slot *s, int vec, uint32_t err)
     c->exc = vec;
     c->exc_has_err = true;
     c->exc_err = err;
-    _longjmp(c->jb, 1);
+    _longjmp(c->jb, FAULTED);
 }
 
 _Noreturn void soft_fault(SoftCpu *c, const Slot *s, int vec)
@@ -33,7 +36,7 @@ _Noreturn void soft_fault(SoftCpu *c, const Slot *s, int vec)
     c->exc_has_err = vec == EXC_DF || (vec >= EXC_TS && vec <= EXC_PF) ||
         vec == EXC_AC;
     c->exc_err = 0;
-    _longjmp(c->jb, 1);
+    _longjmp(c->jb, FAULTED);
 }
 
 const Slot *soft_h_ud(SoftCpu *c, const Slot *s)
@@ -142,6 +145,12 @@ void soft_eflags_write(SoftCpu *c, uint32_t v, uint32_t mask)
 void soft_kick(SoftCpu *c, uint32_t bits)
 {
     __atomic_fetch_or(&c->kick, bits, __ATOMIC_SEQ_CST);
+}
+
+_Noreturn void soft_again(SoftCpu *c, const Slot *s)
+{
+    c->r[R_IP] = ip_of(c, s);
+    _longjmp(c->jb, AGAIN);
 }
 
 static bool contributory(int v)
@@ -295,8 +304,16 @@ int soft_run(SoftCpu *c)
     Block *b;
     const Slot *s;
 
-    if (_setjmp(c->jb)) {
+    int why = _setjmp(c->jb);
+
+    if (why) {
         soft_lock_end(c);
+    }
+    if (why == AGAIN) {
+        c->delivering = 0;
+        c->link_from = NULL;
+        soft_mmu_pick(c);
+    } else if (why) {
         if (!combine(c)) {
             c->delivering = 0;
             c->shutdown = true;

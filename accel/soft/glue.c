@@ -467,13 +467,28 @@ static void glue_smm(SoftCpu *c, bool enter)
     c->x->smi_count += enter;
 }
 
+static bool glue_ferr(SoftCpu *c, bool error)
+{
+    bool ignored;
+
+    if (!pc) {
+        return true;
+    }
+    out(c);
+    machine_lock();
+    ignored = pc_ferr(error);
+    machine_unlock();
+    in(c);
+    return ignored;
+}
+
 const SoftHooks soft_machine_hooks = {
     .page = glue_page, .read = glue_read, .write = glue_write, .in = glue_in,
     .out = glue_out, .cpuid = glue_cpuid, .msr_read = glue_msr_read,
     .msr_write = glue_msr_write, .tsc = glue_tsc, .tpr_get = glue_tpr_get,
     .tpr_set = glue_tpr_set, .irq_ack = glue_irq_ack,
     .exclusive = glue_exclusive, .code_page = glue_code_page,
-    .smm = glue_smm, .nap = glue_nap,
+    .smm = glue_smm, .nap = glue_nap, .ferr = glue_ferr,
 };
 
 /* ---- what CPUID may say ---------------------------------------------- */

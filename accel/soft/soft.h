@@ -118,7 +118,9 @@ typedef struct SoftHooks {
     /* Vector of the interrupt to take, acknowledged; -1: none. */
     int (*irq_ack)(SoftCpu *c);
     void (*exclusive)(SoftCpu *c, bool on);     /* stop the other vCPUs      */
-    void (*ferr)(SoftCpu *c);                   /* x87 error line            */
+    /* An x87 error stands that is no #MF, or does no longer; true: go on in
+     * spite of it. NULL: always. */
+    bool (*ferr)(SoftCpu *c, bool error);
     /* Blocks are about to be decoded from this page: makes its generation odd
      * while no other vCPU runs or has a write tag for it. NULL: alone. */
     void (*code_page)(SoftCpu *c, const uint8_t *page, uint32_t *gen);
@@ -193,7 +195,7 @@ struct SoftCpu {
     uint64_t pdpte[4];
     uint64_t mon_addr, mon_value;      /* what MONITOR saw                    */
     bool mon_armed;
-    bool rmw_device, exclusive;
+    bool rmw_device, exclusive, ferr;
 };
 
 /*
@@ -293,6 +295,8 @@ enum {
 _Noreturn void soft_fault(SoftCpu *c, const Slot *s, int vec);
 _Noreturn void soft_fault_err(SoftCpu *c, const Slot *s, int vec,
                               uint32_t err);
+/* Leave it to be run again, after events. */
+_Noreturn void soft_again(SoftCpu *c, const Slot *s);
 #define SOFT_UD(c, s) soft_fault(c, s, EXC_UD)
 #define SOFT_GP0(c, s) soft_fault_err(c, s, EXC_GP, 0)
 
@@ -728,6 +732,14 @@ bool soft_vec_trap(void *ctx);
 void soft_x87_load(SoftCpu *c);
 void soft_x87_save(SoftCpu *c);
 void soft_mmx_enter(SoftCpu *c);
+/* Before an instruction that waits for x87 exceptions. */
+void soft_x87_pending(SoftCpu *c, const Slot *s);
+static inline void soft_x87_wait(SoftCpu *c, const Slot *s)
+{
+    if (UNLIKELY(c->fx.fsw & 0x80 || c->ferr)) {
+        soft_x87_pending(c, s);
+    }
+}
 /* The guest's x87 tag word in full form. */
 uint16_t soft_x87_tags(const FxImage *f);
 

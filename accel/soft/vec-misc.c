@@ -152,9 +152,7 @@ H(maskmov_bytes)
         if (c->fpu_bad) {
             soft_fault(c, s, EXC_NM);
         }
-        if (c->fx.fsw & 0x80) {
-            soft_fault(c, s, EXC_MF);
-        }
+        soft_x87_wait(c, s);
         soft_mmx_enter(c);
         v = (const uint8_t *)&c->fx.st[s->ra].mant;
         m = (const uint8_t *)&c->fx.st[s->rb].mant;

@@ -273,8 +273,8 @@ static void check_state(SoftCpu *c, const Slot *s, const Thunk *t)
     if (bad) {
         soft_fault(c, s, bad);
     }
-    if (t->mmx && c->fx.fsw & 0x80) {
-        soft_fault(c, s, EXC_MF);
+    if (t->mmx) {
+        soft_x87_wait(c, s);
     }
 }
 

@@ -101,18 +101,30 @@ void soft_mmx_enter(SoftCpu *c)
     f->ftw = 0xff;
 }
 
+void soft_x87_pending(SoftCpu *c, const Slot *s)
+{
+    bool error = c->fx.fsw & 0x80;
+
+    if (error && c->x->cr0 & 0x20) {
+        soft_fault(c, s, EXC_MF);
+    }
+    c->ferr = error;
+    if (c->hooks->ferr && !c->hooks->ferr(c, error) && error) {
+        /* waits for IRQ 13 or any other interrupt */
+        if (c->hooks->nap) {
+            c->hooks->nap(c);
+        }
+        soft_again(c, s);
+    }
+}
+
 static void need_x87(SoftCpu *c, const Slot *s, bool waits)
 {
     if (c->fpu_bad) {
         soft_fault(c, s, EXC_NM);
     }
-    if (waits && c->fx.fsw & 0x80) {
-        if (c->x->cr0 & 0x20) {
-            soft_fault(c, s, EXC_MF);
-        }
-        if (c->hooks->ferr) {
-            c->hooks->ferr(c);
-        }
+    if (waits) {
+        soft_x87_wait(c, s);
     }
 }
 
@@ -127,6 +139,26 @@ static void note_last(SoftCpu *c, const Slot *s, uint64_t la)
         f->fdp = la;
         c->fds = c->code64 || s->seg >= 6 ? 0 : c->x->seg[s->seg].sel;
     }
+}
+
+/* An error stands and is ignored: nothing may trap in the host. */
+static uint64_t run_pending(SoftCpu *c, const Slot *s)
+{
+    const Thunk *t = s->p;
+    FxImage *x = &c->fx;
+    uint16_t fcw = x->fcw;
+    uint64_t f;
+
+    x->fcw |= 0x3f;
+    x->fsw &= 0x7f7f;
+    f = t->fn(x, &c->vtmp[0], (void *)(uintptr_t)(fl_get(c) | 2), NULL, c->r);
+    if (x->fcw == (fcw | 0x3f)) {       /* not fldcw */
+        x->fcw = fcw;
+    }
+    if (x->fsw & ~x->fcw & 0x3f) {
+        x->fsw |= 0x8080;
+    }
+    return f;
 }
 
 H(x87_op)
@@ -146,8 +178,12 @@ H(x87_op)
         /* a store that an unmasked exception suppresses keeps the memory */
         soft_ld_bytes(c, s, la, &c->vtmp[0], t->size);
     }
-    f = t->fn(&c->fx, &c->vtmp[0], (void *)(uintptr_t)(fl_get(c) | 2), NULL,
-              c->r);
+    if (UNLIKELY(c->fx.fsw & 0x80)) {
+        f = run_pending(c, s);
+    } else {
+        f = t->fn(&c->fx, &c->vtmp[0], (void *)(uintptr_t)(fl_get(c) | 2),
+                  NULL, c->r);
+    }
     if (t->mem_wr) {
         soft_st_bytes(c, s, la, &c->vtmp[0], t->size);
     }
@@ -207,14 +243,7 @@ H(wait_)
     if ((c->x->cr0 & 10) == 10) {
         soft_fault(c, s, EXC_NM);
     }
-    if (c->fx.fsw & 0x80) {
-        if (c->x->cr0 & 0x20) {
-            soft_fault(c, s, EXC_MF);
-        }
-        if (c->hooks->ferr) {
-            c->hooks->ferr(c);
-        }
-    }
+    soft_x87_wait(c, s);
     NEXT;
 }
 static bool bind_wait(Xlate *x) { x->s->fn = wait_; return true; }

@@ -16,6 +16,7 @@ hw-y += hw/pc/rtc-option.o
 hw-y += hw/pc/cmos.o
 hw-y += hw/pc/hpet.o
 hw-y += hw/pc/port92.o
+hw-y += hw/pc/ferr.o
 hw-y += hw/pc/i8257.o
 hw-y += hw/pc/i8042.o
 hw-y += hw/pc/info-irq.o

@@ -15,6 +15,8 @@ bool pc_cpus(Pc *p, Error **errp) MACHINE_CALL;
 bool pc_serials(Pc *p, Error **errp) MACHINE_CALL;
 bool pc_floppies(Pc *p, Error **errp) MACHINE_CALL;
 bool pc_display(Pc *p, Error **errp) MACHINE_CALL;
+/* Port 0xf0 and IRQ 13, for pc_ferr. */
+void pc_ferr_create(Pc *p) MACHINE_CALL;
 bool pc_isa_disks(Pc *p, Error **errp) MACHINE_CALL;
 /* CMOS contents that firmware reads: memory, drives, boot order. */
 bool cmos_fill(Pc *p, Error **errp) MACHINE_CALL;

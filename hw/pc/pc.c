@@ -198,6 +198,7 @@ static MACHINE_CALL bool pc_build(Machine *m, Error **errp)
     for (int i = 0; i < 16; i++) {
         p->isa->irq[i] = p->gsi[i];
     }
+    pc_ferr_create(p);
     /* In this order they have the numbers in the object tree that scripts know. */
     if (!dma8237_create(p->isa, errp) || !pc_irq_chips(p, errp) ||
         !pc_timers(p, errp) ||

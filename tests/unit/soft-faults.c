@@ -385,3 +385,37 @@ TEST(user_mode_instruction_prevention)
     }
     rig_close(&rig);
 }
+
+/* Without CR0.NE an x87 error is an interrupt, and waiting for it. */
+TEST(x87_errors_of_the_pc)
+{
+    static const uint8_t waits[][2] = { { 0x9b }, { 0xd9, 0xee },
+                                        { 0x0f, 0x77 } };
+
+    REQUIRE(rig_open(&rig));
+    for (unsigned i = 0; i < ARRAY_SIZE(waits); i++) {
+        rig_real(&rig);
+        rig.ferr = 0;
+        rig.ignne = false;
+        st_le32(rig.ram + 4 * 0x75, 0x00001000);
+        st_le16(rig.ram + 0x500, 0x37b);            /* division by 0 is not */
+        rig.c->x->rflags |= F_IF;
+        /* fldcw [500]; fld1; fldz; fdivp; inc ax; (waits); inc bx; hlt */
+        CODE(0x7c00, 0xd9, 0x2e, 0x00, 0x05, 0xd9, 0xe8, 0xd9, 0xee, 0xde,
+             0xf9, 0x40, 0x90, 0x90, 0x43, 0xf4);
+        memcpy(rig.ram + 0x7c0b, waits[i], waits[i][1] ? 2 : 1);
+        /* mov cx,bx; fnstsw [502]; out f0,al; fldz; fnclex; iret */
+        CODE(0x1000, 0x89, 0xd9, 0xdd, 0x3e, 0x02, 0x05, 0xe6, 0xf0,
+             0xd9, 0xee, 0xdb, 0xe2, 0xcf);
+        CHECK_EQ(run(), SOFT_HALT);
+        CHECK_EQ(rig.c->x->gpr[X86_RAX] & 0xffff, 1u);
+        CHECK_EQ(rig.c->x->gpr[X86_RBX] & 0xffff, 1u);
+        CHECK_EQ(rig.c->x->gpr[X86_RCX] & 0xffff, 0u);
+        CHECK((ld_le16(rig.ram + 0x502) & 0x8084) == 0x8084);
+        CHECK(rig.ferr >= 1);
+        CHECK(!rig.ignne);
+        rig.c->x->halted = 0;
+        rig.c->x->gpr[X86_RAX] = rig.c->x->gpr[X86_RBX] = 0;
+    }
+    rig_close(&rig);
+}

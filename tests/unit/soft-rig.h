@@ -13,6 +13,7 @@
 #pragma GCC diagnostic ignored "-Wunused-function"
 
 #define RIG_RAM (8u << 20)
+#define RIG_GUARD (1u << 20)
 
 typedef struct Rig {
     SoftCpu *c;
@@ -23,6 +24,8 @@ typedef struct Rig {
     uint32_t err;
     bool take_exceptions;               /* stop instead of delivering */
     int irq;                            /* vector to inject, -1 */
+    bool ignne;                         /* a write to port f0 */
+    unsigned ferr;                      /* x87 errors reported */
     uint8_t out[4096];
     unsigned out_len;
 } Rig;
@@ -64,6 +67,7 @@ static void rig_out(SoftCpu *c, uint16_t port, uint64_t v, unsigned size)
 {
     Rig *r = c->owner;
 
+    r->ignne |= port == 0xf0;
     if (port == 0xe9 && r->out_len < sizeof(r->out)) {
         r->out[r->out_len++] = v;
     }
@@ -101,12 +105,25 @@ static bool rig_exception(SoftCpu *c, int vec, uint32_t err)
     return r->take_exceptions;
 }
 
+/* Interrupt 75 for an error, once. */
+static bool rig_ferr(SoftCpu *c, bool error)
+{
+    Rig *r = c->owner;
+
+    r->ignne &= error;
+    if (error && !r->ferr++) {
+        r->irq = 0x75;
+        soft_kick(c, KICK_IRQ);
+    }
+    return r->ignne;
+}
+
 static const SoftHooks rig_hooks = {
     .page = rig_page, .read = rig_read, .write = rig_write, .in = rig_in,
     .out = rig_out, .cpuid = rig_cpuid, .msr_read = rig_msr_read,
     .msr_write = rig_msr_write, .tsc = rig_tsc, .tpr_get = rig_tpr_get,
     .tpr_set = rig_tpr_set, .irq_ack = rig_irq, .exclusive = rig_exclusive,
-    .exception = rig_exception,
+    .exception = rig_exception, .ferr = rig_ferr,
 };
 
 static X86Seg rig_seg(uint16_t sel, uint16_t attr)
@@ -119,8 +136,10 @@ static bool rig_open(Rig *r)
     memset(r, 0, sizeof(*r));
     r->c = aligned_alloc(64, sizeof(SoftCpu));
     r->x = calloc(1, sizeof(X86Cpu) + 64);
-    r->ram = mmap(NULL, RIG_RAM, PROT_READ | PROT_WRITE,
-                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    /* whatever leaves it is met */
+    r->ram = (uint8_t *)mmap(NULL, RIG_RAM + 2 * RIG_GUARD, PROT_NONE,
+                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) + RIG_GUARD;
+    mprotect(r->ram, RIG_RAM, PROT_READ | PROT_WRITE);
     r->gen = calloc(RIG_RAM >> 12, 4);
     r->irq = r->exc = -1;
     return r->c && soft_init(r->c, aligned_alloc(64, sizeof(X86Regs)),
@@ -133,7 +152,7 @@ static void rig_close(Rig *r)
     soft_fini(r->c);
     free(r->c);
     free(r->x);
-    munmap(r->ram, RIG_RAM);
+    munmap(r->ram - RIG_GUARD, RIG_RAM + 2 * RIG_GUARD);
     free(r->gen);
 }
 
