@@ -384,7 +384,7 @@ TEST(agrees_with_the_host)
     SKIP("the thread sanitizer delays the signals that native code raises");
 #endif
 
-    TEST_LIMIT(1800);
+    TEST_LIMIT(3500);
     setup();
     if (getenv("SOFT_CASE")) {
         CHECK(one(s, strtoull(getenv("SOFT_CASE"), NULL, 0), NULL, &did));

@@ -190,7 +190,7 @@ TEST(hostile_guests)
     uint64_t from = first ? strtoull(first, NULL, 0) : 0;
     pthread_t t;
 
-    TEST_LIMIT(1800);
+    TEST_LIMIT(3500);
     signal(SIGFPE, SIG_DFL);            /* the engine's own */
     REQUIRE(rig_open(&rig));
     rig.c->cr4_valid |= 0x1000;

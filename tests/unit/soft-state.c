@@ -63,15 +63,14 @@ static bool plain_address(const Insn *d)
         (d->index == BASE_NONE || d->row->exc == XC_12);
 }
 
-/* One plain instance of the row. */
+/* One plain instance of the row, in the mode of now. */
 static bool instance(const InsnRow *r, Insn *d)
 {
     uint8_t b[16];
 
-    mode = MODE_64;
     for (int i = 0; i < 100000; i++) {
         encode(r, b);
-        if (insn_decode(d, b, 15, MODE_64) == INSN_OK && d->row == r &&
+        if (insn_decode(d, b, 15, mode) == INSN_OK && d->row == r &&
             d->seg_override == SEG_NONE && !d->p67 && !d->lock &&
             d->base != BASE_RIP && (!is_mem(d) || plain_address(d))) {
             return true;
@@ -114,8 +113,10 @@ static void open_rig(void)
 {
     uint64_t next = 0x2000;
 
+    mode = MODE_64;
     REQUIRE(rig_open(&rig));
     rig.take_exceptions = true;
+    rig.c->cr4_valid |= 1ull << 22;
     rig_map(&rig, 0x1000, ARENA, PA_ARENA, 0x67, &next);
     rig_map(&rig, 0x1000, CODE, PA_CODE, 0x67, &next);
 }
@@ -248,5 +249,86 @@ TEST(vex_is_refused_in_real_mode)
         CHECK_EQ(rig.exc, EXC_UD);
         CHECK_EQ(rig.c->r[R_IP], 0x7c00u);
     }
+    rig_close(&rig);
+}
+
+/* ---- forms that cannot be compared with the host ------------------------- */
+/* What the instruction is at; it must be there: whatever it does, it is not
+ * #UD. In 64-bit mode, or in flat 32-bit code without paging. */
+static bool is_there(const Insn *d)
+{
+    X86Regs *x = rig.c->x;
+    uint64_t at = CODE;
+    int r;
+
+    prepare(d, S_FXSR | S_XSAVE | S_AVX, 0);
+    x->cr4 |= 1ull << 22;
+    x->star = 0x0010001000000000;
+    if (mode == MODE_32) {
+        at = PA_CODE;
+        x->cr0 = 0x31;
+        x->cr4 &= ~0x20ull;
+        x->efer = 0;
+        for (int i = 0; i < 6; i++) {
+            x->seg[i] = rig_seg(0x10, i == X86_CS ? 0xc9b : 0xc93);
+            x->gpr[i] = PA_ARENA;
+        }
+        x->rip = at;
+    }
+    rig.exc = -1;
+    rig.c->single_req = true;
+    soft_load(rig.c);
+    r = soft_run(rig.c);
+    soft_save(rig.c);
+    rig.c->single_req = false;
+    x->halted = 0;
+    return !(r == SOFT_DEBUG && rig.exc == EXC_UD && x->rip == at);
+}
+
+/* Each form of the table is compared with the host, or is met here, or belongs
+ * to virtualization, which is not offered. SOFT_LIST=1 prints which. */
+TEST(every_form_is_tested)
+{
+    unsigned host = 0, here = 0, none = 0;
+    bool list = getenv("SOFT_LIST");
+
+    TEST_LIMIT(300);
+    seed = 3;
+    open_rig();
+    for (unsigned i = 0; i < insn_row_count; i++) {
+        const InsnRow *r = &insn_rows[i];
+        bool met = false;
+        Insn d;
+
+        if (wanted(r, MODE_64) || wanted(r, MODE_32)) {
+            host++;
+            if (list) {
+                printf("# host %u %02x %s\n", r->map, r->op, r->name);
+            }
+            continue;
+        }
+        if (!soft_bind(i)) {
+            CHECK(r->feat == FEAT_VMX || r->feat == FEAT_SVM);
+            none++;
+            continue;
+        }
+        mode = r->attr & IA_I64 ? MODE_32 : MODE_64;
+        /* a register that is not there is #UD, too */
+        for (int n = 0; n < 60 && !met; n++) {
+            met = instance(r, &d) && is_there(&d);
+        }
+        here++;
+        if (list) {
+            printf("# here %u %02x %s\n", r->map, r->op, r->name);
+        }
+        /* ud0 is #UD; rsm is, outside of SMM (soft-modes has it inside) */
+        if (met != (strcmp(r->name, "ud0") && strcmp(r->name, "rsm"))) {
+            tt_fail(__FILE__, __LINE__, "%s: %s", r->name,
+                    met ? "there" : "not there");
+        }
+    }
+    printf("# %u forms compared with the host, %u here, %u of virtualization\n",
+           host, here, none);
+    CHECK_EQ(host + here + none, insn_row_count);
     rig_close(&rig);
 }
