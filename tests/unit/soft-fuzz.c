@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
+#include "config.h"
 #include "tests/tern-test.h"
 #include "soft-cases.h"
 
@@ -189,6 +190,10 @@ TEST(hostile_guests)
         getenv("TEST_SLOW") ? 1000000 : 10000;
     uint64_t from = first ? strtoull(first, NULL, 0) : 0;
     pthread_t t;
+
+#ifdef CONFIG_TSAN
+    SKIP("the thread sanitizer delays the signals that native code raises");
+#endif
 
     TEST_LIMIT(3500);
     signal(SIGFPE, SIG_DFL);            /* the engine's own */
