@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The host's own programs in a Linux guest on the software CPU: compression,
 # cryptography, the compiler, and a stress of processes, threads, signals,
-# mappings and floating point. Every result must be the host's.
+# mappings and floating point. Every result must be the host's.  CPUS: how many
+# processors, for each run.
 . tests/tap.sh
 . tests/guest-linux.sh
 
@@ -54,7 +55,7 @@ cd "$WORK" || exit 1
 stty -opost 2>/dev/null
 sum() { sha256sum | cut -d ' ' -f 1; }
 echo "work begins"
-for c in 'gzip -9' 'xz -2 -T1' 'zstd -q -6' 'bzip2 -5'; do
+for c in 'gzip -n9' 'xz -2 -T1' 'zstd -q -6' 'bzip2 -5'; do
     p=${c%% *}
     case " $PROGRAMS " in *" $p "*) ;; *) continue ;; esac
     "$WORK/bin/"$c -c <data >packed
@@ -77,7 +78,7 @@ case " $PROGRAMS " in *" openssl "*)
 esac
 case "$PROGRAMS" in *cc1*)
     for o in '-O0' '-O2' '-O3 -mavx2 -mfma' '-Os -m32'; do
-        echo "cc1 $o $($CC1 -quiet $o code.i -o - 2>&1 | sum)"
+        echo "cc1 $o $($CC1 -quiet -fpreprocessed $o code.i -o - 2>&1 | sum)"
     done
     ;;
 esac
@@ -112,7 +113,7 @@ pack()      # the folder $root as a cpio archive
 pack | gzip -1 | cat "$linux_dir/initrd.gz" - >"$TMP/initrd"
 wanted=$(WORK=$root/guest PROGRAMS=$programs CC1=$cc1 sh "$root/guest/all.sh" 2>&1)
 
-for cpus in 1 4; do
+for cpus in ${CPUS:-1 4}; do
     timeout "${WORK_LIMIT:-1500}" "$TERN" -accel soft -cpu max -M pc -m 1024 \
         -smp "$cpus" -nodefaults -display none -serial stdio -no-reboot \
         -kernel "$vmlinuz" -initrd "$TMP/initrd" \
