@@ -12,4 +12,3 @@ chardev-y += chardev/ringbuf.o
 chardev-y += chardev/pty.o
 chardev-y += chardev/udp.o
 chardev-y += chardev/hostdev.o
-chardev-y += chardev/vc.o

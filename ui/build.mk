@@ -24,3 +24,5 @@ uses-ui/vnc/auth.o = GCRYPT
 uses-ui/vnc/sasl.o = SASL
 uses-ui/vnc/tight.o = PNG JPEG
 ui-y += ui/display.o
+ui-y += ui/term.o
+ui-y += ui/vc.o

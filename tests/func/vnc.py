@@ -82,7 +82,7 @@ class Machine:
             for e in self.events:
                 if e["event"] == name:
                     self.events.remove(e)
-                    return e["data"]
+                    return e.get("data", {})
             self.qmp("query-name")
             time.sleep(0.02)
         return None
@@ -769,8 +769,92 @@ def other_places():
     check("the machine ends well", m.end())
 
 
+def tap(c, *syms):
+    for down in (1, 0):
+        for sym in syms if down else reversed(syms):
+            c.s.sendall(struct.pack(">BBxxI", 4, down, sym))
+
+
+def text_console():
+    m = Painted("127.0.0.1:0,to=99", "-monitor", "vc:60Cx20C", "-S")
+    c = Client(m.port())
+    c.encodings(0, -223)
+    c.request()
+    c.update()
+    graphic = (c.w, c.h)
+    tap(c, 0xffe3, 0xffe9, ord("2"))
+    c.request(1)
+    while -223 not in c.update():
+        c.request(1)
+    check("Ctrl-Alt-2 shows the text console", (c.w, c.h) == (480, 320),
+          (c.w, c.h))
+    c.request()
+    c.update()
+    before = c.rgb()
+    for ch in "cont":
+        tap(c, ord(ch))
+    tap(c, 0xff0d)
+    check("what is typed there goes to the monitor",
+          m.event("RESUME") is not None)
+    time.sleep(0.2)
+    c.request()
+    c.update()
+    check("and its answer is seen", c.rgb() != before)
+    tap(c, 0xffe3, 0xffe9, ord("1"))
+    c.request(1)
+    while -223 not in c.update():
+        c.request(1)
+    check("Ctrl-Alt-1 goes back", (c.w, c.h) == graphic)
+    c.close()
+    check("the machine ends well", m.end())
+
+
+def scancodes(m):
+    out = []
+    for _ in range(200):
+        if not int(m.say("inb 0x64").split()[1], 16) & 1:
+            break
+        out.append(int(m.say("inb 0x60").split()[1], 16))
+    return out
+
+
+def layouts():
+    """The same characters by three layouts, as set 1 codes of the keys."""
+    rows = {None: {"q": [0x10], "Q": [0x2a, 0x10], "/": [0x35],
+                   "!": [0x2a, 2], "z": [0x2c]},
+            "de": {"q": [0x10], "z": [0x15], "/": [0x2a, 8], "!": [0x2a, 2],
+                   "@": [0xe0, 0x38, 0x10], "\u00fc": [0x1a]},
+            "fr": {"a": [0x10], "q": [0x1e], "1": [0x2a, 2], "&": [2],
+                   "\u00e9": [3], "m": [0x27]}}
+    for layout, keys in rows.items():
+        m = Painted("127.0.0.1:0,to=99", *(["-k", layout] if layout else []))
+        m.say("outb 0x64 0x60")
+        m.say("outb 0x60 0x41")         # translated, with interrupts
+        c = Client(m.port())
+        ok, got = True, {}
+        for ch, want in keys.items():
+            scancodes(m)
+            c.s.sendall(struct.pack(">BBxxI", 4, 1, ord(ch)))
+            time.sleep(0.1)
+            m.qmp("query-status")
+            got[ch] = scancodes(m)
+            c.s.sendall(struct.pack(">BBxxI", 4, 0, ord(ch)))
+            time.sleep(0.05)
+            ok &= got[ch][:len(want)] == want
+        check("keys of layout %s" % (layout or "en-us"), ok, got)
+        c.close()
+        m.end()
+    r = subprocess.run([TERN, "-M", "none", "-nodefaults", "-k", "klingon",
+                        "-vnc", "127.0.0.1:0,to=99"], capture_output=True,
+                       timeout=20)
+    check("a layout that is not there", r.returncode == 1 and
+          b"could not read keymap file: 'klingon'" in r.stderr, r.stderr)
+
+
 def main():
     refusals()
+    text_console()
+    layouts()
     m = Painted("127.0.0.1:0,to=99")
     port = m.port()
     c = Client(port, version=3)
