@@ -10,13 +10,10 @@
 #include <glib.h>
 #include <stdio.h>
 #include <unistd.h>
-#include "config.h"
 #include "console.h"
 #include "monitor.h"
 #include "schema/schema.h"
-#ifdef CONFIG_PNG
-#include <png.h>
-#endif
+#include "ui/pictures.h"
 
 static void line_rgb(const Surface *s, int y, uint8_t *out)
 {
@@ -42,44 +39,24 @@ static bool write_ppm(FILE *f, const Surface *s, Error **errp)
     return ok || error_set_errno(errp, errno, "could not write the picture");
 }
 
-#ifdef CONFIG_PNG
 static bool write_png(FILE *f, const Surface *s, Error **errp)
 {
-    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL,
-                                              NULL);
-    png_infop info = png ? png_create_info_struct(png) : NULL;
-    uint8_t *volatile line = NULL;
+    const PictureOps *ops = picture_ops(NULL);
+    GByteArray *data;
+    bool ok;
 
-    if (!info) {
-        png_destroy_write_struct(&png, NULL);
-        return error_set(errp, "libpng: no memory");
+    if (!ops) {
+        return error_set(errp, "Enable PNG support with libpng for screendump");
     }
-    if (setjmp(png_jmpbuf(png))) {
-        png_destroy_write_struct(&png, &info);
-        g_free(line);
-        return error_set(errp, "could not write the picture");
+    data = g_byte_array_new();
+    ok = ops->png(data, s->data, s->width, s->height, s->stride, -1) ||
+        error_set(errp, "no memory for the picture");
+    if (ok && fwrite(data->data, 1, data->len, f) != data->len) {
+        ok = error_set_errno(errp, errno, "could not write the picture");
     }
-    line = g_malloc((size_t)s->width * 3);
-    png_init_io(png, f);
-    png_set_IHDR(png, info, (unsigned)s->width, (unsigned)s->height, 8,
-                 PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
-                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-    png_write_info(png, info);
-    for (int y = 0; y < s->height; y++) {
-        line_rgb(s, y, line);
-        png_write_row(png, line);
-    }
-    png_write_end(png, NULL);
-    png_destroy_write_struct(&png, &info);
-    g_free(line);
-    return true;
+    g_byte_array_free(data, true);
+    return ok;
 }
-#else
-static bool write_png(FILE *f, const Surface *s, Error **errp)
-{
-    return error_set(errp, "Enable PNG support with libpng for screendump");
-}
-#endif
 
 static FILE *open_file(const char *name, Error **errp) MACHINE_CALL;
 static FILE *open_file(const char *name, Error **errp)

@@ -10,6 +10,8 @@
 #include <glib.h>
 #include <stdlib.h>
 #include "console.h"
+#include "module.h"
+#include "ui/pictures.h"
 
 static Surface *make(int width, int height, int stride, uint8_t *data)
 {
@@ -115,4 +117,9 @@ void cursor_unref(Cursor *c)
     if (c && !__atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL)) {
         g_free(c);
     }
+}
+
+const PictureOps *picture_ops(Error **errp)
+{
+    return module_symbol("ui-pictures", "picture_module", errp);
 }

@@ -10,12 +10,10 @@
  */
 #include <string.h>
 #include <sys/random.h>
-#include "config.h"
 #include "machine.h"
+#include "module.h"
+#include "ui/vnc/des.h"
 #include "ui/vnc/vnc.h"
-#ifdef CONFIG_GCRYPT
-#include <gcrypt.h>
-#endif
 
 #define NAME_MAX_LEN 255
 
@@ -118,13 +116,11 @@ void vnc_auth_result(VncClient *c, const char *why)
 }
 
 /* ---- passwords (RFC 6143 7.2.2) ------------------------------------------ */
-#ifdef CONFIG_GCRYPT
 static bool des_encrypt(const char *password, const uint8_t in[16],
                         uint8_t out[16])
 {
-    gcry_cipher_hd_t h;
+    const DesOps *ops = module_symbol("ui-des", "des_ops_table", NULL);
     uint8_t key[8] = { 0 };
-    gcry_error_t rc;
 
     memcpy(key, password, MIN2(strlen(password), 8));
     for (int i = 0; i < 8; i++) {       /* VNC takes the bits from the right  */
@@ -134,23 +130,8 @@ static bool des_encrypt(const char *password, const uint8_t in[16],
         b = (uint8_t)((b & 0xcc) >> 2 | (b & 0x33) << 2);
         key[i] = (uint8_t)((b & 0xaa) >> 1 | (b & 0x55) << 1);
     }
-    if (gcry_cipher_open(&h, GCRY_CIPHER_DES, GCRY_CIPHER_MODE_ECB, 0)) {
-        return false;
-    }
-    /* a weak key is as good as the others here */
-    gcry_cipher_ctl(h, GCRYCTL_SET_ALLOW_WEAK_KEY, NULL, 1);
-    rc = gcry_cipher_setkey(h, key, 8);
-    rc = rc ? rc : gcry_cipher_encrypt(h, out, 16, in, 16);
-    gcry_cipher_close(h);
-    return !rc;
+    return ops && ops->encrypt(key, in, out);
 }
-#else
-static bool des_encrypt(const char *password, const uint8_t in[16],
-                        uint8_t out[16])
-{
-    return false;
-}
-#endif
 
 static ssize_t response(VncClient *c, const uint8_t *p, size_t n)
 {

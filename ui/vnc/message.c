@@ -11,7 +11,6 @@
  * 2. down[] has a bit for each key of the guest that this client holds.
  */
 #include <string.h>
-#include "config.h"
 #include "input.h"
 #include "runstate.h"
 #include "schema/schema.h"
@@ -93,9 +92,7 @@ static bool is_pixels(int32_t e)
     case ENC_ZRLE:
         return true;
     case ENC_TIGHT_PNG:
-#ifdef CONFIG_PNG
-        return true;
-#endif
+        return vnc_pictures != NULL;
     default:
         return false;
     }

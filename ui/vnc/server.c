@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
-#include "config.h"
+#include "module.h"
 #include "opt.h"
 #include "secret.h"
 #include "settings.h"
@@ -22,6 +22,7 @@
 #define FIRST_WS_PORT 5700
 
 VncServer *vnc_servers;
+const PictureOps *vnc_pictures;
 
 VncServer *vnc_find(const char *id)
 {
@@ -251,16 +252,13 @@ static bool set_security(VncServer *s, VncOptions *v, Error **errp)
         }
         password = true;
     }
-#ifndef CONFIG_GCRYPT
-    if (password) {
+    /* loaded now: later, the program may no longer see its file */
+    if (password && !module_symbol("ui-des", "des_ops_table", NULL)) {
         return error_set(errp, "Cipher backend does not support DES algorithm");
     }
-#endif
-#ifndef CONFIG_SASL
-    if (sasl) {
+    if (sasl && !vnc_sasl_ready()) {
         return error_set(errp, "VNC SASL auth requires cyrus-sasl support");
     }
-#endif
     if (str(v, "tls-creds")) {
         s->creds = tls_creds_get(str(v, "tls-creds"), true, errp);
         if (!s->creds) {
@@ -309,6 +307,7 @@ static bool set_rest(VncServer *s, VncOptions *v, Error **errp)
         }
         s->display_id = g_strdup(dev);
     }
+    vnc_pictures = picture_ops(NULL);
     s->display.ops = &vnc_display_ops;
     s->display.arg = s;
     display_add(&s->display, con);

@@ -9,17 +9,8 @@
  * Invariants:
  * 1. A rectangle is at most 2048 wide, and its data less than 4 MiB.
  */
-#include <stdio.h>
 #include <string.h>
-#include "config.h"
 #include "ui/vnc/vnc.h"
-#ifdef CONFIG_PNG
-#include <png.h>
-#endif
-#ifdef CONFIG_JPEG
-#include <jpeglib.h>
-#include <setjmp.h>
-#endif
 
 #define SIDE 256                       /* of the squares that are looked at   */
 #define COLORS 64                      /* of a palette                        */
@@ -175,138 +166,29 @@ static bool basic_palette(VncJob *j, Palette *p, const uint32_t *px, int w,
     return ok;
 }
 
-/* ---- JPEG ---------------------------------------------------------------- */
-#ifdef CONFIG_JPEG
-typedef struct JpegError {
-    struct jpeg_error_mgr mgr;
-    jmp_buf back;
-} JpegError;
-
-static void jpeg_failed(j_common_ptr c)
+/* ---- pictures ------------------------------------------------------------ */
+/* The control byte, a length and a picture that a library makes. */
+static bool picture(VncJob *j, unsigned control, const uint32_t *px, int w,
+                    int h)
 {
-    longjmp(((JpegError *)c->err)->back, 1);
-}
+    GByteArray *data = g_byte_array_new();
+    bool ok = control == CTL_PNG
+        ? j->pictures->png(data, px, w, h, w * 4,
+                           j->compression < 0 ? 1 : j->compression)
+        : j->pictures->jpeg(data, px, w, h, w * 4, 10 + j->quality * 10);
 
-static bool jpeg(VncJob *j, const uint32_t *px, int w, int h)
-{
-    struct jpeg_compress_struct c;
-    JpegError err;
-    unsigned char *volatile data = NULL;
-    unsigned long n = 0;
-    uint8_t *volatile line = NULL;
-
-    c.err = jpeg_std_error(&err.mgr);
-    err.mgr.error_exit = jpeg_failed;
-    if (setjmp(err.back)) {
-        jpeg_destroy_compress(&c);
-        free(data);
-        g_free(line);
-        return false;
-    }
-    jpeg_create_compress(&c);
-    jpeg_mem_dest(&c, (unsigned char **)&data, &n);
-    c.image_width = (unsigned)w;
-    c.image_height = (unsigned)h;
-    c.input_components = 3;
-    c.in_color_space = JCS_RGB;
-    jpeg_set_defaults(&c);
-    jpeg_set_quality(&c, 10 + j->quality * 10, true);
-    jpeg_start_compress(&c, true);
-    line = g_malloc((size_t)w * 3);
-    while (c.next_scanline < c.image_height) {
-        const uint32_t *p = px + (size_t)c.next_scanline * (size_t)w;
-        JSAMPROW row = line;
-
-        for (int x = 0; x < w; x++) {
-            line[x * 3] = (uint8_t)(p[x] >> 16);
-            line[x * 3 + 1] = (uint8_t)(p[x] >> 8);
-            line[x * 3 + 2] = (uint8_t)p[x];
-        }
-        jpeg_write_scanlines(&c, &row, 1);
-    }
-    jpeg_finish_compress(&c);
-    jpeg_destroy_compress(&c);
-    vnc_bytes_put(j->out, CTL_JPEG, 1);
-    compact(j->out, n);
-    g_byte_array_append(j->out, data, (unsigned)n);
-    free(data);
-    g_free(line);
-    return true;
-}
-#else
-static bool jpeg(VncJob *j, const uint32_t *px, int w, int h)
-{
-    return false;
-}
-#endif
-
-static bool may_lose(const VncJob *j, int w, int h)
-{
-#ifdef CONFIG_JPEG
-    return j->lossy && j->quality >= 0 && j->format.bits > 8 &&
-           w * h >= JPEG_LEAST && w >= 8 && h >= 8;
-#else
-    return false;
-#endif
-}
-
-/* ---- PNG ----------------------------------------------------------------- */
-#ifdef CONFIG_PNG
-static void png_out(png_structp png, png_bytep data, png_size_t n)
-{
-    g_byte_array_append(png_get_io_ptr(png), data, (unsigned)n);
-}
-
-static void png_flushed(png_structp png)
-{
-}
-
-static bool png_rect(VncJob *j, const uint32_t *px, int w, int h)
-{
-    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL,
-                                              NULL);
-    png_infop info = png ? png_create_info_struct(png) : NULL;
-    GByteArray *volatile data = g_byte_array_new();
-    uint8_t *volatile line = NULL;
-
-    if (!info || setjmp(png_jmpbuf(png))) {
-        png_destroy_write_struct(&png, &info);
-        g_byte_array_free(data, true);
-        g_free(line);
-        return false;
-    }
-    line = g_malloc((size_t)w * 3);
-    png_set_write_fn(png, data, png_out, png_flushed);
-    png_set_compression_level(png, j->compression < 0 ? 1 : j->compression);
-    png_set_IHDR(png, info, (unsigned)w, (unsigned)h, 8, PNG_COLOR_TYPE_RGB,
-                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
-                 PNG_FILTER_TYPE_DEFAULT);
-    png_write_info(png, info);
-    for (int y = 0; y < h; y++) {
-        for (int x = 0; x < w; x++) {
-            uint32_t p = px[(size_t)y * (size_t)w + (size_t)x];
-
-            line[x * 3] = (uint8_t)(p >> 16);
-            line[x * 3 + 1] = (uint8_t)(p >> 8);
-            line[x * 3 + 2] = (uint8_t)p;
-        }
-        png_write_row(png, line);
-    }
-    png_write_end(png, NULL);
-    png_destroy_write_struct(&png, &info);
-    vnc_bytes_put(j->out, CTL_PNG, 1);
+    vnc_bytes_put(j->out, control, 1);
     compact(j->out, data->len);
     g_byte_array_append(j->out, data->data, data->len);
     g_byte_array_free(data, true);
-    g_free(line);
-    return true;
+    return ok;
 }
-#else
-static bool png_rect(VncJob *j, const uint32_t *px, int w, int h)
+
+static bool may_lose(const VncJob *j, int w, int h)
 {
-    return false;
+    return j->pictures && j->pictures->jpeg && j->lossy && j->quality >= 0 &&
+           j->format.bits > 8 && w * h >= JPEG_LEAST && w >= 8 && h >= 8;
 }
-#endif
 
 /* ---- a rectangle --------------------------------------------------------- */
 static bool square(VncJob *j, VncRect r, const uint32_t *px)
@@ -322,10 +204,10 @@ static bool square(VncJob *j, VncRect r, const uint32_t *px)
         return true;
     }
     if (p.n > COLORS && may_lose(j, r.w, r.h)) {
-        return jpeg(j, px, r.w, r.h);
+        return picture(j, CTL_JPEG, px, r.w, r.h);
     }
     if (j->encoding == ENC_TIGHT_PNG) {
-        return png_rect(j, px, r.w, r.h);
+        return picture(j, CTL_PNG, px, r.w, r.h);
     }
     /* an index costs a byte: palettes that are larger than the gain do not pay */
     if (p.n <= COLORS && p.n * 4 < n) {

@@ -463,6 +463,7 @@ void vnc_update_try(VncClient *c)
     j->lossy = s->lossy;
     j->last_rect = c->features & FEAT_LAST_RECT;
     j->coder = c->coder;
+    j->pictures = vnc_pictures;
     j->head = g_byte_array_new();
     put_extras(c, j);
     gather(c, j);

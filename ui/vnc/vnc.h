@@ -17,6 +17,7 @@
 #include "console.h"
 #include "tls.h"
 #include "ui/keymaps.h"
+#include "ui/pictures.h"
 
 /* Security types; of VeNCrypt. */
 enum { VNC_AUTH_NONE = 1, VNC_AUTH_VNC = 2, VNC_AUTH_VENCRYPT = 19,
@@ -83,6 +84,7 @@ typedef struct VncJob {
                                           the message                         */
     unsigned n_head;
     VncCoder *coder;
+    const PictureOps *pictures;        /* NULL: none to be had                */
     bool failed;
 } VncJob;
 
@@ -173,6 +175,7 @@ struct VncServer {
 };
 
 extern VncServer *vnc_servers;
+extern const PictureOps *vnc_pictures; /* NULL: none                          */
 VncServer *vnc_find(const char *id);   /* NULL: the first                     */
 
 /* ---- client.c ------------------------------------------------------------ */
@@ -203,6 +206,7 @@ void vnc_auth_result(VncClient *c, const char *why) MACHINE_CALL;
 void vnc_auth_setup(VncServer *s, bool password, bool sasl);
 
 /* ---- sasl.c -------------------------------------------------------------- */
+bool vnc_sasl_ready(void);
 bool vnc_sasl_begin(VncClient *c) MACHINE_CALL;    /* sends the mechanisms    */
 void vnc_sasl_end(VncClient *c) MACHINE_CALL;
 
