@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -769,6 +770,120 @@ def other_places():
     check("the machine ends well", m.end())
 
 
+def certificates():
+    """A CA, a server's and a client's certificate, as GnuTLS's names have
+    them."""
+    d = tmp + "/pki"
+    os.mkdir(d)
+
+    def openssl(*args):
+        subprocess.run(["openssl", *args], check=True, capture_output=True,
+                       cwd=d)
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout",
+            "ca-key.pem", "-out", "ca-cert.pem", "-subj", "/CN=Test CA",
+            "-days", "2", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    for who, usage in (("server", "serverAuth"), ("client", "clientAuth")):
+        open(d + "/ext", "w").write(
+            "basicConstraints=critical,CA:FALSE\nextendedKeyUsage=%s\n"
+            "keyUsage=critical,digitalSignature,keyEncipherment\n"
+            "subjectAltName=IP:127.0.0.1\n" % usage)
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout",
+                who + "-key.pem", "-out", "csr", "-subj", "/CN=" + who)
+        openssl("x509", "-req", "-in", "csr", "-CA", "ca-cert.pem", "-CAkey",
+                "ca-key.pem", "-CAcreateserial", "-out", who + "-cert.pem",
+                "-days", "2", "-extfile", "ext")
+    return d
+
+
+def vencrypt(port, d, client):
+    """VeNCrypt up to the inner security type; a Client's socket and subtype."""
+    s = socket.create_connection(("127.0.0.1", port))
+    s.settimeout(20)
+
+    def read(n):
+        b = b""
+        while len(b) < n:
+            part = s.recv(n - len(b))
+            if not part:
+                raise EOFError
+            b += part
+        return b
+    assert read(12) == b"RFB 003.008\n"
+    s.sendall(b"RFB 003.008\n")
+    types = read(read(1)[0])
+    s.sendall(types[:1])
+    assert types == b"\x13" and read(2) == b"\0\2", types
+    s.sendall(b"\0\2")
+    assert read(1) == b"\0"
+    subs = read(read(1)[0] * 4)
+    s.sendall(subs[:4])
+    assert read(1) == b"\1"
+    ctx = ssl.create_default_context(cafile=d + "/ca-cert.pem")
+    ctx.check_hostname = True
+    if client:
+        ctx.load_cert_chain(d + "/client-cert.pem", d + "/client-key.pem")
+    return ctx.wrap_socket(s, server_hostname="127.0.0.1"), \
+        struct.unpack(">I", subs)[0]
+
+
+def tls():
+    d = certificates()
+    creds = "tls-creds-x509,id=t,endpoint=server,dir=%s,verify-peer=" % d
+    m = Painted("127.0.0.1:0,to=99,tls-creds=t", "-object", creds + "off")
+    s, sub = vencrypt(m.port(), d, False)
+    info = m.qmp("query-vnc-servers")[0]
+    check("TLS with a server's certificate", sub == 260 and
+          info["auth"] == "vencrypt" and info["vencrypt"] == "x509-none" and
+          m.qmp("query-vnc")["auth"] == "vencrypt+x509+none", (sub, info))
+    assert s.recv(4) == b"\0\0\0\0"
+    s.sendall(b"\1")
+    check("and the protocol goes on inside", len(s.recv(24)) > 0)
+    r = m.qmp("display-reload", type="vnc", **{"tls-certs": True})
+    check("certificates are loaded again", r == {}, r)
+    s.close()
+    s, sub = vencrypt(m.port(), d, False)
+    check("for the next client", s.recv(4) == b"\0\0\0\0")
+    s.close()
+    m.end()
+    m = Painted("127.0.0.1:0,to=99,tls-creds=t,tls-authz=z,password=on",
+                "-object", creds + "on", "-object",
+                "authz-simple,id=z,identity=CN=client")
+    try:
+        s, sub = vencrypt(m.port(), d, False)
+        s.settimeout(5)
+        check("a client without a certificate is refused", not s.recv(16))
+    except (ssl.SSLError, EOFError, ConnectionResetError):
+        check("a client without a certificate is refused", True)
+    s, sub = vencrypt(m.port(), d, True)
+    check("one with it is asked for the password", sub == 261 and
+          len(s.recv(16)) == 16)
+    name = m.qmp("query-vnc")["clients"][0].get("x509_dname")
+    check("and its name is told", name == "CN=client", name)
+    s.close()
+    m.end()
+    m = Painted("127.0.0.1:0,to=99,tls-creds=t,websocket=on", "-object",
+                creds + "off")
+    ws = [x for x in m.qmp("query-vnc-servers")[0]["server"]
+          if x["websocket"]][0]
+    ctx = ssl.create_default_context(cafile=d + "/ca-cert.pem")
+    s = ctx.wrap_socket(socket.create_connection(
+        ("127.0.0.1", int(ws["service"]))), server_hostname="127.0.0.1")
+    s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+              b"Connection: Upgrade\r\nSec-WebSocket-Key: "
+              b"dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+              b"Sec-WebSocket-Protocol: binary\r\n\r\n")
+    got = b""
+    while b"RFB 003.008" not in got:
+        part = s.recv(4096)
+        if not part:
+            break
+        got += part
+    check("a websocket with TLS around it", b"101" in got and
+          b"RFB 003.008" in got, got)
+    s.close()
+    check("the machine ends well", m.end())
+
+
 def tap(c, *syms):
     for down in (1, 0):
         for sym in syms if down else reversed(syms):
@@ -869,6 +984,7 @@ def main():
     security()
     websocket()
     other_places()
+    tls()
 
 
 try:
