@@ -537,3 +537,32 @@ TEST(screendump_refusals)
     }
     stop(&c);
 }
+
+/* Whatever registers hold, a picture is made of it and nothing else happens. */
+TEST(odd_modes)
+{
+    static const uint16_t ports[] = { 0x3c0, 0x3c2, 0x3c4, 0x3c5, 0x3ce, 0x3cf,
+                                      0x3d4, 0x3d5, 0x3b4, 0x3b5, 0x3c6,
+                                      0x3c8, 0x3c9 };
+    Card c = start("VGA,vgamem_mb=2");
+
+    srand(3);
+    for (int i = 0; i < 6000; i++) {
+        if (rand() % 8) {
+            qtest_outb(c.q, ports[(unsigned)rand() % 13], (uint8_t)rand());
+        } else if (rand() % 4) {
+            vbe(&c, (uint16_t)(rand() % 11), rand() % 3
+                ? (uint16_t)(rand() % 2000) : (uint16_t)rand());
+        } else {
+            qtest_writeb(c.q, WINDOW + (uint64_t)(rand() % 0x20000),
+                         (uint8_t)rand());
+            qtest_readb(c.q, WINDOW + (uint64_t)(rand() % 0x20000));
+        }
+        if (i % 40 == 0) {
+            screen_on(&c);
+            qtest_qmp_ok(c.q, "{'execute':'screendump','arguments':"
+                         "{'filename':'/dev/null'}}");
+        }
+    }
+    stop(&c);
+}
