@@ -28,3 +28,6 @@ uses-ui/pictures.o = PNG JPEG
 ui-y += ui/display.o
 ui-y += ui/term.o
 ui-y += ui/vc.o
+modules-$(CONFIG_SASL) += ui-sasl
+module-ui-sasl-objs = ui/vnc/sasl-cyrus.o
+uses-ui/vnc/sasl-cyrus.o = SASL

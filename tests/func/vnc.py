@@ -884,6 +884,52 @@ def tls():
     check("the machine ends well", m.end())
 
 
+def sasl():
+    """SASL's PLAIN inside TLS, with the library's own file of users."""
+    if not shutil.which("saslpasswd2"):
+        print("ok %d - SASL # SKIP no sasl2-bin" % (len(results) + 1))
+        results.append(True)
+        return
+    d, conf = tmp + "/pki", tmp + "/sasl"
+    os.mkdir(conf)
+    open(conf + "/qemu.conf", "w").write(
+        "mech_list: plain\npwcheck_method: auxprop\nauxprop_plugin: sasldb\n"
+        "sasldb_path: %s/db\n" % conf)
+    subprocess.run(["saslpasswd2", "-p", "-c", "-f", conf + "/db", "-u",
+                    socket.gethostname(), "fred"], input=b"pass", check=True)
+    os.environ["SASL_CONF_PATH"] = conf
+    m = Painted("127.0.0.1:0,to=99,tls-creds=t,sasl=on,sasl-authz=z",
+                "-object", "tls-creds-x509,id=t,endpoint=server,dir=%s,"
+                "verify-peer=off" % d, "-object",
+                "authz-simple,id=z,identity=fred")
+    for user, word, want in (("fred", "pass", 0), ("fred", "wrong", 1),
+                             ("jane", "pass", 1)):
+        s, sub = vencrypt(m.port(), d, False)
+        n = struct.unpack(">I", s.recv(4))[0]
+        names = s.recv(n)
+        plain = b"\0" + user.encode() + b"\0" + word.encode() + b"\0"
+        s.sendall(struct.pack(">I5sI", 5, b"PLAIN", len(plain)) + plain)
+        got = b""
+        try:
+            while len(got) < (9 if not want else 4):
+                part = s.recv(64)
+                if not part:
+                    break
+                got += part
+        except (OSError, ssl.SSLError):
+            pass
+        ok = got[:9] == b"\0\0\0\0\1\0\0\0\0" if not want else \
+            got[:4] == b"\0\0\0\1"
+        check("SASL, %s with %s" % (user, word), sub == 263 and
+              names == b"PLAIN" and ok, (sub, names, got))
+        if not want:
+            who = m.qmp("query-vnc")["clients"][0].get("sasl_username")
+            check("and query-vnc knows the name", who and
+                  who.startswith("fred"), who)
+        s.close()
+    check("the machine ends well", m.end())
+
+
 def tap(c, *syms):
     for down in (1, 0):
         for sym in syms if down else reversed(syms):
@@ -985,6 +1031,7 @@ def main():
     websocket()
     other_places()
     tls()
+    sasl()
 
 
 try:

@@ -86,7 +86,12 @@ void vnc_send(VncClient *c, const void *p, size_t n)
     if (c->phase == VNC_GONE || !n) {
         return;
     }
-    if (c->websocket && c->phase > VNC_WS_HEAD) {
+    if (vnc_sasl_layer(c)) {
+        if (!vnc_sasl_encode(c, p, n, c->out)) {
+            vnc_client_end(c);
+            return;
+        }
+    } else if (c->websocket && c->phase > VNC_WS_HEAD) {
         ws_out(c->out, p, n);
     } else {
         g_byte_array_append(c->out, p, (unsigned)n);
@@ -183,6 +188,14 @@ static void unframe(VncClient *c)
     size_t n;
 
     if (c->phase == VNC_WS_HEAD && !ws_head(c)) {
+        return;
+    }
+    if (vnc_sasl_layer(c)) {
+        if (!vnc_sasl_decode(c, c->raw_in->data, c->raw_in->len, c->in)) {
+            vnc_client_end(c);
+            return;
+        }
+        g_byte_array_set_size(c->raw_in, 0);
         return;
     }
     if (!c->websocket) {

@@ -209,6 +209,10 @@ void vnc_auth_setup(VncServer *s, bool password, bool sasl);
 bool vnc_sasl_ready(void);
 bool vnc_sasl_begin(VncClient *c) MACHINE_CALL;    /* sends the mechanisms    */
 void vnc_sasl_end(VncClient *c) MACHINE_CALL;
+/* Whether bytes go through SASL's own encryption from now on. */
+bool vnc_sasl_layer(const VncClient *c);
+bool vnc_sasl_encode(VncClient *c, const void *in, size_t n, GByteArray *out);
+bool vnc_sasl_decode(VncClient *c, const void *in, size_t n, GByteArray *out);
 
 /* ---- message.c ----------------------------------------------------------- */
 ssize_t vnc_message(VncClient *c, const uint8_t *p, size_t n);
