@@ -89,6 +89,7 @@ static MACHINE_CALL int aio_read_run(const IoCmd *c, const IoArgs *args)
         return -EINVAL;
     }
     if (args->set['i']) {
+        printf("injecting invalid read request\n");
         return 0;
     }
     if (args->n < 2) {
@@ -132,10 +133,6 @@ static MACHINE_CALL int aio_zero(const IoCmd *c, const IoArgs *args,
         printf("-z supports only a single length parameter\n");
         return -EINVAL;
     }
-    if (args->set['P']) {
-        printf("-z and -P cannot be specified at the same time\n");
-        return -EINVAL;
-    }
     a = aio_new(args);
     len = a ? io_length(args->v[1]) : -1;
     if (len < 0) {
@@ -156,6 +153,7 @@ static MACHINE_CALL int aio_write_run(const IoCmd *c, const IoArgs *args)
         return -EINVAL;
     }
     if (args->set['i']) {
+        printf("injecting invalid write request\n");
         return 0;
     }
     if (args->n < 2) {

@@ -323,5 +323,5 @@ static MACHINE_CALL int quit_run(const IoCmd *c, const IoArgs *a)
 
 IO_CMD(io_quit, {
     .name = "quit", .alias = "q", .brief = "exit the program", .no_file = true,
-    .run = quit_run,
+    .max = -1, .run = quit_run,
 });

@@ -12,7 +12,8 @@
 static struct {
     IoOpen o;
     char *options;
-} opened;
+    int overlay;                       /* file descriptor; -1: none           */
+} opened = { .overlay = -1 };
 
 /* ---- opening -------------------------------------------------------------- */
 
@@ -54,78 +55,99 @@ bool io_open_check(const IoOpen *o)
     return flags_read(o, &flags, &wt);
 }
 
-/* An overlay that is gone when the program ends. */
-static MACHINE_CALL char *overlay_make(const char *name, const char *format,
+static void overlay_drop(void)
+{
+    if (opened.overlay >= 0) {
+        close(opened.overlay);
+        opened.overlay = -1;
+    }
+}
+
+/* An overlay that is gone when the program ends: its name is taken away at once,
+ * and the descriptor opens it again. */
+static MACHINE_CALL bool overlay_make(const char *name, const char *format,
                                        Error **errp)
 {
     const char *dir = g_getenv("TMPDIR") ? g_getenv("TMPDIR") : "/var/tmp";
     g_autofree char *full = g_canonicalize_filename(name, NULL);
-    char *path = g_strdup_printf("%s/tern-io-XXXXXX", dir);
+    g_autofree char *path = g_strdup_printf("%s/tern-io-XXXXXX", dir);
     BlkImageSpec spec = { .filename = path, .format = "qcow2",
                           .backing = full, .backing_fmt = format, .size = -1 };
     int fd = g_mkstemp(path);
 
     if (fd < 0) {
-        error_set_errno(errp, errno, "Could not get temporary filename");
-    } else {
-        close(fd);
-        if (blk_image_make(&spec, errp)) {
-            return path;
-        }
-        unlink(path);
+        return error_set_errno(errp, errno, "Could not get temporary filename");
     }
-    g_free(path);
-    return NULL;
+    opened.overlay = fd;
+    if (!blk_image_make(&spec, errp)) {
+        overlay_drop();
+    }
+    unlink(path);
+    return opened.overlay >= 0;
 }
 
 static MACHINE_CALL BlkBackend *backend_open(const char *name, const IoOpen *o,
                                              ToolOpen *t, Error **errp)
 {
-    g_autofree char *overlay = NULL;
-    BlkBackend *b;
+    char overlay[32];
 
     if (!o->snapshot || !name) {
         return tool_open_err(name, t, errp);
     }
-    overlay = overlay_make(name, t->format ? t->format : "raw", errp);
-    if (!overlay) {
+    if (opened.overlay < 0 &&
+        !overlay_make(name, t->format ? t->format : "raw", errp)) {
         return NULL;
     }
+    snprintf(overlay, sizeof(overlay), "/proc/self/fd/%d", opened.overlay);
     t->format = "qcow2";
-    t->flags |= BLKO_RDWR | BLKO_NO_FLUSH;
-    b = tool_open_err(overlay, t, errp);
-    unlink(overlay);
-    return b;
+    t->flags |= BLKO_NO_FLUSH;
+    return tool_open_err(overlay, t, errp);
 }
 
-bool io_open(const char *name, const IoOpen *o)
+static MACHINE_CALL bool open_it(const char *name, const IoOpen *o,
+                                 Error **errp)
 {
     ToolOpen t = { .format = o->format, .share = o->share,
                    .aio = o->aio ? o->aio : o->native ? "native" : NULL,
                    .image_opts = o->image_opts, .options = o->options };
+    bool file = name && !o->image_opts;
+
+    flags_read(o, &t.flags, &t.writethrough);
+    io.blk = backend_open(name, o, &t, errp);
+    if (!io.blk) {
+        error_prepend(errp, "can't open%s%s: ", file ? " device " : "",
+                      file ? name : "");
+        return false;
+    }
+    if (io.name != name) {
+        g_free(io.name);
+        io.name = g_strdup(name);
+    }
+    if (opened.options != o->options) {
+        g_free(opened.options);
+        opened.options = g_strdup(o->options);
+    }
+    opened.o = *o;
+    opened.o.options = opened.options;
+    return true;
+}
+
+bool io_open(const char *name, const IoOpen *o)
+{
     Error *err = NULL;
 
+    if (!io_open_check(o)) {
+        return false;
+    }
     if (io.blk) {
         error_reportf("file open already, try 'help close'");
         return false;
     }
-    if (!flags_read(o, &t.flags, &t.writethrough)) {
-        return false;
-    }
-    io.blk = backend_open(name, o, &t, &err);
-    if (!io.blk) {
-        bool file = name && !o->image_opts;
-
-        error_prepend(&err, "can't open%s%s: ", file ? " device " : "",
-                      file ? name : "");
+    overlay_drop();
+    if (!open_it(name, o, &err)) {
         error_report(err);
         return false;
     }
-    g_free(io.name);
-    io.name = g_strdup(name);
-    g_free(opened.options);
-    opened.o = *o;
-    opened.options = g_strdup(o->options);
     return true;
 }
 
@@ -195,12 +217,14 @@ static const IoOpt reopen_opts[] = {
     { .letter = 0 }
 };
 
-/* The image is closed and opened again with what has changed. */
+/* The image is closed and opened again with what has changed, or as it was. */
 static MACHINE_CALL int reopen_run(const IoCmd *c, const IoArgs *a)
 {
-    IoOpen o = opened.o;
+    IoOpen old = opened.o, o = old;
     g_autofree char *name = g_strdup(io.name);
+    g_autofree char *before = g_strdup(old.options);
     g_autofree char *options = NULL;
+    Error *err = NULL;
     unsigned flags = 0;
     bool wt;
 
@@ -208,7 +232,7 @@ static MACHINE_CALL int reopen_run(const IoCmd *c, const IoArgs *a)
         return io_syntax(c);
     }
     if (a->set['r'] && a->set['w']) {
-        error_reportf("Only one -r/-c/-w option can be given");
+        error_reportf("Only one -r/-w option may be given");
         return -EINVAL;
     }
     if (a->set['c'] && !tool_cache(a->value['c'], &flags, &wt)) {
@@ -222,12 +246,18 @@ static MACHINE_CALL int reopen_run(const IoCmd *c, const IoArgs *a)
     }
     o.read_only = a->set['r'] || (o.read_only && !a->set['w']);
     o.cache = a->set['c'] ? g_intern_string(a->value['c']) : o.cache;
-    options = opened.options && a->set['o']
-        ? g_strdup_printf("%s,%s", opened.options, a->value['o'])
-        : g_strdup(a->set['o'] ? a->value['o'] : opened.options);
+    options = before && a->set['o']
+        ? g_strdup_printf("%s,%s", before, a->value['o'])
+        : g_strdup(a->set['o'] ? a->value['o'] : before);
     o.options = options;
+    old.options = before;
     io_close();
-    return io_open(name, &o) ? 0 : -EINVAL;
+    if (open_it(name, &o, &err)) {
+        return 0;
+    }
+    error_report(err);
+    open_it(name, &old, NULL);
+    return -EINVAL;
 }
 
 IO_CMD(io_reopen, {

@@ -119,7 +119,7 @@ BlkBackend *tool_open_err(const char *filename, const ToolOpen *o, Error **errp)
                          blk_driver_find(o->format)->protocol
                          ? "aio" : "file.aio", o->aio);
         }
-        n = blk_open(filename, opts, flags, errp);
+        n = blk_open(filename, opts, flags | BLKO_DRIVE_TEXT, errp);
         json_free(opts);
     }
     return n ? backend_on(n, o, errp) : NULL;
