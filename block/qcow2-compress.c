@@ -23,6 +23,8 @@
 #include <libdeflate.h>
 #endif
 
+/* A quarter less time than the usual 3, for one hundredth more bytes. */
+#define ZSTD_LEVEL 2
 #define PARALLEL 16
 /* At clusters' sizes level 3 is hardly smaller and takes half as long again. */
 #define ZSTD_LEVEL 2

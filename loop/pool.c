@@ -106,7 +106,7 @@ void pool_submit(PoolTask *t)
 {
     Loop *l = loop_self();
     Pool *p = &l->pool;
-    bool lost = false;
+    bool lost = false, wake;
 
     assert(l);
     t->loop = l;
@@ -128,8 +128,12 @@ void pool_submit(PoolTask *t)
         p->first = NULL;
         p->queued = 0;
     }
-    pthread_cond_signal(&p->wake);
+    wake = p->idle > 0;
     pthread_mutex_unlock(&p->lock);
+    /* After the lock, which the worker would only wait for. */
+    if (wake) {
+        pthread_cond_signal(&p->wake);
+    }
     if (lost) {
         t->ret = t->run(t->arg);
         loop_post(l, &t->work);
