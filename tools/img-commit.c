@@ -14,7 +14,7 @@
 #include "tools/reader.h"
 
 #define LAYERS_MAX 256
-#define PART (2 * MiB)
+#define PART (256 * KiB)
 
 typedef struct CommitArgs {
     ImgArgs base;

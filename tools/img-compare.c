@@ -8,7 +8,7 @@
 #include "tools/img.h"
 #include "tools/reader.h"
 
-#define PART (2 * MiB)
+#define PART (256 * KiB)
 
 typedef struct CompareArgs {
     ImgArgs base;

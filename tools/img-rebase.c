@@ -12,7 +12,7 @@
 #include "tools/img.h"
 #include "tools/reader.h"
 
-#define PART (1 * MiB)
+#define PART (256 * KiB)
 
 typedef struct RebaseArgs {
     ImgArgs base;
