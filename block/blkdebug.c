@@ -13,6 +13,7 @@
  */
 #include <glib.h>
 #include "block/blkdebug.h"
+#include "block/iov.h"
 #include "schema/schema.h"
 
 unsigned blk_debug_nodes;
@@ -221,8 +222,16 @@ static int verdict(Blkdebug *d, unsigned type, uint64_t off, uint64_t len)
     return -error;
 }
 
-/* As the limits say: what lies between the alignments, in parts. */
-static int passed_on(Blkdebug *d, BlkReq *req)
+/* The most bytes of one request of the kind. */
+static uint64_t part_max(const Blkdebug *d, BlkOp op)
+{
+    uint64_t max = op == BLK_ZERO ? d->max_zero
+        : op == BLK_DISCARD ? d->max_discard : d->max_transfer;
+
+    return max ? max : UINT64_MAX;
+}
+
+static int part(Blkdebug *d, const BlkReq *req)
 {
     BlkNode *f = d->node.file;
 
@@ -234,20 +243,43 @@ static int passed_on(Blkdebug *d, BlkReq *req)
         return blk_co_pwritev(f, req->off, req->len, req->iov, req->niov,
                               req->flags);
     case BLK_ZERO:
-        if (req->len < MAX2(d->align, d->opt_zero)) {
-            return -ENOTSUP;
-        }
         return blk_co_zero(f, req->off, req->len, req->flags);
     case BLK_DISCARD:
         if (req->len < MAX2(d->align, d->opt_discard)) {
             return 0;
         }
         return blk_co_discard(f, req->off, req->len);
-    case BLK_FLUSH:
-        return blk_co_flush(f);
     default:
         return -ENOTSUP;
     }
+}
+
+/* As the limits say, in parts. */
+static int passed_on(Blkdebug *d, BlkReq *req)
+{
+    g_autofree struct iovec *v = NULL;
+    uint64_t max = part_max(d, req->op);
+    BlkReq own = { .op = req->op, .flags = req->flags, .off = req->off,
+                   .len = req->len, .iov = req->iov, .niov = req->niov };
+    int ret = 0;
+
+    if (req->op == BLK_FLUSH) {
+        return blk_co_flush(d->node.file);
+    }
+    if (req->len <= max) {
+        return part(d, &own);
+    }
+    v = g_new(struct iovec, req->niov + 1);
+    for (uint64_t done = 0; done < req->len && ret >= 0; done += own.len) {
+        own.off = req->off + done;
+        own.len = MIN2(max, req->len - done);
+        if (req->niov) {
+            own.niov = iov_slice(req->iov, req->niov, done, own.len, v);
+            own.iov = v;
+        }
+        ret = part(d, &own);
+    }
+    return ret;
 }
 
 static int debug_run(BlkNode *n, BlkReq *req)
@@ -451,7 +483,7 @@ static const BlkChildRow debug_children[] = {
 };
 static const char *const debug_strong[] = {
     "config", "align", "max-transfer", "opt-write-zero", "max-write-zero",
-    "opt-discard", "max-discard", NULL
+    "opt-discard", "max-discard", "inject-error", "set-state", NULL
 };
 
 BLK_DRIVER(blkdebug_driver, {

@@ -53,7 +53,7 @@ static void submit_posted(void *arg)
 /* Does the node, with those below it, serve requests on the spot? */
 bool blk_node_can_sync(const BlkNode *n)
 {
-    if (n->gate.plain || n->gate.exclusive || n->running ||
+    if (n->gate.flying || n->running ||
         n->loop != loop_main || (!n->drv->sync && !n->drv->co_run)) {
         return false;
     }

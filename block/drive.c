@@ -10,6 +10,7 @@
  * 2. An option that is not the drive's own is the image format's.
  */
 #include <glib.h>
+#include "block/cor.h"
 #include "block/drive.h"
 #include "opt.h"
 
@@ -347,8 +348,8 @@ static MACHINE_CALL bool drive_open(DriveText *t, Error **errp)
     if (!n) {
         return false;
     }
-    if (t->copy_on_read) {
-        n->flags |= BLKO_COPY_ON_READ;
+    if (t->copy_on_read && !n->read_only) {
+        blk_cor_enable(n);
     }
     ok = blk_insert(d->blk, n, errp);
     blk_node_unref(n);

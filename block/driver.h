@@ -13,9 +13,9 @@
 #include "blk.h"
 
 typedef enum BlkZeroes { ZEROES_OFF, ZEROES_ON, ZEROES_UNMAP } BlkZeroes;
-typedef struct BlkGate {               /* writers and read-modify-writers     */
-    unsigned plain;                    /* plain writes in flight              */
-    bool exclusive;                    /* a read-modify-write is in flight    */
+typedef struct BlkGate {               /* requests that may exclude others    */
+    BlkSlot *flying;                   /* of those let in                     */
+    unsigned alone;                    /* of them: nothing else on their bytes */
     BlkReq *first, **last;             /* waiting, in order of arrival        */
 } BlkGate;
 
@@ -46,6 +46,9 @@ struct BlkNode {
     uint64_t perm_take, perm_unshare;  /* asked of children besides           */
     struct BlkParent *parents;
     BlkGate gate;
+    bool gated;                        /* all writes pass the gate            */
+    bool cor_self;                     /* reads copy to the node itself       */
+    uint64_t cor_unit;                 /* reads are alone on these; 0: not so */
     Json *opts;                        /* as given, for query                 */
     bool opts_text;                    /* with strings for all values         */
     unsigned seq;                      /* order of the opening's begin        */
@@ -378,6 +381,7 @@ void blk_parent_del(BlkNode *n, BlkParent *p) MACHINE_CALL;
 void blk_node_set_loop(BlkNode *n, Loop *l) MACHINE_CALL;
 /* The end of opening: children, driver, registry. Takes over n, whose options are
  * set, and the reference to file, which may be NULL. */
+unsigned blk_node_seq(void) MACHINE_CALL;  /* for a node that opens others    */
 BlkNode *blk_node_start(BlkNode *n, BlkNode *file, Error **errp) MACHINE_CALL;
 /* Opens an object of options (taken over). inherit: BLKO_* that unset options
  * take. root: node-name is required. */

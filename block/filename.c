@@ -29,6 +29,21 @@ static bool was_given(const BlkNode *n, const char *name)
     return n->opts && json_get(n->opts, name);
 }
 
+/* "name.0.key" for each member of each. */
+static void list_flatten(const char *name, const Json *list, Json *out)
+{
+    for (size_t i = 0; i < json_count(list); i++) {
+        const Json *o = json_at(list, i);
+
+        for (size_t k = 0; json_kind(o) == JSON_OBJ && k < json_count(o); k++) {
+            g_autofree char *key = g_strdup_printf("%s.%zu.%s", name, i,
+                                                   json_key_at(o, k));
+
+            json_set(out, key, json_copy(json_value_at(o, k)));
+        }
+    }
+}
+
 /* The options of n itself that change what it shows. */
 static MACHINE_CALL bool own_opts(BlkNode *n, Json *out)
 {
@@ -38,6 +53,12 @@ static MACHINE_CALL bool own_opts(BlkNode *n, Json *out)
         Json *v;
 
         if (!is_strong(n->drv, p->name) || !was_given(n, p->name)) {
+            continue;
+        }
+        v = json_get(n->opts, p->name);
+        if (json_kind(v) == JSON_LIST) {
+            list_flatten(p->name, v, out);
+            any = true;
             continue;
         }
         v = prop_get((Obj *)n, p, NULL);

@@ -91,6 +91,7 @@ static void child_perms(const BlkNode *n, BlkRole role, uint64_t *perm,
         break;
     case ROLE_DATA:
         *perm |= *perm & BLKP_WRITE ? BLKP_RESIZE : 0;
+        *shared &= ~(uint64_t)BLKP_RESIZE;
         break;
     }
     if (n->force_share) {
@@ -127,7 +128,13 @@ static MACHINE_CALL bool perms_apply(BlkNode *n, uint64_t perm,
         return true;
     }
     if ((perm & (BLKP_WRITE | BLKP_RESIZE)) && n->read_only) {
-        return error_set(errp, "Block node '%s' is read-only", n->name);
+        return error_set(errp, "Block node is read-only");
+    }
+    if (perm & BLKP_WRITE && !(perm & BLKP_RESIZE) && !n->limits.short_tail &&
+        n->limits.align > 1 && n->length % n->limits.align) {
+        return error_set(errp, "Cannot get 'write' permission without "
+                         "'resize': Image size is not a multiple of request "
+                         "alignment");
     }
     if (n->drv->set_perm ? !n->drv->set_perm(n, perm, shared, errp)
                          : !children_ask(n, perm, shared, errp)) {
@@ -388,13 +395,19 @@ static MACHINE_CALL char *name_make(void)
     }
 }
 
+unsigned blk_node_seq(void)
+{
+    static unsigned count;
+
+    return ++count;
+}
+
 /* Takes over the filled struct and the reference to file (which may be NULL). */
 BlkNode *blk_node_start(BlkNode *n, BlkNode *file, Error **errp)
 {
-    static unsigned count;
     BlkNode **at = &nodes;
 
-    n->seq = count++;
+    n->seq = n->seq ? n->seq : blk_node_seq();
     n->refs = 1;
     n->shared = BLKP_ALL;
     n->loop = loop_main;

@@ -10,7 +10,7 @@
  */
 #include <glib.h>
 #include <sys/stat.h>
-#include "block/driver.h"
+#include "block/cor.h"
 #include "opt.h"
 
 /* ---- file names ---------------------------------------------------------- */
@@ -209,7 +209,7 @@ static MACHINE_CALL BlkNode *open_format(BlkNode *file, const BlkDriver *d,
 
     json_set_str(opts, "driver", d->name);
     json_set_str(opts, "file", file->name);
-    n = blk_node_open(opts, true, flags, errp);
+    n = blk_node_open(opts, true, flags & ~BLKO_COPY_ON_READ, errp);
     blk_node_unref(file);
     return n;
 }
@@ -249,6 +249,13 @@ BlkNode *blk_open(const char *filename, const Json *given, unsigned flags,
             return blk_node_open(opts, true, flags, errp);
         }
     }
+    if (d && !filename && !ref) {
+        n = blk_node_open(opts, true, flags & ~BLKO_COPY_ON_READ, errp);
+        if (n && flags & BLKO_COPY_ON_READ && !n->read_only) {
+            blk_cor_enable(n);
+        }
+        return n;
+    }
     if (ref) {
         file = blk_node_find(ref);
         if (file) {
@@ -258,7 +265,8 @@ BlkNode *blk_open(const char *filename, const Json *given, unsigned flags,
                       ref);
         }
     } else {
-        file = open_protocol(filename, opts, flags | BLKO_UNMAP, errp);
+        file = open_protocol(filename, opts,
+                             (flags & ~BLKO_COPY_ON_READ) | BLKO_UNMAP, errp);
     }
     if (!file) {
         json_free(opts);
@@ -274,6 +282,9 @@ BlkNode *blk_open(const char *filename, const Json *given, unsigned flags,
         guessed = !strcmp(d->name, "raw");
     }
     n = open_format(file, d, opts, flags, errp);
+    if (n && flags & BLKO_COPY_ON_READ && !n->read_only) {
+        blk_cor_enable(n);
+    }
     if (n && guessed && !n->read_only) {
         n->probed = true;
         probe_warning(filename ? filename : n->filename);

@@ -242,11 +242,27 @@ static MACHINE_CALL bool protocol_name(Json *opts, Error **errp)
     return driver || error_set(errp, "Must specify either driver or file");
 }
 
+/* An image of a format that nobody named. Takes over v. */
+static MACHINE_CALL BlkNode *by_content(Json *v, unsigned inherit, Error **errp)
+{
+    Json *name = json_take(v, "filename");
+    BlkNode *n = blk_open(json_str_of(name), v, inherit, errp);
+
+    json_free(name);
+    json_free(v);
+    return n;
+}
+
 /* The child `key` from what child_take gave (taken over): a reference by name or
  * an object of options. */
-static MACHINE_CALL BlkNode *open_child(const char *key, Json *v, bool text,
-                                        unsigned inherit, Error **errp)
+static MACHINE_CALL BlkNode *open_child(const BlkNode *user,
+                                        const BlkChildRow *row, Json *v,
+                                        bool text, unsigned inherit,
+                                        Error **errp)
 {
+    bool image = row->role == ROLE_BACKING ||
+                 (row->role != ROLE_STORAGE && strcmp(user->drv->name, "raw"));
+    const char *key = row->name;
     BlkNode *n;
 
     if (v && json_kind(v) == JSON_STR) {
@@ -269,8 +285,11 @@ static MACHINE_CALL BlkNode *open_child(const char *key, Json *v, bool text,
                   : "Parameter '%s' is missing", key);
         return NULL;
     }
-    if (inherit & BLKO_DRIVE_TEXT && !json_get(v, "driver") &&
-        !protocol_name(v, errp)) {
+    if (image && !json_get(v, "driver") && json_get_str(v, "filename")) {
+        return by_content(v, inherit, errp);
+    }
+    if ((inherit & BLKO_DRIVE_TEXT || json_get_str(v, "filename")) &&
+        !json_get(v, "driver") && !protocol_name(v, errp)) {
         json_free(v);
         return NULL;
     }
@@ -335,7 +354,7 @@ bool blk_child_open(BlkNode *n, const char *name, const char *filename,
     }
     if (v && (json_kind(v) == JSON_STR || json_get(v, "driver") ||
               json_get(v, "filename"))) {
-        *out = open_child(name, v, n->child_text, flags, errp);
+        *out = open_child(n, row, v, n->child_text, flags, errp);
         return *out != NULL;
     }
     if (!filename) {
@@ -407,6 +426,7 @@ static MACHINE_CALL BlkNode *node_build(const BlkDriver *d, Json *opts,
     bool ok;
 
     n->drv = d;
+    n->seq = d->protocol && d->children ? blk_node_seq() : 0;
     n->opts = json_copy(opts);
     n->opts_text = text;
     prop_defaults((Obj *)n, blk_node_props, 0);
@@ -445,20 +465,16 @@ static MACHINE_CALL BlkNode *node_build(const BlkDriver *d, Json *opts,
             }
         }
         /* What the format does not use reaches the file as it was asked. */
-        file = open_child(d->children[0].name,
+        file = open_child(n, &d->children[0],
                           child_take(d->children[0].name, opts), text,
-                          flags | BLKO_UNMAP, errp);
+                          (flags & ~BLKO_COPY_ON_READ) | BLKO_UNMAP, errp);
         ok = file != NULL;
     }
     if (ok && json_count(opts)) {
         ok = unknown_option(d, json_key_at(opts, 0), inherit, errp);
     }
-    if (ok && file && !n->read_only && file->read_only) {
-        if (n->auto_read_only) {
-            n->read_only = true;
-        } else {
-            ok = error_set(errp, "Block node '%s' is read-only", file->name);
-        }
+    if (ok && file && !n->read_only && file->read_only && n->auto_read_only) {
+        n->read_only = true;
     }
     if (ok) {
         n = blk_node_start(n, file, errp);

@@ -73,7 +73,14 @@ static MACHINE_CALL void specific_fill(BlkNode *n, ImageInfo *i)
 static int64_t allocated(BlkNode *n)
 {
     return n->drv->allocated ? n->drv->allocated(n)
-         : n->file ? allocated(n->file) : -ENOTSUP;
+         : n->file && !n->drv->protocol ? allocated(n->file) : -ENOTSUP;
+}
+
+/* What shines through n: a backing file, or what a filter filters. */
+static BlkNode *below(const BlkNode *n)
+{
+    return n->backing ? n->backing
+         : n->drv->filter && strcmp(n->drv->name, "raw") ? n->file : NULL;
 }
 
 /* What a filter shows is the file's. */
@@ -107,9 +114,9 @@ static MACHINE_CALL void image_fill(BlkNode *n, bool flat, ImageInfo *i)
     backing_names(n, i);
     snapshots_fill(n, i);
     specific_fill(n, i);
-    if (!flat && n->backing) {
+    if (!flat && below(n)) {
         i->backing_image = SCHEMA_NEW(ImageInfo);
-        image_fill(n->backing, false, i->backing_image);
+        image_fill(below(n), false, i->backing_image);
     }
 }
 
@@ -157,7 +164,7 @@ static MACHINE_CALL void node_fill(BlkNode *n, const BlkBackend *b, bool flat,
     if (n->backing) {
         i->backing_file = g_strdup(n->backing->filename);
     }
-    for (BlkNode *k = n->backing; k && !flat; k = k->backing) {
+    for (BlkNode *k = below(n); k && !flat; k = below(k)) {
         i->backing_file_depth++;
     }
     image_fill(n, flat, &i->image);

@@ -7,13 +7,14 @@
  *
  * Invariants
  * 1. A request that fits is passed on without memory of its own.
- * 2. On a node with an alignment, a read-modify-write has no other write beside
- *    it: plain writes are let in together, a read-modify-write alone, in order of
- *    arrival.
+ * 2. On a node with an alignment, a read-modify-write has no other write to its
+ *    blocks beside it; nor has a serialising request, or a read that copies, on
+ *    its clusters. Those that conflict go in order of arrival.
  * 3. A slot that was pushed is popped exactly once, before its done is called.
  */
 #include <glib.h>
 #include "block/bitmap.h"
+#include "block/cor.h"
 #include "schema/schema.h"
 
 BlkSlot *blk_push(BlkReq *req, void (*done)(BlkReq *req))
@@ -86,43 +87,112 @@ static int to_driver_sync(BlkNode *n, BlkReq *req)
 
 /* ---- the gate (invariant 2) ---------------------------------------------- */
 
+/* Words of a slot in a gate: node, with 1 when alone; the request's own range;
+ * the neighbours in the list of those let in. */
+enum { W_NODE, W_OFF, W_LEN, W_NEXT, W_PREV };
+
 static void start(BlkNode *n, BlkReq *req);
 
 static bool fits(const BlkNode *n, const BlkReq *req)
 {
-    return (req->off | req->len) % n->limits.align == 0;
+    uint64_t a = n->limits.align;
+
+    return req->off % a == 0 &&
+           (req->len % a == 0 ||
+            (n->limits.short_tail && req->off + req->len == n->length));
 }
 
-static bool gate_free(const BlkNode *n, const BlkReq *req)
+static bool is_alone(const BlkNode *n, const BlkReq *req)
 {
-    return !n->gate.exclusive && (fits(n, req) || !n->gate.plain);
+    return !fits(n, req) || req->flags & BLKF_SERIALISING ||
+           req->op == BLK_READ;
 }
 
-static void gate_enter(BlkNode *n, BlkReq *req)
+static BlkSlot *slot_at(uint64_t w)
 {
-    if (fits(n, req)) {
-        n->gate.plain++;
-    } else {
-        n->gate.exclusive = true;
+    return (BlkSlot *)(uintptr_t)w;
+}
+
+/* The slot that a request which is in the gate, or waits, has in it. */
+static BlkSlot *gate_slot(BlkReq *req)
+{
+    return &req->slot[req->depth - 1];
+}
+
+/* Do two want the same bytes, one of them for itself? In whole units. */
+static bool conflict(const BlkNode *n, const BlkSlot *a, const BlkSlot *b)
+{
+    uint64_t unit = MAX2(n->limits.align, n->cor_unit);
+
+    return ((a->w[W_NODE] | b->w[W_NODE]) & 1) &&
+           ALIGN_DOWN(a->w[W_OFF], unit) <
+               ALIGN_UP(b->w[W_OFF] + b->w[W_LEN], unit) &&
+           ALIGN_DOWN(b->w[W_OFF], unit) <
+               ALIGN_UP(a->w[W_OFF] + a->w[W_LEN], unit);
+}
+
+/* May s go, before those that wait from `until` on? */
+static bool gate_free(const BlkNode *n, const BlkSlot *s, const BlkReq *until)
+{
+    const BlkGate *g = &n->gate;
+
+    if (!g->alone && !g->first && !(s->w[W_NODE] & 1)) {
+        return true;
     }
+    for (const BlkSlot *o = g->flying; o; o = slot_at(o->w[W_NEXT])) {
+        if (conflict(n, o, s)) {
+            return false;
+        }
+    }
+    for (BlkReq *r = g->first; r && r != until; r = r->next) {
+        if (conflict(n, gate_slot(r), s)) {
+            return false;
+        }
+    }
+    return true;
 }
 
-/* ret is kept; fit: how it had entered. */
-static void gate_leave(BlkNode *n, bool fit)
+static void gate_enter(BlkNode *n, BlkSlot *s)
 {
     BlkGate *g = &n->gate;
 
-    if (fit) {
-        g->plain--;
-    } else {
-        g->exclusive = false;
+    g->alone += s->w[W_NODE] & 1;
+    s->w[W_PREV] = 0;
+    s->w[W_NEXT] = (uintptr_t)g->flying;
+    if (g->flying) {
+        g->flying->w[W_PREV] = (uintptr_t)s;
     }
-    while (g->first && gate_free(n, g->first)) {
-        BlkReq *req = g->first;
+    g->flying = s;
+}
 
-        g->first = req->next;
-        gate_enter(n, req);
+static void gate_leave(BlkNode *n, BlkSlot *s)
+{
+    BlkGate *g = &n->gate;
+    BlkSlot *next = slot_at(s->w[W_NEXT]), *prev = slot_at(s->w[W_PREV]);
+
+    g->alone -= s->w[W_NODE] & 1;
+    if (prev) {
+        prev->w[W_NEXT] = (uintptr_t)next;
+    } else {
+        g->flying = next;
+    }
+    if (next) {
+        next->w[W_PREV] = (uintptr_t)prev;
+    }
+    for (BlkReq **at = &g->first; g->first && *at;) {
+        BlkReq *req = *at;
+
+        if (!gate_free(n, gate_slot(req), req)) {
+            at = &req->next;
+            continue;
+        }
+        *at = req->next;
+        if (!*at) {
+            g->last = at;
+        }
+        gate_enter(n, gate_slot(req));
         start(n, req);
+        at = &g->first;                /* the list may have changed           */
     }
 }
 
@@ -202,6 +272,9 @@ static void bounce(BlkNode *n, BlkReq *user)
     b->node = n;
     b->first = ALIGN_DOWN(user->off, a);
     b->end = ALIGN_UP(user->off + user->len, a);
+    if (n->limits.short_tail) {
+        b->end = MIN2(b->end, MAX2(n->length, user->off + user->len));
+    }
     if (posix_memalign(&p, MAX2(n->limits.mem_align, sizeof(void *)),
                        b->end - b->first)) {
         g_free(b);
@@ -240,7 +313,7 @@ static bool memory_fits(const BlkNode *n, const BlkReq *req)
     return true;
 }
 
-static void start(BlkNode *n, BlkReq *req)
+static void start_inner(BlkNode *n, BlkReq *req)
 {
     bool data = req->op == BLK_READ || req->op == BLK_WRITE;
 
@@ -266,24 +339,41 @@ static void start(BlkNode *n, BlkReq *req)
     }
 }
 
+static void cor_body(void *arg)
+{
+    BlkReq *req = arg;
+    BlkNode *n = (BlkNode *)(uintptr_t)req->drv[0];
+
+    blk_complete(req, blk_cor_read(n, NULL, req, BLKF_INNER));
+}
+
+static void start(BlkNode *n, BlkReq *req)
+{
+    if (UNLIKELY(n->cor_self) && req->op == BLK_READ) {
+        req->drv[0] = (uintptr_t)n;
+        co_enter(co_new(cor_body, req));
+    } else {
+        start_inner(n, req);
+    }
+}
+
 static void gated_done(BlkReq *req)
 {
     BlkSlot *s = blk_slot(req);
-    BlkNode *n = (BlkNode *)(uintptr_t)s->w[0];
-    bool fit = s->w[1];
+    BlkNode *n = (BlkNode *)(uintptr_t)(s->w[W_NODE] & ~1ull);
 
-    req->off = s->w[2];
-    req->len = s->w[3];
-    gate_leave(n, fit);
+    req->off = s->w[W_OFF];
+    req->len = s->w[W_LEN];
+    gate_leave(n, s);
     blk_complete(req, req->ret);
 }
 
-static void submit_aligned(BlkNode *n, BlkReq *req)
+static void submit_gated(BlkNode *n, BlkReq *req)
 {
     BlkGate *g = &n->gate;
     BlkSlot *s;
 
-    if (!is_write(req)) {
+    if (!(is_write(req) || (n->cor_unit && req->op == BLK_READ))) {
         start(n, req);
         return;
     }
@@ -291,11 +381,10 @@ static void submit_aligned(BlkNode *n, BlkReq *req)
     if (!s) {
         return;
     }
-    s->w[0] = (uintptr_t)n;
-    s->w[1] = fits(n, req);
-    s->w[2] = req->off;
-    s->w[3] = req->len;
-    if (g->first || !gate_free(n, req)) {
+    s->w[W_NODE] = (uintptr_t)n | is_alone(n, req);
+    s->w[W_OFF] = req->off;
+    s->w[W_LEN] = req->len;
+    if (!gate_free(n, s, NULL)) {
         if (!g->first) {
             g->last = &g->first;
         }
@@ -304,17 +393,22 @@ static void submit_aligned(BlkNode *n, BlkReq *req)
         g->last = &req->next;
         return;
     }
-    gate_enter(n, req);
+    gate_enter(n, s);
     start(n, req);
 }
 
 void blk_node_submit(BlkNode *n, BlkReq *req)
 {
-    if (LIKELY(n->limits.align <= 1) || req->op == BLK_FLUSH ||
-        req->op == BLK_IOCTL) {
+    bool gated = n->limits.align > 1 || n->gated || n->cor_unit;
+
+    if (LIKELY(!gated) || req->op == BLK_FLUSH || req->op == BLK_IOCTL) {
+        req->flags &= ~BLKF_INNER;
         to_driver(n, req);
+    } else if (req->flags & BLKF_INNER) {
+        req->flags &= ~BLKF_INNER;
+        start_inner(n, req);
     } else {
-        submit_aligned(n, req);
+        submit_gated(n, req);
     }
 }
 
@@ -324,7 +418,10 @@ void blk_node_submit(BlkNode *n, BlkReq *req)
 static int sync_bounced(BlkNode *n, BlkReq *req)
 {
     uint64_t a = n->limits.align, first = ALIGN_DOWN(req->off, a);
-    uint64_t end = ALIGN_UP(req->off + req->len, a);
+    uint64_t end = n->limits.short_tail
+        ? MIN2(ALIGN_UP(req->off + req->len, a),
+               MAX2(n->length, req->off + req->len))
+        : ALIGN_UP(req->off + req->len, a);
     struct iovec iov = { NULL, end - first };
     BlkReq own = { .op = BLK_READ, .off = first, .len = end - first,
                    .iov = &iov, .niov = 1 };
@@ -358,6 +455,11 @@ static int sync_bounced(BlkNode *n, BlkReq *req)
 int blk_node_sync(BlkNode *n, BlkReq *req)
 {
     bool data = req->op == BLK_READ || req->op == BLK_WRITE;
+
+    if (n->cor_self && req->op == BLK_READ && !(req->flags & BLKF_INNER)) {
+        return blk_cor_read(n, NULL, req, BLKF_INNER);
+    }
+    req->flags &= ~BLKF_INNER;
 
     if (n->limits.align > 1 && data && (!fits(n, req) || !memory_fits(n, req))) {
         return sync_bounced(n, req);

@@ -122,8 +122,8 @@ static bool limits_set(Obj *obj, const Prop *p, const Json *v, Error **errp)
     for (size_t i = 0; i < json_count(v); i++) {
         const char *key = json_key_at(v, i);
 
-        if (g_str_has_prefix(key, "x-")) {
-            return error_set(errp, "Parameter '%s' is unexpected", key);
+        if (g_str_has_prefix(key, "x-") || !field(&s, key)) {
+            return error_set(errp, "Parameter 'limits.%s' is unexpected", key);
         }
         if (!set_word(&s, key, json_value_at(v, i), errp)) {
             return false;

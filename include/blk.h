@@ -17,6 +17,7 @@ typedef enum BlkReqFlags {
     BLKF_FUA = 1 << 0, BLKF_MAY_UNMAP = 1 << 1, BLKF_NO_FALLBACK = 1 << 2,
     BLKF_SERIALISING = 1 << 3, BLKF_COMPRESSED = 1 << 4, BLKF_PREFETCH = 1 << 5,
     BLKF_COPY_ON_READ = 1 << 6, BLKF_REGISTERED = 1 << 7,
+    BLKF_INNER = 1 << 8,               /* part of one that the node runs      */
 } BlkReqFlags;
 typedef struct BlkReq BlkReq;
 typedef struct BlkNode BlkNode;
@@ -25,7 +26,7 @@ typedef struct BlkBackend BlkBackend;
 #define BLK_SLOTS 6                    /* layers of filters on the straight path */
 typedef struct BlkSlot {               /* one layer's room within a request   */
     void (*done)(BlkReq *req);
-    uint64_t w[4];
+    uint64_t w[6];
 } BlkSlot;
 struct BlkReq {                        /* lives inside the caller's request   */
     BlkOp op;
@@ -52,6 +53,7 @@ typedef struct BlkLimits {
     uint64_t max_transfer, max_discard, max_zero;  /* 0: none                 */
     uint32_t discard_align, zero_align, opt_transfer;
     unsigned max_iov;
+    bool short_tail;                   /* the last request may end at the end */
 } BlkLimits;
 typedef enum BlkExtentFlags {
     BLKX_DATA = 1, BLKX_ZERO = 2, BLKX_OFFSET = 4, BLKX_ALLOCATED = 8,

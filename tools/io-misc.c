@@ -5,6 +5,7 @@
  * Thread class: MACHINE_CALL.
  */
 #include <signal.h>
+#include "block/driver.h"
 #include "tools/io.h"
 
 static MACHINE_CALL int length_run(const IoCmd *c, const IoArgs *a)

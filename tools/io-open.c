@@ -37,7 +37,7 @@ static bool flags_read(const IoOpen *o, unsigned *flags, bool *writethrough)
         return false;
     }
     if (!d || !strcmp(d, "on") || !strcmp(d, "unmap")) {
-        *flags |= d ? BLKO_UNMAP : 0;
+        *flags |= BLKO_UNMAP;
     }
     if (o->aio && strcmp(o->aio, "threads") && strcmp(o->aio, "native") &&
         strcmp(o->aio, "io_uring")) {

@@ -5,10 +5,6 @@ arguments, the images to make (qemu-img's arguments), the commands."""
 from peer import hmp, q, raw
 
 
-def io(dev, text):
-    return hmp('qemu-io %s "%s"' % (dev, text))
-
-
 def add(driver, name=None, **args):
     if name:
         args["node_name"] = name
@@ -253,19 +249,17 @@ FILTERS = [
     add("copy-on-read", "c", file=file("a.raw")),
     add("copy-on-read", "c2",
         file={"driver": "qcow2", "file": file("top.qcow2")}), NODES, GRAPH,
-    io("c2", "read 0 64k"), io("c2", "map"), io("c2", "alloc 0 1M"),
     q("blockdev-del", node_name="c2"),
     add("copy-on-read", "c3", bottom="nonesuch", file=file("a.raw")),
     add("copy-on-read", "c4", bottom="c", file=file("b.raw")),
     q("blockdev-del", node_name="c"),
     add("compress", "k", file=file("a.raw")),
     add("compress", "k", file={"driver": "qcow2", "file": file("b.qcow2")}),
-    NODES, GRAPH, io("k", "write -P 5 0 64k"), io("k", "write -P 7 512 512"),
-    io("k", "read -P 7 512 512"), io("k", "read -P 5 1k 63k"), NODE_STATS,
+    NODES, GRAPH,
+    NODE_STATS,
     q("blockdev-del", node_name="k"),
     add("blkverify", "v", raw=file("b.raw"), test=file("a.raw")),
     NODES, GRAPH, NODE_STATS,
-    io("v", "write -P 5 0 64k"), io("v", "read -P 5 0 64k"),
     q("blockdev-del", node_name="v"),
     add("blkverify", "v", raw=file("b.raw")), add("blkverify", "v"),
     add("blkdebug", "d", image=file("a.raw")), NODES, GRAPH, NODE_STATS,
@@ -280,9 +274,7 @@ FILTERS = [
                       {"event": "none", "iotype": "write", "errno": 28,
                        "sector": 8}], align=4096), NODES,
     add("raw", "dr", file="d"),
-    io("dr", "read 0 4k"), io("dr", "read 0 4k"), io("dr", "write 0 4k"),
-    io("dr", "write 4k 4k"), io("dr", "write 5k 512"), io("dr", "write 0 1k"),
-    io("dr", "write -z 0 64k"), io("dr", "discard 0 64k"), NODE_STATS,
+    NODE_STATS,
     q("blockdev-del", node_name="dr"), q("blockdev-del", node_name="d"),
     add("throttle", "t", file=file("a.raw")),
     add("throttle", "t", file=file("a.raw"), throttle_group="nonesuch"),
@@ -296,12 +288,10 @@ FILTERS = [
     q("qom-set", path="tg", property="limits", value={"nonesuch": 5}),
     q("qom-set", path="tg", property="limits", value={"bps-total": 5}),
     q("qom-get", path="tg", property="limits"),
-    io("t", "read 0 64k"),
     q("blockdev-del", node_name="t"), q("object-del", id="tg"),
     q("object-add", qom_type="throttle-group", id="tg",
       limits={"iops-total-max-length": 100}),
     q("object-add", qom_type="throttle-group", id="tg", nonesuch=1),
-    io("nonesuch", "read 0 1"),
 ]
 
 VIRTIO0 = "/machine/peripheral/dev0/virtio-backend"
