@@ -19,6 +19,7 @@
 #include "schema/schema.h"
 
 #pragma weak request_stop              /* the image tools have no machine     */
+#pragma weak run_notify_add
 
 static BlkBackend *backends;           /* in order of creation                */
 
@@ -258,6 +259,34 @@ void blk_account_set(BlkBackend *b, bool invalid, bool failed)
     b->account_failed = failed;
 }
 
+bool blk_has_io_status(const BlkBackend *b)
+{
+    return b->dev && b->ops && !b->ops->no_io_status &&
+           (b->werror == BLKA_ENOSPC || b->werror == BLKA_STOP ||
+            b->rerror == BLKA_STOP);
+}
+
+static void started(RunNotify *n, bool running, RunStateNr s)
+{
+    for (BlkBackend *b = backends; running && b; b = b->next) {
+        b->io_error = b->io_nospace = false;
+    }
+}
+
+/* Requests that stopped the machine are made again when it goes on. */
+static MACHINE_CALL void status_keep(BlkBackend *b, int err)
+{
+    static RunNotify notify = { .fn = started };
+    static bool watched;
+
+    if (!watched && run_notify_add) {
+        watched = true;
+        run_notify_add(&notify);
+    }
+    b->io_error = true;
+    b->io_nospace = err == ENOSPC;
+}
+
 static MACHINE_CALL void error_tell(BlkBackend *b, BlkAction a, bool read,
                                     int err)
 {
@@ -268,7 +297,7 @@ static MACHINE_CALL void error_tell(BlkBackend *b, BlkAction a, bool read,
         .action = a == BLKA_STOP ? BLOCK_ERROR_ACTION_STOP
             : a == BLKA_IGNORE ? BLOCK_ERROR_ACTION_IGNORE
             : BLOCK_ERROR_ACTION_REPORT,
-        .nospace = err == ENOSPC, .has_nospace = a == BLKA_STOP,
+        .nospace = err == ENOSPC, .has_nospace = blk_has_io_status(b),
         .reason = (char *)(uintptr_t)strerror(err),
     };
 
@@ -283,8 +312,7 @@ BlkAction blk_error_action(BlkBackend *b, bool read, int err)
         a = err == ENOSPC ? BLKA_STOP : BLKA_REPORT;
     }
     if (a == BLKA_STOP) {
-        b->io_error = true;
-        b->io_nospace = err == ENOSPC;
+        status_keep(b, err);
     }
     error_tell(b, a, read, err);
     if (a == BLKA_STOP && request_stop) {

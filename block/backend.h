@@ -37,6 +37,8 @@ struct BlkBackend {
     BlkBackend *next;
 };
 
+/* Does query-block tell how its last requests went? */
+bool blk_has_io_status(const BlkBackend *b);
 /* Checks a request and turns it into what the node is asked; *over: nothing is
  * left to do but to answer with what is returned. */
 int blk_prepare(BlkBackend *b, BlkReq *req, bool *over);

@@ -194,13 +194,6 @@ bool cmd_query_named_block_nodes(const void *arg, void *ret, Error **errp)
 
 /* ---- devices ------------------------------------------------------------- */
 
-static bool has_io_status(const BlkBackend *b)
-{
-    return b->dev && b->ops && !b->ops->no_io_status &&
-           (b->werror == BLKA_ENOSPC || b->werror == BLKA_STOP ||
-            b->rerror == BLKA_STOP);
-}
-
 static MACHINE_CALL void device_fill(BlkBackend *b, BlockInfo *i)
 {
     const BlkDevOps *ops = b->ops;
@@ -212,7 +205,7 @@ static MACHINE_CALL void device_fill(BlkBackend *b, BlockInfo *i)
     i->locked = ops && ops->locked && ops->locked(b->dev);
     i->has_tray_open = blk_has_tray(b);
     i->tray_open = blk_tray_is_open(b);
-    i->has_io_status = has_io_status(b);
+    i->has_io_status = blk_has_io_status(b);
     i->io_status = b->io_nospace ? BLOCK_DEVICE_IO_STATUS_NOSPACE
         : b->io_error ? BLOCK_DEVICE_IO_STATUS_FAILED
         : BLOCK_DEVICE_IO_STATUS_OK;
