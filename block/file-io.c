@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * file-io.c - requests to host files: by worker threads, or by Linux native
- * asynchronous I/O for files opened with O_DIRECT.
+ * asynchronous I/O for files opened with O_DIRECT; io_uring is in file-uring.c.
  *
  * Thread class: LOOP_CALL(node's loop); file_run in a worker, which touches the
  * request alone.
@@ -28,6 +28,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 #include "block/file.h"
+#include "config.h"
 
 #define AIO_DEPTH 128
 #define ZERO_CHUNK (64 * KiB)
@@ -234,7 +235,7 @@ static void file_ran(void *arg, int64_t ret)
     blk_complete(arg, (int)ret);
 }
 
-static void by_worker(FileNode *f, BlkReq *req)
+void file_by_worker(FileNode *f, BlkReq *req)
 {
     FileTask *t = (FileTask *)req->drv;
 
@@ -406,7 +407,7 @@ static void aio_flush(void *arg)
             BlkReq *req = a->queue[0]->data;
 
             memmove(a->queue, a->queue + 1, --a->queued * sizeof(*a->queue));
-            by_worker(a->file, req);
+            file_by_worker(a->file, req);
             continue;
         }
         a->inside += (unsigned)r;
@@ -453,7 +454,7 @@ static void aio_reaped(void *arg, unsigned events)
             if (res == (long)req->len || (res < 0 && res != -EAGAIN)) {
                 blk_complete(req, res < 0 ? (int)res : 0);
             } else {
-                by_worker(a->file, req);
+                file_by_worker(a->file, req);
             }
         }
     } while (n == (int)ARRAY_SIZE(ev));
@@ -463,12 +464,38 @@ static void aio_reaped(void *arg, unsigned events)
     }
 }
 
+#ifndef CONFIG_LIBURING
+/* Without the library, threads serve aio=io_uring: f->uring is always NULL. */
+bool file_uring_init(FileNode *f, Error **errp)
+{
+    return true;
+}
+
+void file_uring_fini(FileNode *f)
+{
+}
+
+void file_uring_submit(FileNode *f, BlkReq *req)
+{
+}
+
+void file_uring_plug(FileNode *f, bool on)
+{
+}
+
+void file_uring_set_loop(FileNode *f, Loop *to)
+{
+}
+#endif
+
 void file_plug(BlkNode *n)
 {
     FileNode *f = (FileNode *)n;
 
     if (f->native) {
         f->native->plugged++;
+    } else if (f->uring) {
+        file_uring_plug(f, true);
     }
 }
 
@@ -478,6 +505,8 @@ void file_unplug(BlkNode *n)
 
     if (f->native && !--f->native->plugged) {
         aio_flush(f->native);
+    } else if (f->uring) {
+        file_uring_plug(f, false);
     }
 }
 
@@ -520,10 +549,13 @@ void file_submit(BlkNode *n, BlkReq *req)
 
     if (f->native && (req->op == BLK_READ || req->op == BLK_WRITE)) {
         aio_submit(f->native, req);
+    } else if (f->uring && (req->op == BLK_READ || req->op == BLK_WRITE ||
+                            req->op == BLK_FLUSH)) {
+        file_uring_submit(f, req);
     } else if (req->op == BLK_WRITE) {
         write_queue(f, req);
     } else if (req->op != BLK_READ || !read_now(f, req)) {
-        by_worker(f, req);
+        file_by_worker(f, req);
     }
 }
 
@@ -532,6 +564,9 @@ bool file_io_init(FileNode *f, Error **errp)
     FileAioContext *a;
     int r;
 
+    if (f->aio == AIO_URING) {
+        return file_uring_init(f, errp);
+    }
     if (f->aio != AIO_NATIVE) {
         return true;
     }
@@ -558,6 +593,7 @@ void file_io_fini(FileNode *f)
 {
     FileAioContext *a = f->native;
 
+    file_uring_fini(f);
     if (a) {
         loop_fd(f->node.loop, a->efd, 0, NULL, NULL);
         work_cancel(f->node.loop, &a->submit);
@@ -587,6 +623,9 @@ void file_set_loop(BlkNode *n, Loop *to)
     FileNode *f = (FileNode *)n;
     Move m = { f->native, n->loop, false };
 
+    if (f->uring) {
+        file_uring_set_loop(f, to);
+    }
     if (f->native) {
         loop_run_sync(n->loop, move_fd, &m);
         m.loop = to;

@@ -320,8 +320,8 @@ FILE_DRIVER(file_driver, "file", "file:", .desc = "a regular file",
             .create = file_create, .create_props = file_create_props,
             .create_size = sizeof(FileCreate),
             .doc = "Data in a file of the host. aio=threads works everywhere; "
-                   "aio=native needs cache.direct=on; aio=io_uring is served "
-                   "by threads.");
+                   "aio=native needs cache.direct=on; aio=io_uring needs a "
+                   "kernel that allows it.");
 FILE_DRIVER(host_device_driver, "host_device", "host_device:",
             .desc = "a block or character device of the host",
             .doc = "Data on a device of the host.");

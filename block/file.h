@@ -19,7 +19,8 @@ typedef struct FileNode {
     bool regular, can_punch, can_zero, lock_used;
     uint64_t discards, discard_failed, discard_bytes;  /* atomic              */
     uint64_t locks;                    /* bytes held: perm, unshared << 8     */
-    struct FileAioContext *native;     /* NULL: threads                       */
+    struct FileAioContext *native;     /* both NULL: threads                  */
+    struct FileUring *uring;
     BlkReq *writes, **writes_last;     /* of this turn of the loop            */
     Work write;
     unsigned read_misses;              /* in a row: not in the page cache     */
@@ -40,6 +41,13 @@ extern const Prop file_create_props[];
 bool file_io_init(FileNode *f, Error **errp) MACHINE_CALL;
 void file_io_fini(FileNode *f) MACHINE_CALL;
 void file_submit(BlkNode *n, BlkReq *req);
+void file_by_worker(FileNode *f, BlkReq *req);
+/* file-uring.c: with f->uring, reads, writes and flushes. */
+bool file_uring_init(FileNode *f, Error **errp) MACHINE_CALL;
+void file_uring_fini(FileNode *f) MACHINE_CALL;
+void file_uring_submit(FileNode *f, BlkReq *req);
+void file_uring_plug(FileNode *f, bool on);
+void file_uring_set_loop(FileNode *f, Loop *to) MACHINE_CALL;
 int file_sync(BlkNode *n, BlkReq *req);
 void file_plug(BlkNode *n);
 void file_unplug(BlkNode *n);
