@@ -87,6 +87,8 @@ struct PciBus {
     bool (*hotplug)(PciBus *bus, PciDevice *d, Error **errp) MACHINE_PTR;
     bool (*hot_unplug)(PciBus *bus, PciDevice *d, Error **errp) MACHINE_PTR;
     void *hotplug_opaque;
+    /* Of the root: a bridge of a machine that is being made has (gone) a bus. */
+    void (*bridged)(PciBus *root, PciBus *below, bool on) MACHINE_PTR;
     /* IOMMU: the space a function's DMA sees; NULL: system memory. */
     MemSpace *(*dma_space)(PciBus *bus, PciDevice *d);
 };

@@ -8,6 +8,7 @@
  * Thread class: machine lock.
  */
 #include "hw/acpi/cpu-hotplug.h"
+#include "hw/acpi/pci-hotplug.h"
 #include "hw/acpi/tables.h"
 #include "hw/misc/misc.h"
 
@@ -350,18 +351,11 @@ static void slot_name(char name[8], unsigned slot)
     snprintf(name, 8, "S%02X", slot << 3);
 }
 
-static bool slot_present(const Pc *p, unsigned slot)
+static PciBridge *bridge_in(const PciBus *bus, unsigned slot)
 {
-    return p->pci->devices[PCI_DEVFN(slot, 0)] != NULL;
-}
+    PciDevice *d = bus->devices[PCI_DEVFN(slot, 0)];
 
-static bool slot_pluggable(const Pc *p, unsigned slot)
-{
-    const PciDevice *d = p->pci->devices[PCI_DEVFN(slot, 0)];
-    const PciInfo *info = d ? d->dev.type->on_info : NULL;
-
-    return !d || !(d->dev.type->flags & DT_NO_HOTPLUG || info->no_hotplug ||
-                   info->bridge);
+    return d && !d->dev.hotplugged ? pci_bridge_of(d) : NULL;
 }
 
 static void hotplug_registers(Aml *a)
@@ -397,33 +391,24 @@ static void hotplug_registers(Aml *a)
     aml_end(a);
 }
 
-static MACHINE_CALL void slots(Aml *a, const Pc *p)
+static MACHINE_CALL void slot_methods(Aml *a, unsigned slot)
+{
+    aml_name_int(a, "_SUN", slot);
+    aml_method(a, "_EJ0", 1, false);
+    aml_ref(a, "PCEJ");
+    aml_ref(a, "BSEL");
+    aml_ref(a, "_SUN");
+    aml_end(a);
+}
+
+/* DVNT: tells the slots of a mask (argument 0) what happened (argument 1). */
+static MACHINE_CALL void slots_told(Aml *a, const PciBus *bus)
 {
     char name[8];
 
-    aml_name_int(a, "BSEL", 0);
+    aml_method(a, "DVNT", 2, false);
     for (unsigned slot = 0; slot < 32; slot++) {
-        if (!slot_present(p, slot) && !slot_pluggable(p, slot)) {
-            continue;
-        }
-        slot_name(name, slot);
-        aml_device(a, name);
-        aml_name_int(a, "_ADR", slot << 16);
-        if (slot == 1) {
-            isa_devices(a, p);
-        } else if (slot_pluggable(p, slot)) {
-            aml_name_int(a, "_SUN", slot);
-            aml_method(a, "_EJ0", 1, false);
-            aml_ref(a, "PCEJ");
-            aml_ref(a, "BSEL");
-            aml_ref(a, "_SUN");
-            aml_end(a);
-        }
-        aml_end(a);
-    }
-    aml_method(a, "DVNT", 2, false);   /* slots, what happened                */
-    for (unsigned slot = 0; slot < 32; slot++) {
-        if (!slot_pluggable(p, slot)) {
+        if (acpi_pci_slot_fixed(bus, slot)) {
             continue;
         }
         slot_name(name, slot);
@@ -438,17 +423,67 @@ static MACHINE_CALL void slots(Aml *a, const Pc *p)
         aml_end(a);
     }
     aml_end(a);
+}
+
+/* PCNT: asks the registers of this bus, then those of the bridges on it. */
+static MACHINE_CALL void slots_asked(Aml *a, const PciBus *bus, int bsel)
+{
+    char name[16];
+
     aml_method(a, "PCNT", 0, false);
-    aml_op(a, AML_STORE);
-    aml_int(a, 0);
-    aml_ref(a, "BNUM");
-    aml_ref(a, "DVNT");
-    aml_ref(a, "PCIU");
-    aml_int(a, 1);
-    aml_ref(a, "DVNT");
-    aml_ref(a, "PCID");
-    aml_int(a, 3);
+    if (bsel >= 0) {
+        aml_op(a, AML_STORE);
+        aml_int(a, (unsigned)bsel);
+        aml_ref(a, "BNUM");
+        aml_ref(a, "DVNT");
+        aml_ref(a, "PCIU");
+        aml_int(a, 1);
+        aml_ref(a, "DVNT");
+        aml_ref(a, "PCID");
+        aml_int(a, 3);
+    }
+    for (unsigned slot = 0; slot < 32; slot++) {
+        if (bridge_in(bus, slot)) {
+            slot_name(name, slot);
+            memcpy(name + 3, "_.PCNT", 7);
+            aml_ref(a, name);
+        }
+    }
     aml_end(a);
+}
+
+static MACHINE_CALL void slots(Aml *a, const Pc *p, const PciBus *bus)
+{
+    int bsel = acpi_pci_hotplug_number(bus);
+    bool root = bus == p->pci;
+    char name[8];
+
+    if (bsel >= 0) {
+        aml_name_int(a, "BSEL", (unsigned)bsel);
+    }
+    for (unsigned slot = 0; slot < 32; slot++) {
+        PciBridge *br = bridge_in(bus, slot);
+        bool fixed = acpi_pci_slot_fixed(bus, slot);
+
+        if (!br && !bus->devices[PCI_DEVFN(slot, 0)] && (fixed || bsel < 0)) {
+            continue;
+        }
+        slot_name(name, slot);
+        aml_device(a, name);
+        aml_name_int(a, "_ADR", slot << 16);
+        if (root && slot == 1) {
+            isa_devices(a, p);
+        } else if (br) {
+            slots(a, p, &br->bus);
+        } else if (!fixed && bsel >= 0) {
+            slot_methods(a, slot);
+        }
+        aml_end(a);
+    }
+    if (bsel >= 0) {
+        slots_told(a, bus);
+    }
+    slots_asked(a, bus, bsel);
 }
 
 /* ---- the rest ------------------------------------------------------------ */
@@ -541,7 +576,7 @@ void dsdt_write(Aml *a, const Pc *p, const AcpiFacts *f)
     claim_device(a, "GPE0", "PNP0A06", "GPE0 resources", 0xafe0, 4);
     claim_device(a, "PHPR", "PNP0A06", "PCI Hotplug resources", 0xae00, 0x18);
     claim_device(a, "FWCF", "QEMU0002", NULL, 0x510, 0x0c);
-    slots(a, p);
+    slots(a, p, p->pci);
     aml_end(a);
     link_methods(a);
     for (unsigned i = 0; i < 4; i++) {

@@ -17,17 +17,24 @@
 #define GPE_PCI 1
 #define IO_LEN 0x18
 
-static AcpiPciHotplug *hotplug_of(PciBus *bus, unsigned *n)
+int acpi_pci_hotplug_number(const PciBus *bus)
 {
-    AcpiPciHotplug *h = bus->hotplug_opaque;
+    const AcpiPciHotplug *h = bus->hotplug_opaque;
 
     for (unsigned i = 0; h && i < h->nbus; i++) {
         if (h->bus[i] == bus) {
-            *n = i;
-            return h;
+            return (int)i;
         }
     }
-    return NULL;
+    return -1;
+}
+
+static AcpiPciHotplug *hotplug_of(PciBus *bus, unsigned *n)
+{
+    int i = acpi_pci_hotplug_number(bus);
+
+    *n = i < 0 ? 0 : (unsigned)i;
+    return i < 0 ? NULL : bus->hotplug_opaque;
 }
 
 static MACHINE_CALL bool plug(PciBus *bus, PciDevice *d, Error **errp)
@@ -61,13 +68,14 @@ static MACHINE_CALL bool unplug_request(PciBus *bus, PciDevice *d, Error **errp)
     return true;
 }
 
-static bool slot_fixed(PciBus *bus, unsigned slot)
+bool acpi_pci_slot_fixed(const PciBus *bus, unsigned slot)
 {
     for (unsigned fn = 0; fn < 8; fn++) {
-        PciDevice *d = bus->devices[PCI_DEVFN(slot, fn)];
+        const PciDevice *d = bus->devices[PCI_DEVFN(slot, fn)];
         const PciInfo *info = d ? d->dev.type->on_info : NULL;
 
-        if (d && (d->dev.type->flags & DT_NO_HOTPLUG || info->bridge ||
+        if (d && (d->dev.type->flags & DT_NO_HOTPLUG ||
+                  (info->bridge && !d->dev.hotplugged) ||
                   info->no_hotplug)) {
             return true;
         }
@@ -80,7 +88,7 @@ static MACHINE_CALL void eject(AcpiPciHotplug *h, unsigned n, uint32_t slots)
     PciBus *bus = h->bus[n];
 
     for (unsigned slot = 0; slot < 32; slot++) {
-        if (!(slots >> slot & 1) || slot_fixed(bus, slot)) {
+        if (!(slots >> slot & 1) || acpi_pci_slot_fixed(bus, slot)) {
             continue;
         }
         h->down[n] &= ~(1u << slot);
@@ -106,7 +114,7 @@ static uint64_t hp_read(void *dev, uint64_t off, unsigned size)
     if (off == 0x10) {
         return h->select;
     }
-    if (n >= h->nbus) {
+    if (n >= h->nbus || !h->bus[n]) {
         return 0;
     }
     switch (off) {
@@ -118,7 +126,7 @@ static uint64_t hp_read(void *dev, uint64_t off, unsigned size)
         return h->down[n];
     case 0x0c:
         for (unsigned slot = 0; slot < 32; slot++) {
-            v |= (uint32_t)!slot_fixed(h->bus[n], slot) << slot;
+            v |= (uint32_t)!acpi_pci_slot_fixed(h->bus[n], slot) << slot;
         }
         return v;
     case 0x14:
@@ -138,7 +146,8 @@ static void hp_write(void *dev, uint64_t off, uint64_t v, unsigned size)
 
     if (off == 0x10) {
         h->select = v < h->nbus ? v : UINT32_MAX;
-    } else if (off == 0x08 && h->select < h->nbus) {
+    } else if (off == 0x08 && h->select < h->nbus &&
+               h->bus[h->select]) {
         eject(h, h->select, v);
     } else if (off == 0x14) {
         h->index_slot = v ? (uint32_t)__builtin_ctzll(v) : UINT32_MAX;
@@ -160,24 +169,57 @@ void acpi_pci_hotplug_init(AcpiPciHotplug *h, Device *owner, AcpiPm *pm,
     mem_add(io, PCIHP_PORT, &h->io);
 }
 
-void acpi_pci_hotplug_bus(AcpiPciHotplug *h, PciBus *bus)
+static MACHINE_CALL void take(AcpiPciHotplug *h, unsigned n, PciBus *bus)
 {
-    if (h->nbus < PCIHP_BUSES) {
-        h->bus[h->nbus++] = bus;
-        bus->hotplug_opaque = h;
-        bus->hotplug = plug;
-        bus->hot_unplug = unplug_request;
-        bus->bus.hotpluggable = true;
+    h->bus[n] = bus;
+    bus->hotplug_opaque = h;
+    bus->hotplug = plug;
+    bus->hot_unplug = unplug_request;
+    bus->bus.hotpluggable = true;
+}
+
+static MACHINE_CALL void drop(AcpiPciHotplug *h, unsigned n)
+{
+    PciBus *bus = h->bus[n];
+
+    if (bus) {
+        bus->hotplug = NULL;
+        bus->hot_unplug = NULL;
+        bus->hotplug_opaque = NULL;
+        bus->bus.hotpluggable = false;
+    }
+    h->bus[n] = NULL;
+    h->up[n] = h->down[n] = 0;
+}
+
+/* A bridge's bus comes while the machine is made, or goes. */
+static MACHINE_CALL void bridged(PciBus *root, PciBus *below, bool on)
+{
+    AcpiPciHotplug *h = root->hotplug_opaque;
+    int n = acpi_pci_hotplug_number(below);
+
+    if (!on && n >= 0) {
+        drop(h, (unsigned)n);
+    } else if (on && h->nbus < PCIHP_BUSES) {
+        take(h, h->nbus++, below);
+    }
+}
+
+void acpi_pci_hotplug_bus(AcpiPciHotplug *h, PciBus *bus, bool below)
+{
+    take(h, h->nbus++, bus);
+    if (below) {
+        bus->bridged = bridged;
     }
 }
 
 void acpi_pci_hotplug_fini(AcpiPciHotplug *h)
 {
+    if (h->nbus && h->bus[0]) {
+        h->bus[0]->bridged = NULL;
+    }
     for (unsigned i = 0; i < h->nbus; i++) {
-        h->bus[i]->hotplug = NULL;
-        h->bus[i]->hot_unplug = NULL;
-        h->bus[i]->hotplug_opaque = NULL;
-        h->bus[i]->bus.hotpluggable = false;
+        drop(h, i);
     }
     h->nbus = 0;
     mem_fini(&h->io);
@@ -187,7 +229,9 @@ void acpi_pci_hotplug_reset(AcpiPciHotplug *h)
 {
     for (unsigned i = 0; i < h->nbus; i++) {
         /* Who agreed to go before the reset has gone after it. */
-        eject(h, i, h->down[i]);
+        if (h->bus[i]) {
+            eject(h, i, h->down[i]);
+        }
         h->up[i] = h->down[i] = 0;
     }
     h->select = h->index_slot = UINT32_MAX;

@@ -23,8 +23,13 @@ extern const VmState acpi_pci_hotplug_state;
 
 void acpi_pci_hotplug_init(AcpiPciHotplug *h, Device *owner, AcpiPm *pm,
                            MemRegion *io) MACHINE_CALL;
-/* Gives a bus its number; its devices are then plugged and unplugged here. */
-void acpi_pci_hotplug_bus(AcpiPciHotplug *h, PciBus *bus) MACHINE_CALL;
+/* Gives a bus its number; its devices are then plugged and unplugged here.
+ * below: so do buses of bridges that come with the machine. */
+void acpi_pci_hotplug_bus(AcpiPciHotplug *h, PciBus *bus, bool below)
+    MACHINE_CALL;
+/* The number of a bus; -1: it has none. */
+int acpi_pci_hotplug_number(const PciBus *bus);
+bool acpi_pci_slot_fixed(const PciBus *bus, unsigned slot) MACHINE_CALL;
 void acpi_pci_hotplug_fini(AcpiPciHotplug *h) MACHINE_CALL;
 void acpi_pci_hotplug_reset(AcpiPciHotplug *h) MACHINE_CALL;
 

@@ -124,7 +124,7 @@ static MACHINE_CALL bool piix4_realize(Device *dev, Error **errp)
     acpi_pci_hotplug_init(&s->hp, dev, &s->pm, mem_io.root);
     acpi_cpu_hotplug_init(&s->cpuhp, dev, &s->pm, mem_io.root);
     if (s->hotplug_root) {
-        acpi_pci_hotplug_bus(&s->hp, pc->pci);
+        acpi_pci_hotplug_bus(&s->hp, pc->pci, s->hotplug_bridges);
     }
     return true;
 }

@@ -149,15 +149,19 @@ static unsigned count_children(const Device *dev)
     return n;
 }
 
+static char *auto_name(const BusType *type, const Device *owner) MACHINE_CALL;
 static char *auto_name(const BusType *type, const Device *owner)
 {
-    char *low, *name;
+    char *low, *name = NULL;
 
     if (owner && owner->id) {
         return g_strdup_printf("%s.%u", owner->id, count_children(owner));
     }
     low = g_ascii_strdown(type->name, -1);
-    name = g_strdup_printf("%s.%u", low, next_number(type));
+    do {                               /* the board names some itself         */
+        g_free(name);
+        name = g_strdup_printf("%s.%u", low, next_number(type));
+    } while (bus_find(name, NULL));
     g_free(low);
     return name;
 }

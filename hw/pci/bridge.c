@@ -50,6 +50,19 @@ static void init_window(PciBridge *b, MemRegion *mr, const char *name,
     mem_set_enabled(mr, false);
 }
 
+static void tell_root(PciBridge *b, bool on) MACHINE_CALL;
+static void tell_root(PciBridge *b, bool on)
+{
+    PciBus *root = &b->bus;
+
+    while (root->parent) {
+        root = root->parent;
+    }
+    if (root->bridged && !b->pci.dev.hotplugged) {
+        root->bridged(root, &b->bus, on);
+    }
+}
+
 void pci_bridge_init(PciBridge *b, const BusType *type)
 {
     PciBus *up = pci_bus(&b->pci);
@@ -85,6 +98,7 @@ void pci_bridge_init(PciBridge *b, const BusType *type)
     b->bus.mem = &b->mem;
     b->bus.io = &b->io;
     bus_init(&b->bus.bus, type, &b->pci.dev, name);
+    tell_root(b, true);
 }
 
 void pci_bridge_fini(PciBridge *b)
@@ -93,6 +107,7 @@ void pci_bridge_fini(PciBridge *b)
                          &b->win_vga[0], &b->win_vga[1], &b->win_vga[2],
                          &b->mem, &b->io };
 
+    tell_root(b, false);
     bus_fini(&b->bus.bus);
     mem_begin();
     for (size_t i = 0; i < 6; i++) {

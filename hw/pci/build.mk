@@ -12,3 +12,4 @@ hw-y += hw/pci/host.o
 hw-y += hw/pci/bridge.o
 hw-y += hw/pci/class.o
 hw-y += hw/pci/query.o
+hw-y += hw/pci/pci-bridge.o

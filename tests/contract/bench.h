@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * bench.h - a small machine in this process, for the contract tests: 16 MiB of
- * RAM, a PCI root bus, an ISA bus with a DMA controller that moves nothing, and
- * ways to say "nothing is left".
+ * RAM, a PCI root bus, a SCSI bus, an ISA bus with a DMA controller that moves
+ * nothing, and ways to say "nothing is left".
  *
  * Included by one program each; the machine lock is held from bench_start on.
  */
@@ -16,6 +16,7 @@
 #include "isa.h"
 #include "machine-opts.h"
 #include "pci.h"
+#include "scsi.h"
 #include "tests/tern-test.h"
 
 #define UNUSED __attribute__((unused))
@@ -26,6 +27,7 @@ typedef struct BenchHost {
     Device dev;
     PciBus *pci;
     IsaBus *isa;
+    ScsiBus *scsi;
     MemRegion ram, pci_mem, high;
 } BenchHost;
 
@@ -58,6 +60,8 @@ static int map_pin(PciDevice *d, int pin)
     return (pin + PCI_SLOT(d->devfn)) % 4;
 }
 
+static const ScsiHba bench_hba = { .targets = 8, .luns = 8 };
+
 static MACHINE_CALL bool host_realize(Device *dev, Error **errp)
 {
     static IsaDma dma = {
@@ -79,6 +83,8 @@ static MACHINE_CALL bool host_realize(Device *dev, Error **errp)
     for (int i = 0; i < 16; i++) {
         h->isa->irq[i] = irq_line(line_sink, h, i);
     }
+    h->scsi = g_new0(ScsiBus, 1);
+    scsi_bus_init(h->scsi, dev, NULL, &bench_hba);
     return true;
 }
 
@@ -86,6 +92,8 @@ static MACHINE_CALL void host_unrealize(Device *dev)
 {
     BenchHost *h = (BenchHost *)dev;
 
+    scsi_bus_fini(h->scsi);
+    g_clear_pointer(&h->scsi, g_free);
     mem_fini(&h->pci_mem);
     mem_fini(&h->ram);
 }
@@ -139,6 +147,12 @@ static UNUSED NO_TSA void things_start(void)
     json_free(o);
 }
 
+/* Properties that have no default that would do. */
+static const char *value_for(const Prop *p)
+{
+    return strcmp(p->name, "chassis_nr") ? NULL : "7";
+}
+
 static const char *thing_for(const Prop *p)
 {
     for (size_t i = 0; i < ARRAY_SIZE(things); i++) {
@@ -160,6 +174,8 @@ static UNUSED NO_TSA Json *options_for(const DeviceType *t)
         for (const Prop *p = table; p->name; p++) {
             if (thing_for(p)) {
                 json_set_str(o, p->name, thing_for(p));
+            } else if (value_for(p)) {
+                json_set_str(o, p->name, value_for(p));
             }
         }
     }
