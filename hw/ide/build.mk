@@ -8,3 +8,5 @@ hw-y += hw/ide/atapi-info.o
 hw-y += hw/ide/drives.o
 hw-y += hw/ide/piix.o
 hw-y += hw/ide/isa.o
+hw-y += hw/ide/ahci.o
+hw-y += hw/ide/ahci-cmd.o

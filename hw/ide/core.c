@@ -38,18 +38,20 @@ static MACHINE_CALL bool ide_plug(Bus *bus, Device *dev, Error **errp)
     IdeBus *b = (IdeBus *)bus;
     IdeDrive *d = (IdeDrive *)dev;
 
+    unsigned units = b->units ? b->units : 2;
+
     if (d->unit == UINT32_MAX) {
         d->unit = b->drive[0] ? 1 : 0;
     }
-    if (d->unit >= 2) {
-        return error_set(errp, "Can't create IDE unit %u, bus supports only 2 "
-                         "units", d->unit);
+    if (d->unit >= units) {
+        return error_set(errp, "Can't create IDE unit %u, bus supports only %u "
+                         "units", d->unit, units);
     }
     if (b->drive[d->unit]) {
         return error_set(errp, "IDE unit %u is in use", d->unit);
     }
     b->drive[d->unit] = d;
-    b->bus.full = b->drive[0] && b->drive[1];
+    b->bus.full = b->drive[0] && (units == 1 || b->drive[1]);
     return true;
 }
 
@@ -118,7 +120,7 @@ void ide_pio(IdeDrive *d, uint32_t len, IdeEnd after)
     d->status = (d->status & ~ST_BUSY) | ST_READY | ST_DRQ;
 }
 
-static MACHINE_CALL void pio_end(IdeDrive *d)
+void ide_pio_end(IdeDrive *d)
 {
     IdeEnd after = d->after;
 
@@ -171,7 +173,7 @@ static uint64_t ide_data_read(void *bus, uint64_t off, unsigned size)
     memcpy(&v, d->buf + d->pos, n);
     d->pos += n;
     if (d->pos >= d->end) {
-        pio_end(d);
+        ide_pio_end(d);
     }
     return v;
 }
@@ -189,7 +191,7 @@ static void ide_data_write(void *bus, uint64_t off, uint64_t v, unsigned size)
     memcpy(d->buf + d->pos, &v, n);
     d->pos += n;
     if (d->pos >= d->end) {
-        pio_end(d);
+        ide_pio_end(d);
     }
 }
 
@@ -417,6 +419,9 @@ static void ide_run(RunNotify *n, bool running, RunStateNr s)
             b->drive[i]->retry = false;
             ide_job_again(b->drive[i]);
         }
+    }
+    if (running && b->goes_on) {
+        b->goes_on(b->dma_opaque);
     }
 }
 

@@ -36,7 +36,8 @@ static MACHINE_CALL void tell_board(const IdeDrive *d)
     static const uint8_t codes[] = { [TRANS_NONE] = 0, [TRANS_LBA] = 1,
                                      [TRANS_LARGE] = 2, [TRANS_RECHS] = 3 };
 
-    if (!pc || bus > 1 || d->cdrom || device_of(&b->bus.owner->obj) == NULL) {
+    if (!pc || b->sata || bus > 1 || d->cdrom ||
+        device_of(&b->bus.owner->obj) == NULL) {
         return;
     }
     cmos_disk(bus * 2 + d->unit, (uint16_t)d->conf.cyls,

@@ -44,6 +44,9 @@ struct IdeBus {
     const IdeDma *dma;                 /* NULL: PIO only                      */
     void *dma_opaque;
     void (*irq_hook)(void *opaque);    /* the interrupt was raised            */
+    void (*goes_on)(void *opaque) MACHINE_PTR;     /* the machine runs again  */
+    unsigned units;                    /* at most; 0: two                     */
+    bool sata;                         /* no board knows it; queues commands  */
     RunNotify run;
 };
 
@@ -118,6 +121,8 @@ void ide_irq(IdeDrive *d) MACHINE_CALL;
 void ide_signature(IdeDrive *d);
 void ide_abort(IdeDrive *d);           /* error register and status           */
 void ide_pio(IdeDrive *d, uint32_t len, IdeEnd after);
+/* The whole block has been moved. */
+void ide_pio_end(IdeDrive *d) MACHINE_CALL;
 static inline IdeBus *ide_bus(const IdeDrive *d)
 {
     return (IdeBus *)d->dev.bus;

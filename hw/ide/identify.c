@@ -44,6 +44,14 @@ static void put_transfer_modes(uint8_t *id)
     put(id, 88, 0x3f | 1 << 13);       /* UDMA 0-5, 5 chosen                  */
 }
 
+static void put_queueing(IdeDrive *d)
+{
+    if (ide_bus(d)->sata) {
+        put(d->identify, 75, 31);      /* depth                               */
+        put(d->identify, 76, 0x100);
+    }
+}
+
 static void put_size(IdeDrive *d)
 {
     uint8_t *id = d->identify;
@@ -84,6 +92,7 @@ void ide_identify_disk(IdeDrive *d)
         put(id, w, 120);
     }
     put(id, 69, 1 << 14);              /* reads after TRIM are determined     */
+    put_queueing(d);
     put(id, 80, 0xf0);                 /* ATA-4 to 7                          */
     put(id, 81, 0x16);
     put(id, 82, 0x4021);               /* NOP, write cache, SMART             */
@@ -118,6 +127,7 @@ void ide_identify_cdrom(IdeDrive *d)
     put(id, 68, 0xb4);
     put(id, 71, 30);
     put(id, 72, 30);
+    put_queueing(d);
     put(id, 80, 0x1e);
     if (d->wwn) {
         put(id, 84, 0x0100);
