@@ -17,8 +17,8 @@ Bus *bus_main;
 
 static char *system_fw_path(const Device *dev)
 {
-    return g_strdup(dev->type->fw_name ? dev->type->fw_name(dev)
-                                       : dev->type->name);
+    return dev->type->fw_name ? dev->type->fw_name(dev)
+                              : g_strdup(dev->type->name);
 }
 
 static void system_print(const Device *dev,

@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include "accel.h"
 #include "hw/virtio/pci-impl.h"
+#include "hw/virtio/ring.h"
 
 /* ---- interrupts ---------------------------------------------------------- */
 
@@ -437,6 +438,7 @@ static void leave(VirtioPci *p)
 BUS_TYPE(bus_virtio_pci, {
     .name = "virtio-pci-bus", .parent = "virtio-bus", .size = sizeof(Bus),
     .max_devices = 1, .plugged = vbus_plugged, .device_base = NULL,
+    .fw_path = virtio_fw_path,
 });
 
 bool virtio_pci_realize(Device *dev, Error **errp)

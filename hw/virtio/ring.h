@@ -51,6 +51,8 @@ static inline void ring_dirty(const Virtq *q, unsigned n, uint64_t off,
 {
     ram_dirty(q->map[n].ram, q->map[n].off + off, len);
 }
+/* state.c: what firmware calls the device below its function. */
+char *virtio_fw_path(const Device *dev);
 /* chain.c. Maps [addr, addr + len) to the element; false: broken already. */
 bool chain_begin(VirtqElem *e, Virtq *q);
 bool chain_add(VirtqElem *e, const VirtqDesc *d);

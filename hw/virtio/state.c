@@ -119,7 +119,7 @@ static const VmState virtio_state = {
     },
 };
 
-static char *virtio_fw_path(const Device *dev)
+char *virtio_fw_path(const Device *dev)
 {
     return g_strdup(virtio_type((const Virtio *)dev)->fw_path);
 }
