@@ -84,6 +84,8 @@ floppy="-drive file=$TMP/floppy,format=raw,if=floppy"
         -device virtio-blk-pci,drive=d
     boots "virtio-scsi" "started from drive 80" -accel tcg -M pc $node \
         -device virtio-scsi-pci -device scsi-hd,drive=d
+    boots "lsi53c895a" "started from drive 80" -accel tcg -M pc $node \
+        -device lsi53c895a -device scsi-hd,drive=d,scsi-id=2
     boots "AHCI disk" "started from drive 80" -accel tcg -M pc $node \
         -device ich9-ahci,id=a -device ide-hd,drive=d,bus=a.0
     boots "IDE CD" "started from drive e0" -accel tcg -M pc $cd \
