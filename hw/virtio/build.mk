@@ -16,3 +16,4 @@ hw-y += hw/virtio/console.o
 hw-y += hw/virtio/console-port.o
 hw-y += hw/virtio/scsi.o
 hw-y += hw/virtio/scsi-device.o
+fuzz-devices-objs = $(test_lib_objs)
