@@ -55,6 +55,7 @@ struct ScsiReq {
     bool kept, in_flight;
     uint8_t action;
     void (*then)(ScsiReq *r);
+    void (*machine)(ScsiReq *r) MACHINE_PTR;
     uint8_t step;                      /* of the unit's program               */
     uint64_t pos, left;                /* in parts; bytes or blocks           */
     struct iovec *cut, one;            /* buffer cut to the transfer          */
@@ -160,6 +161,8 @@ const struct iovec *scsi_data(ScsiReq *r, unsigned *niov);
 /* Submits r->req, whose op, off and len are set; then(r) follows when it went
  * well, sense data when not, the error policy having been asked. */
 void scsi_io(ScsiReq *r, void (*then)(ScsiReq *r));
+/* Runs fn in the main loop, with the machine lock; GOOD follows. */
+void scsi_in_main(ScsiReq *r, void (*fn)(ScsiReq *r));
 void scsi_set_attention(ScsiDevice *d, ScsiSense s);
 unsigned scsi_fixed_sense(uint8_t *to, ScsiSense s);
 /* By the standards alone; block: bytes of a logical block. */

@@ -287,6 +287,7 @@ static MACHINE_CALL void start_stop(IdeDrive *d)
     }
     if (load_eject && d->tray_open == start) {
         d->tray_open = !start;
+        blk_tray_moved(d->conf.blk, d->tray_open);
         if (start && blk_has_medium(d->conf.blk)) {
             d->attention = d->event_new = true;
         }

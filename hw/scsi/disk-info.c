@@ -333,29 +333,10 @@ static bool pages_ok(const ScsiDisk *s, const uint8_t *p, uint32_t n,
     return true;
 }
 
-/* The write cache is the machine's to change: this runs in the main loop. */
-static void set_cache(void *arg)
+/* The write cache is the machine's to change. */
+static MACHINE_CALL void set_cache(ScsiReq *r)
 {
-    ScsiReq *r = arg;
-
-    machine_assert_locked();
     blk_set_write_cache(r->dev->conf.blk, r->step);
-    r->then(r);
-}
-
-static void back_in_loop(void *arg)
-{
-    scsi_good(arg);
-}
-
-static void cache_was_set(ScsiReq *r)
-{
-    if (r->bus->loop == loop_main) {
-        scsi_good(r);
-        return;
-    }
-    r->work = (Work){ .fn = back_in_loop, .arg = r };
-    loop_post(r->bus->loop, &r->work);
 }
 
 void disk_mode_select(ScsiDisk *s, ScsiReq *r)
@@ -397,9 +378,7 @@ void disk_mode_select(ScsiDisk *s, ScsiReq *r)
         return;
     }
     r->step = on;
-    r->then = cache_was_set;
-    r->work = (Work){ .fn = set_cache, .arg = r };
-    loop_post(loop_main, &r->work);
+    scsi_in_main(r, set_cache);
 }
 
 /* ---- capacities ---------------------------------------------------------- */

@@ -290,6 +290,11 @@ static void unmap(ScsiDisk *s, ScsiReq *r)
 
 /* ---- the tray ------------------------------------------------------------- */
 
+static MACHINE_CALL void tell_tray(ScsiReq *r)
+{
+    blk_tray_moved(r->dev->conf.blk, r->step);
+}
+
 static void tray(ScsiDisk *s, ScsiReq *r)
 {
     bool start = r->cdb[4] & 1, load_eject = r->cdb[4] & 2;
@@ -303,8 +308,13 @@ static void tray(ScsiDisk *s, ScsiReq *r)
                    : SENSE(2, 0x53, 2));
         return;
     }
+    if (s->tray_open == !start) {
+        scsi_good(r);
+        return;
+    }
     s->tray_open = !start;
-    scsi_good(r);
+    r->step = !start;
+    scsi_in_main(r, tell_tray);
 }
 
 /* ---- dispatch ------------------------------------------------------------- */

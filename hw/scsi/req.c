@@ -357,6 +357,30 @@ void scsi_io(ScsiReq *r, void (*then)(ScsiReq *r))
     blk_submit(r->dev->conf.blk, &r->req);
 }
 
+/* ---- what only the machine may do ---------------------------------------- */
+
+static void back_in_loop(void *arg)
+{
+    scsi_good(arg);
+}
+
+static void in_main(void *arg)
+{
+    ScsiReq *r = arg;
+
+    machine_assert_locked();
+    r->machine(r);
+    r->work = (Work){ .fn = back_in_loop, .arg = r };
+    loop_post(r->bus->loop, &r->work);
+}
+
+void scsi_in_main(ScsiReq *r, void (*fn)(ScsiReq *r))
+{
+    r->machine = fn;
+    r->work = (Work){ .fn = in_main, .arg = r };
+    loop_post(loop_main, &r->work);
+}
+
 /* ---- submission, cancelling ---------------------------------------------- */
 
 /* Commands that a pending attention does not hold up. */

@@ -282,6 +282,7 @@ TEST(mode_select_sets_the_cache)
 TEST(tray)
 {
     Host *h = start("");
+    char *s;
 
     ready(h, 1, 0);
     CHECK_EQ(run(h, 1, 0, "4300000000000000ff00", 255, false), GOOD);
@@ -292,9 +293,15 @@ TEST(tray)
     expect_sense(h, 5, 0x53);
     CHECK_EQ(run(h, 1, 0, "1e0000000000", 0, false), GOOD);
     CHECK_EQ(run(h, 1, 0, "1b0000000200", 0, false), GOOD);
+    s = qtest_event(h->q, "DEVICE_TRAY_MOVED");
+    CHECK(strstr(s, "\"tray-open\": true"));
+    free(s);
     run(h, 1, 0, "000000000000", 0, false);
     expect_sense(h, 2, 0x3a);
     CHECK_EQ(run(h, 1, 0, "1b0000000300", 0, false), GOOD);
+    s = qtest_event(h->q, "DEVICE_TRAY_MOVED");
+    CHECK(strstr(s, "\"tray-open\": false"));
+    free(s);
     CHECK_EQ(run(h, 1, 0, "000000000000", 0, false), GOOD);
     stop(h);
 }
@@ -388,5 +395,40 @@ TEST(units_go_under_load)
     }
     run(h, 0, 0, "120000002400", 36, false);
     CHECK_EQ(h->buf[0], 0x3f);
+    stop(h);
+}
+
+TEST(media_are_changed)
+{
+    Host *h = start(",iothread=t");
+
+    ready(h, 1, 0);
+    CHECK_EQ(run(h, 1, 0, "1e0000000100", 0, false), GOOD);
+    free(qtest_qmp(h->q, "{'execute': 'blockdev-open-tray', 'arguments': "
+                   "{'id': 'cd'}}"));
+    run(h, 1, 0, "000000000000", 0, false);
+    expect_sense(h, 6, 0x5a);          /* the guest is asked to let it go     */
+    CHECK_EQ(run(h, 1, 0, "4a0100001000000080", 128, false), GOOD);
+    CHECK_EQ(h->buf[4], 1);
+    CHECK_EQ(run(h, 1, 0, "1e0000000000", 0, false), GOOD);
+    qtest_qmp_ok(h->q, "{'execute': 'blockdev-open-tray', 'arguments': "
+                 "{'id': 'cd'}}");
+    free(qtest_event(h->q, "DEVICE_TRAY_MOVED"));
+    run(h, 1, 0, "000000000000", 0, false);
+    run(h, 1, 0, "000000000000", 0, false);
+    expect_sense(h, 2, 0x3a);
+    qtest_qmp_ok(h->q, "{'execute': 'blockdev-remove-medium', 'arguments': "
+                 "{'id': 'cd'}}");
+    qtest_qmp_ok(h->q, "{'execute': 'blockdev-add', 'arguments': {'driver': "
+                 "'null-co', 'node-name': 'other', 'size': 4096000, "
+                 "'read-only': true, 'read-zeroes': true}}");
+    qtest_qmp_ok(h->q, "{'execute': 'blockdev-insert-medium', 'arguments': "
+                 "{'id': 'cd', 'node-name': 'other'}}");
+    qtest_qmp_ok(h->q, "{'execute': 'blockdev-close-tray', 'arguments': "
+                 "{'id': 'cd'}}");
+    run(h, 1, 0, "000000000000", 0, false);
+    expect_sense(h, 6, 0x28);
+    CHECK_EQ(run(h, 1, 0, "25000000000000000000", 8, false), GOOD);
+    CHECK(!memcmp(h->buf, "\0\0\7\xcf\0\0\x8\0", 8));
     stop(h);
 }
