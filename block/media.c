@@ -13,7 +13,7 @@
 
 void blk_tray_moved(BlkBackend *b, bool open)
 {
-    g_autofree char *path = blk_dev_path(b);
+    g_autofree char *path = blk_dev_id(b);
     DeviceTrayMovedEvent e = { .device = b->name, .id = path ? path : (char[]){ 0 },
                                .tray_open = open };
 

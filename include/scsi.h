@@ -101,6 +101,8 @@ typedef struct ScsiType {
     void (*parse)(ScsiDevice *d, ScsiReq *r);
     void (*run)(ScsiDevice *d, ScsiReq *r);
     void (*reset)(ScsiDevice *d);      /* LUN or bus reset                    */
+    /* The attention has been told; may set the next one. */
+    void (*told)(ScsiDevice *d, ScsiSense s);
 } ScsiType;
 
 extern const BusType bus_scsi;
@@ -183,7 +185,7 @@ uint32_t scsi_cdb_count(const uint8_t *cdb);
 #define SENSE_NO_REMOVAL     SENSE(5, 0x53, 2)
 #define SENSE_RESET          SENSE(6, 0x29, 0)
 #define SENSE_CHANGED        SENSE(6, 0x28, 0)
-#define SENSE_EJECT_ASKED    SENSE(6, 0x5a, 1)
+#define SENSE_WAS_EMPTY      SENSE(6, 0x3a, 0)
 #define SENSE_CAPACITY       SENSE(6, 0x2a, 9)
 #define SENSE_LUNS_CHANGED   SENSE(6, 0x3f, 0x0e)
 #define SENSE_PROTECTED      SENSE(7, 0x27, 0)

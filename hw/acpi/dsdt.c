@@ -444,8 +444,10 @@ static MACHINE_CALL void slots_asked(Aml *a, const PciBus *bus, int bsel)
     }
     for (unsigned slot = 0; slot < 32; slot++) {
         if (bridge_in(bus, slot)) {
-            slot_name(name, slot);
-            memcpy(name + 3, "_.PCNT", 7);
+            /* Only names of one part are looked for in the scopes above. */
+            name[0] = '^';
+            slot_name(name + 1, slot);
+            memcpy(name + 4, "_.PCNT", 7);
             aml_ref(a, name);
         }
     }

@@ -392,7 +392,8 @@ static void request_sense(ScsiReq *r)
 
     if (d) {
         s = d->attention.key ? d->attention : d->sense;
-        d->attention = d->sense = SENSE_NONE;
+        d->sense = SENSE_NONE;
+        scsi_attention_told(d);
     }
     if (r->cdb[1] & 1) {
         b[0] = 0x72;

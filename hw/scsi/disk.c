@@ -30,6 +30,14 @@ static void disk_unit_reset(ScsiDevice *d)
     s->event_new = s->event_eject = false;
 }
 
+/* A new medium is news after the empty drive was. */
+static void disk_told(ScsiDevice *d, ScsiSense s)
+{
+    if (s.asc == SENSE_WAS_EMPTY.asc && disk_ready((ScsiDisk *)d)) {
+        d->attention = SENSE_CHANGED;
+    }
+}
+
 /* ---- news from the machine ----------------------------------------------- */
 
 static uint64_t blocks_now(ScsiDisk *s)
@@ -53,8 +61,8 @@ static void in_loop_change(void *arg)
     s->blocks = n->blocks;
     s->tray_open = !n->load;
     s->event_new = n->load;
-    s->event_eject = !n->load;
-    scsi_set_attention(&s->d, SENSE_CHANGED);
+    s->event_eject = false;
+    scsi_set_attention(&s->d, SENSE_WAS_EMPTY);
 }
 
 static void change_media(void *dev, bool load)
@@ -71,7 +79,6 @@ static void in_loop_eject(void *arg)
     const News *n = arg;
 
     n->s->event_eject = true;
-    scsi_set_attention(&n->s->d, SENSE_EJECT_ASKED);
     if (n->force) {
         n->s->locked = false;
     }
@@ -288,9 +295,11 @@ static const Prop cd_rows[] = {
 };
 
 static const ScsiType hd_type = { .kind = 0, .run = disk_run,
-                                  .reset = disk_unit_reset };
+                                  .reset = disk_unit_reset,
+                                  .told = disk_told };
 static const ScsiType cd_type = { .kind = 5, .run = disk_run,
-                                  .reset = disk_unit_reset };
+                                  .reset = disk_unit_reset,
+                                  .told = disk_told };
 
 TYPE_NAME(type_scsi_disk_base, { "scsi-disk-base", "scsi-device", true });
 

@@ -186,6 +186,16 @@ void scsi_set_attention(ScsiDevice *d, ScsiSense s)
     }
 }
 
+void scsi_attention_told(ScsiDevice *d)
+{
+    ScsiSense s = d->attention;
+
+    d->attention = SENSE_NONE;
+    if (s.key && scsi_type(d)->told) {
+        scsi_type(d)->told(d, s);
+    }
+}
+
 uint8_t *scsi_room(ScsiReq *r, uint32_t n)
 {
     uint64_t want = MAX2(n, MIN2(r->xfer, 65536));
@@ -404,7 +414,7 @@ void scsi_submit(ScsiReq *r)
         if (UNLIKELY(d->attention.key) && !attention_waits(r->cdb[0])) {
             ScsiSense s = d->attention;
 
-            d->attention = SENSE_NONE;
+            scsi_attention_told(d);
             scsi_check(r, s);
             return;
         }

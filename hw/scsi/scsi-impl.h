@@ -31,6 +31,8 @@ bool scsi_common(ScsiReq *r);
 void scsi_unit_rest(ScsiDevice *d) MACHINE_CALL;
 /* req.c */
 void scsi_cancel_all(ScsiDevice *d);
+/* The guest has heard of the pending attention. */
+void scsi_attention_told(ScsiDevice *d);
 
 /* disk-info.c: INQUIRY, MODE SENSE, capacities. */
 void scsi_put_inquiry(uint8_t *b, uint8_t kind, int version, bool tags);

@@ -406,8 +406,8 @@ TEST(media_are_changed)
     CHECK_EQ(run(h, 1, 0, "1e0000000100", 0, false), GOOD);
     free(qtest_qmp(h->q, "{'execute': 'blockdev-open-tray', 'arguments': "
                    "{'id': 'cd'}}"));
-    run(h, 1, 0, "000000000000", 0, false);
-    expect_sense(h, 6, 0x5a);          /* the guest is asked to let it go     */
+    CHECK_EQ(run(h, 1, 0, "000000000000", 0, false), GOOD);
+    /* The guest is asked to let it go. */
     CHECK_EQ(run(h, 1, 0, "4a0100001000000080", 128, false), GOOD);
     CHECK_EQ(h->buf[4], 1);
     CHECK_EQ(run(h, 1, 0, "1e0000000000", 0, false), GOOD);
@@ -426,6 +426,8 @@ TEST(media_are_changed)
                  "{'id': 'cd', 'node-name': 'other'}}");
     qtest_qmp_ok(h->q, "{'execute': 'blockdev-close-tray', 'arguments': "
                  "{'id': 'cd'}}");
+    run(h, 1, 0, "000000000000", 0, false);
+    expect_sense(h, 6, 0x3a);
     run(h, 1, 0, "000000000000", 0, false);
     expect_sense(h, 6, 0x28);
     CHECK_EQ(run(h, 1, 0, "25000000000000000000", 8, false), GOOD);
