@@ -463,8 +463,9 @@ void ahci_look(void *opaque)
 
 /* ---- coming to rest ------------------------------------------------------ */
 
-void ahci_cancel(AhciPort *p)
+void ahci_cancel(void *opaque)
 {
+    AhciPort *p = opaque;
     IdeDrive *d = ahci_drive(p);
 
     work_cancel(loop_main, &p->work);

@@ -310,6 +310,7 @@ static MACHINE_CALL void port_init(Ahci *s, unsigned i)
     p->bus.dma_opaque = p;
     p->bus.irq_hook = ahci_drive_irq;
     p->bus.goes_on = ahci_resume;
+    p->bus.cancel = ahci_cancel;
     p->work = (Work){ .fn = ahci_look, .arg = p };
 }
 

@@ -71,7 +71,7 @@ extern const IdeDma ahci_dma;
 void ahci_drive_irq(void *port);
 void ahci_look(void *port);            /* starts what PxCI asks for           */
 /* Nothing is under way any more; in flight: waited for. */
-void ahci_cancel(AhciPort *p) MACHINE_CALL;
+void ahci_cancel(void *port) MACHINE_CALL;
 /* The register FIS with the drive's signature. */
 void ahci_signature(AhciPort *p) MACHINE_CALL;
 void ahci_resume(void *port) MACHINE_CALL;

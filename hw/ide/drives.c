@@ -114,6 +114,9 @@ static MACHINE_CALL void ide_unrealize(Device *dev)
 {
     IdeDrive *d = (IdeDrive *)dev;
 
+    if (ide_bus(d)->cancel) {
+        ide_bus(d)->cancel(ide_bus(d)->dma_opaque);
+    }
     ide_cancel(d);
     blk_detach_dev(d->conf.blk);
     g_clear_pointer(&d->buf, g_free);

@@ -45,6 +45,7 @@ struct IdeBus {
     void *dma_opaque;
     void (*irq_hook)(void *opaque);    /* the interrupt was raised            */
     void (*goes_on)(void *opaque) MACHINE_PTR;     /* the machine runs again  */
+    void (*cancel)(void *opaque) MACHINE_PTR;      /* the drive leaves        */
     unsigned units;                    /* at most; 0: two                     */
     bool sata;                         /* no board knows it; queues commands  */
     RunNotify run;

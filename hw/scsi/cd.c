@@ -10,7 +10,7 @@ static MmcDrive drive_of_disk(ScsiDisk *s)
 {
     return (MmcDrive){
         .blocks = disk_ready(s) ? s->blocks : 0,
-        .present = blk_has_medium(s->d.conf.blk), .tray_open = s->tray_open,
+        .present = disk_ready(s), .tray_open = s->tray_open,
         .event_new = &s->event_new, .event_eject = &s->event_eject,
     };
 }

@@ -268,8 +268,7 @@ static void mode_sense(ScsiDisk *s, ScsiReq *r)
 
     if (!s->cd) {
         *dev = (s->dpofua ? 0x10 : 0) |
-               (blk_has_medium(s->d.conf.blk) &&
-                !blk_writable(s->d.conf.blk) ? 0x80 : 0);
+               (disk_ready(s) && !blk_writable(s->d.conf.blk) ? 0x80 : 0);
         if (!(r->cdb[1] & 8) && s->blocks) {
             desc = block_descriptor(s, b + n);
         }

@@ -79,10 +79,12 @@ static void command_done(ScsiReq *r)
 
     machine_assert_locked();
     s->busy = false;
-    if (r->aborted) {
-        return;                        /* who cancelled it knows              */
+    if (r->aborted && s->cancelling) {
+        return;
     }
-    if (r->status == SCSI_GOOD && r->dir == SCSI_IN && r->moved) {
+    if (r->aborted) {
+        lsi_bus_free(s);               /* the unit has left                   */
+    } else if (r->status == SCSI_GOOD && r->dir == SCSI_IN && r->moved) {
         s->status = SCSI_GOOD;
         s->data_len = (uint32_t)MIN2(r->moved, s->data_len);
         s->data_pos = 0;
@@ -137,10 +139,12 @@ static MACHINE_CALL void command(Lsi *s)
 void lsi_cancel(Lsi *s)
 {
     if (s->busy) {
+        s->cancelling = true;
         scsi_cancel(&s->req);
         while (s->busy) {
             loop_step(true);
         }
+        s->cancelling = false;
     }
     work_cancel(loop_main, &s->work);
 }

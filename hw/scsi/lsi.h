@@ -53,7 +53,7 @@ typedef struct Lsi {
     ScsiReq req;                       /* the command under way               */
     struct iovec iov;
     uint8_t *data;
-    bool executing;
+    bool executing, cancelling;
     /* what the guest sees */
     uint8_t reg[256];
     uint8_t ram[LSI_RAM];

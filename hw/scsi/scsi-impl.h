@@ -45,9 +45,11 @@ void disk_mode_select(ScsiDisk *s, ScsiReq *r);
 bool disk_medium(ScsiDisk *s, ScsiReq *r);
 /* cd.c */
 bool cd_command(ScsiDisk *s, ScsiReq *r);
+/* The medium is the machine's to change while the tray is open: it is looked at
+ * when it is closed alone. */
 static inline bool disk_ready(const ScsiDisk *s)
 {
-    return blk_has_medium(s->d.conf.blk) && !s->tray_open;
+    return !s->tray_open && blk_has_medium(s->d.conf.blk);
 }
 
 #endif

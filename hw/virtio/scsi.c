@@ -350,6 +350,10 @@ void vscsi_event(VirtioScsi *s, ScsiDevice *d, uint32_t event, uint32_t reason)
     if (!(s->v.status & VIRTIO_DRIVER_OK)) {
         return;
     }
+    if (!s->v.running) {
+        s->missed = true;              /* told when the guest runs again      */
+        return;
+    }
     st_le32(ev.b, event);
     ev.b[4] = 1;
     ev.b[5] = (uint8_t)d->id;

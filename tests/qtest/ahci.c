@@ -298,3 +298,23 @@ TEST(errors_stop_the_port)
     CHECK_EQ(run(a, 0, &good) & 0x89, 0);
     stop(a);
 }
+
+TEST(controller_leaves_under_load)
+{
+    Ahci *a = start();
+
+    for (unsigned i = 0; i < 31; i++) {
+        Cmd c = { .op = 0x61, .lba = 128 * i, .count = 128, .bytes = 65536,
+                  .write = true, .queued = true };
+
+        prepare(a, 0, i, &c);
+    }
+    set(a, 0, P_SACT, 0x7fffffff);
+    set(a, 0, P_CI, 0x7fffffff);
+    qtest_qmp_ok(a->q, "{'execute': 'device_del', 'arguments': {'id': 'a'}}");
+    qtest_outl(a->q, 0xae10, 0);
+    qtest_outl(a->q, 0xae08, 1u << 5);
+    free(qtest_event(a->q, "DEVICE_DELETED"));
+    CHECK_EQ(qpci_read(a->q, a->devfn, 0, 4), UINT32_MAX);
+    stop(a);
+}
