@@ -217,7 +217,11 @@ int file_sync(BlkNode *n, BlkReq *req)
         return discard(f, req);
     case BLK_ZERO:
         return zero(f, req);
-    case BLK_IOCTL:
+    case BLK_IOCTL:                    /* off: its number                     */
+        if (!f->regular) {
+            return ioctl(f->fd, (unsigned long)req->off,
+                         req->iov[0].iov_base) < 0 ? -errno : 0;
+        }
         break;
     }
     return -ENOTSUP;

@@ -4,6 +4,7 @@ hw-y += hw/scsi/cd.o
 hw-y += hw/scsi/disk.o
 hw-y += hw/scsi/disk-info.o
 hw-y += hw/scsi/disk-rw.o
+hw-y += hw/scsi/generic.o
 hw-y += hw/scsi/lsi.o
 hw-y += hw/scsi/lsi-bus.o
 hw-y += hw/scsi/lsi-script.o

@@ -18,6 +18,8 @@ static const struct Exempt {
     { "isa-debug-exit", POKE, "a write ends the process: that is what it is "
       "for" },
     { "*-x86_64-cpu", CREATE, "needs a board with CPU slots" },
+    { "scsi-generic", CREATE, "needs a SCSI device of the host" },
+    { "scsi-block", CREATE, "needs a SCSI device of the host" },
     { "vmgenid", CREATE, "needs a board with fw_cfg" },
     { NULL, 0, NULL },
 };
