@@ -373,6 +373,7 @@ static bool lsi_loaded(void *opaque, int version, Error **errp)
     } else if (s->active && s->wait == WAIT_NOT) {
         loop_post(loop_main, &s->work);
     }
+    lsi_update_irq(s);
     return true;
 }
 
