@@ -75,6 +75,8 @@ static MACHINE_CALL bool host_realize(Device *dev, Error **errp)
     mem_add(mem_system.root, 0, &h->ram);
     mem_init(&h->pci_mem, "bench.pci", 0);
     mem_add_prio(mem_system.root, 0, &h->pci_mem, -1);
+    h->scsi = g_new0(ScsiBus, 1);
+    scsi_bus_init(h->scsi, dev, NULL, &bench_hba);
     h->pci = pci_root_new(dev, "pci.0", false, &h->pci_mem, mem_io.root, 0);
     pci_root_irqs(h->pci, line_sink, map_pin, h, 4);
     h->pci->bus.hotpluggable = true;
@@ -83,8 +85,6 @@ static MACHINE_CALL bool host_realize(Device *dev, Error **errp)
     for (int i = 0; i < 16; i++) {
         h->isa->irq[i] = irq_line(line_sink, h, i);
     }
-    h->scsi = g_new0(ScsiBus, 1);
-    scsi_bus_init(h->scsi, dev, NULL, &bench_hba);
     return true;
 }
 
