@@ -218,7 +218,7 @@ static int block_make(Qcow2 *s, uint64_t b, Q2Entry **e)
 
 /* ---- counting ------------------------------------------------------------ */
 
-static int add_range(Qcow2 *s, uint64_t first, uint64_t end, int delta,
+static int add_range(Qcow2 *s, uint64_t first, uint64_t end, int64_t delta,
                      uint64_t *done)
 {
     Q2Entry *e;
@@ -241,7 +241,7 @@ static int add_range(Qcow2 *s, uint64_t first, uint64_t end, int delta,
                 q2_cache_put(e);
                 return delta > 0 ? -ERANGE : -EINVAL;
             }
-            v += (uint64_t)(int64_t)delta;
+            v += (uint64_t)delta;
             q2_ref_store(s, e->data, i, v);
             q2_cache_dirty(&s->refc, e);
             if (!v && *done < s->free_hint) {
@@ -256,7 +256,7 @@ static int add_range(Qcow2 *s, uint64_t first, uint64_t end, int delta,
     return 0;
 }
 
-int q2_ref_add(Qcow2 *s, uint64_t off, uint64_t len, int delta)
+int q2_ref_add(Qcow2 *s, uint64_t off, uint64_t len, int64_t delta)
 {
     uint64_t first = off >> s->cluster_bits, done, undone;
     uint64_t end = (off + len + s->cluster_size - 1) >> s->cluster_bits;

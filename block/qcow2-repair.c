@@ -145,15 +145,15 @@ static int set_one(Q2Check *k, const Q2Wrong *w)
 {
     Qcow2 *s = k->s;
     uint64_t off = w->cluster << s->cluster_bits;
-    int64_t diff = (int64_t)(w->want - w->have);
+    bool up = w->want > w->have;
+    uint64_t gap = up ? w->want - w->have : w->have - w->want;
     int ret = 0;
 
-    while (ret >= 0 && diff) {
-        int part = diff > INT32_MAX ? INT32_MAX
-                 : diff < -INT32_MAX ? -INT32_MAX : (int)diff;
+    while (ret >= 0 && gap) {          /* twice at most                       */
+        int64_t part = (int64_t)MIN2(gap, (uint64_t)INT64_MAX);
 
-        ret = q2_ref_add(s, off, 1, part);
-        diff -= part;
+        ret = q2_ref_add(s, off, 1, up ? part : -part);
+        gap -= (uint64_t)part;
     }
     return ret;
 }

@@ -226,7 +226,7 @@ int q2_flush(Qcow2 *s);                /* and a barrier at the end            */
 uint64_t q2_ref_load(const Qcow2 *s, const uint8_t *block, uint64_t i);
 void q2_ref_store(const Qcow2 *s, uint8_t *block, uint64_t i, uint64_t v);
 int q2_ref_get(Qcow2 *s, uint64_t cluster, uint64_t *v);
-int q2_ref_add(Qcow2 *s, uint64_t off, uint64_t len, int delta);
+int q2_ref_add(Qcow2 *s, uint64_t off, uint64_t len, int64_t delta);
 /* Clusters in a row, at most n, at least one (exact: n). Offset or -errno. */
 int64_t q2_alloc(Qcow2 *s, uint64_t n, bool exact, uint64_t *got);
 /* Tries for n clusters at off. Returns how many. */
