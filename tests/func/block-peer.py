@@ -30,6 +30,10 @@ ZEROED = re.compile(r"(actual-size|date-n?sec|vm-clock-n?sec|idle_time_ns|"
                     r"avg_.*_queue_depth)")
 
 
+# how much of an image's tables is kept, which only ours tells
+OWN = re.compile(r"(l2|refcount)[- ]cache[- ](size|used)")
+
+
 class Names:
     """Made-up node names become #1, #2, ... as they are met."""
 
@@ -54,7 +58,8 @@ class Names:
     def walk(self, v, key=""):
         if isinstance(v, dict):
             # in one order, or the names would be met differently
-            return {k: self.walk(v[k], k) for k in sorted(v)}
+            return {k: self.walk(v[k], k) for k in sorted(v)
+                    if not OWN.fullmatch(k)}
         if isinstance(v, list):
             return [self.walk(x, key) for x in v]
         if ZEROED.fullmatch(key):
@@ -81,7 +86,8 @@ def normal(names, command, v):
         v["return"] = graph(v["return"])
     v = peer.normal(v)
     if isinstance(v, dict) and isinstance(v.get("return"), str):
-        v["return"] = v["return"].split("\n")
+        v["return"] = [x for x in v["return"].split("\n")
+                       if not OWN.match(x.strip())]
     return v
 
 
