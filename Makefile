@@ -334,7 +334,10 @@ bench: all $(guest_files)
 # ---- manual: every program prints its own page from its tables
 
 .PHONY: man
-man: $(programs:%=$(BUILD)/man/%.1)
+# Started by tern alone: no page of their own.
+inner_helpers := tern-bridge-helper tern-pr-helper
+man_pages := $(patsubst %,$(BUILD)/man/%.1,$(filter-out $(inner_helpers),$(programs)))
+man: $(man_pages)
 $(BUILD)/man/%.1: $(BUILD)/%
 	$(say) MAN $@
 	$(Q)$< --x-man >$@.new && mv $@.new $@
@@ -352,7 +355,6 @@ bindir = $(DESTDIR)$(prefix)/bin
 libexecdir = $(DESTDIR)$(prefix)/libexec/tern
 mandir = $(DESTDIR)$(prefix)/share/man/man1
 docdir = $(DESTDIR)$(prefix)/share/doc/tern
-inner_helpers := tern-bridge-helper tern-pr-helper
 
 .PHONY: install
 install: all man
@@ -368,7 +370,7 @@ install: all man
 	    install -m 755 $(m) $(DESTDIR)$(prefix)/lib/tern/ &&) :
 	install -m 644 README.md LICENSE $(wildcard docs/*.md) $(docdir)
 	install -d $(mandir)
-	install -m 644 $(programs:%=$(BUILD)/man/%.1) $(mandir)
+	install -m 644 $(man_pages) $(mandir)
 
 # ---- cleaning, formatting, help
 
