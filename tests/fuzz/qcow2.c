@@ -226,7 +226,7 @@ NO_TSA static void check(int fix)
         return;
     }
     n = blk_root(b);
-    c.say = getenv("FUZZ_SEED") ? line : NULL;
+    c.say = getenv("FUZZ_VERBOSE") ? line : NULL;
     if (n->drv->check(n, &c, fix, NULL) >= 0 && fix == 3 &&
         c.corruptions == c.corruptions_fixed && c.leaks == c.leaks_fixed &&
         !c.check_errors && n->drv->check(n, &again, 0, NULL) >= 0 &&
