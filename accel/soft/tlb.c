@@ -445,9 +445,9 @@ static uint64_t fill(SoftCpu *c, const Slot *s, uint64_t la, int acc,
     list_local(c, e - c->tlbs[0], w.global);
     write_forget(c, e);
     e->add = (uintptr_t)page->host - tag;
-    e->r = denied(c, &w, ACC_READ, mmu) ? TLB_NONE : tag;
+    e->r = strict(c) || denied(c, &w, ACC_READ, mmu) ? TLB_NONE : tag;
     e->x = denied(c, &w, ACC_EXEC, mmu) ? TLB_NONE : tag;
-    e->w = !w.dirty || page->readonly || page->slow_write ||
+    e->w = strict(c) || !w.dirty || page->readonly || page->slow_write ||
         (page->gen && __atomic_load_n(page->gen, __ATOMIC_RELAXED) & 1) ||
         denied(c, &w, ACC_WRITE, mmu) ? TLB_NONE : tag;
     if (e->w != TLB_NONE) {
