@@ -7,9 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
+#include "chr.h"
 #include "monitor.h"
 #include "schema/schema.h"
 #include "secret.h"
+#include "ui.h"
 #include "ui/vnc/vnc.h"
 
 /* ---- names --------------------------------------------------------------- */
@@ -362,6 +365,27 @@ void hmp_expire_password(const Json *args)
     static const char *const keys[] = { "protocol", "time", "display", NULL };
 
     run_json(&qt_ExpirePasswordOptions, cmd_expire_password, args, keys);
+}
+
+/* ---- clients from elsewhere ---------------------------------------------- */
+bool cmd_add_client(const void *arg, void *ret, Error **errp)
+{
+    const AddClientArg *a = arg;
+    int fd = mon_take_fd(a->fdname, errp);
+
+    if (fd < 0) {
+        return false;
+    }
+    if (!strcmp(a->protocol, "vnc")) {
+        return vnc_add_client(fd, a->has_skipauth && a->skipauth, errp);
+    }
+    close(fd);
+    if (!strcmp(a->protocol, "spice")) {
+        return spice_none(errp);
+    }
+    return error_set(errp, chr_find(a->protocol)
+                     ? "failed to add client"
+                     : "protocol '%s' is invalid", a->protocol);
 }
 
 /* ---- addresses, certificates --------------------------------------------- */
