@@ -153,8 +153,12 @@ endif
 
 # ---- compile
 
+# What is installed does not say where it was built; debug builds share a
+# compiler cache between folders instead.
+no_paths := $(if $(DEBUG),,-ffile-prefix-map=$(CURDIR)=.)
+
 cflags = -std=gnu11 $(OPT_FLAGS) $(WARN_FLAGS) $(GEN_FLAGS) \
-    -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -ffile-prefix-map=$(CURDIR)=. \
+    -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 $(no_paths) \
     -Iinclude -I$(BUILD) -I. $(GLIB_2_0_CFLAGS) $(PIXMAN_1_CFLAGS) \
     $(if $(filter $(module_objs),$(1)),-fPIC) \
     $(foreach u,$(uses-$(1)),$($(u)_CFLAGS)) $(EXTRA_CFLAGS) $(CFLAGS-$(1))
@@ -267,7 +271,7 @@ endif
 guest_cflags = -m$(1) -std=gnu11 -O2 -Wall -Wextra -Werror -ffreestanding \
     -fno-pic -fno-pie -fno-stack-protector -fcf-protection=none \
     -fno-asynchronous-unwind-tables -mno-red-zone -mgeneral-regs-only \
-    -ffile-prefix-map=$(CURDIR)=. -Itests/guests -I$(BUILD) $(CFLAGS-guest-$*)
+    $(no_paths) -Itests/guests -I$(BUILD) $(CFLAGS-guest-$*)
 
 define guest_rule
 $(BUILD)/tests/guests/$(1)/%.o: tests/guests/% $(BUILD)/config.flags
