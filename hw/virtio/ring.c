@@ -303,7 +303,7 @@ void virtq_want_more(Virtq *q)
     } else {
         virtq_want_kicks(q, true);
     }
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    full_barrier();
 }
 
 bool virtq_ready(const Virtq *q)
