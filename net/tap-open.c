@@ -185,14 +185,10 @@ static int tun_open(const NetTap *t, char name[IFNAMSIZ], bool many,
 
 static bool sndbuf_set(const NetTap *t, int fd, Error **errp)
 {
-    uint64_t n = INT_MAX;
-    int v;
+    uint64_t n = t->sndbuf_given ? t->sndbuf : INT_MAX;
+    int v = n && n < INT_MAX ? (int)n : INT_MAX;
 
-    if (t->sndbuf && !opt_size("sndbuf", t->sndbuf, 1, &n, errp)) {
-        return false;
-    }
-    v = n && n < INT_MAX ? (int)n : INT_MAX;
-    return !ioctl(fd, TUNSETSNDBUF, &v) || !t->sndbuf ||
+    return !ioctl(fd, TUNSETSNDBUF, &v) || !t->sndbuf_given ||
            error_set_errno(errp, errno, "TUNSETSNDBUF ioctl failed");
 }
 
@@ -322,15 +318,16 @@ static bool flag_set(Obj *o, const Prop *p, const Json *v, Error **errp)
 static bool sndbuf_take(Obj *o, const Prop *p, const Json *v, Error **errp)
 {
     NetTap *t = (NetTap *)o;
-    g_autofree char *text = json_kind(v) == JSON_INT
-        ? g_strdup_printf("%" PRId64, json_int_of(v)) : NULL;
 
-    if (!text && json_kind(v) != JSON_STR) {
+    if (json_kind(v) == JSON_INT && json_int_of(v) >= 0) {
+        t->sndbuf = (uint64_t)json_int_of(v);
+    } else if (json_kind(v) != JSON_STR) {
         return error_set(errp, "Invalid parameter type for '%s', expected: "
                          "size", p->name);
+    } else if (!opt_size("sndbuf", json_str_of(v), 1, &t->sndbuf, errp)) {
+        return false;
     }
-    g_free(t->sndbuf);
-    t->sndbuf = g_strdup(text ? text : json_str_of(v));
+    t->sndbuf_given = true;
     return true;
 }
 

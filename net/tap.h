@@ -13,7 +13,9 @@
 typedef struct NetTap {
     NetPort port;
     /* properties */
-    char *fd_name, *fds, *ifname, *script, *downscript, *br, *helper, *sndbuf;
+    char *fd_name, *fds, *ifname, *script, *downscript, *br, *helper;
+    uint64_t sndbuf;
+    bool sndbuf_given;
     char *vhostfd, *vhostfds;
     OnOffAuto vnet_hdr, vhost, vhostforce;
     uint32_t queues, poll_us;
