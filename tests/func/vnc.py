@@ -643,6 +643,21 @@ def hostile(m, port):
     check("a client that does not read costs little",
           rss(m) - before < 24 << 20, rss(m) - before)
     c.close()
+    # and one that makes the server talk: 1.5 KiB for each 20 bytes
+    c = Client(port)
+    before, sent = rss(m), 0
+    c.s.settimeout(1)
+    try:
+        while sent < 100000:
+            c.s.sendall(struct.pack(">BxxxBBBBHHHBBBxxx", 0, 8, 8, 0, 0, 7, 7,
+                                    3, 0, 3, 6) * 500)
+            sent += 500
+    except socket.timeout:
+        pass
+    time.sleep(3)                       # for all that it would take in
+    check("nor one that asks for palettes and does not read",
+          rss(m) - before < 64 << 20, (sent, rss(m) - before))
+    c.close()
     c = Client(port)
     c.encodings(0)
     c.request()

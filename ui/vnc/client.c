@@ -8,7 +8,8 @@
  * Invariants:
  * 1. `in` holds at most VNC_IN_MAX bytes: a message that needs more ends the
  *    connection.
- * 2. A client that is gone is freed when no job of its is with a worker.
+ * 2. While REPLIES_MAX bytes wait to be sent nothing is read.
+ * 3. A client that is gone is freed when no job of its is with a worker.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -16,6 +17,9 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 #include "ui/vnc/vnc.h"
+
+/* Answers that may wait: who sends and does not read is not read from either. */
+#define REPLIES_MAX (16u << 20)
 
 static void watch(VncClient *c) MACHINE_CALL;
 static void on_event(void *arg, unsigned events);
@@ -96,7 +100,7 @@ void vnc_send(VncClient *c, const void *p, size_t n)
     } else {
         g_byte_array_append(c->out, p, (unsigned)n);
     }
-    if (!(c->events & EPOLLOUT)) {
+    if (!(c->events & EPOLLOUT) || vnc_backlog(c) >= REPLIES_MAX) {
         watch(c);
     }
 }
@@ -219,7 +223,8 @@ static void receive(VncClient *c)
 {
     uint8_t buf[16384];
 
-    for (int turns = 0; turns < 16 && c->phase != VNC_GONE; turns++) {
+    for (int turns = 0; turns < 16 && c->phase != VNC_GONE &&
+         vnc_backlog(c) < REPLIES_MAX; turns++) {
         ssize_t n = get(c, buf, sizeof(buf));
 
         if (n == -EAGAIN || n == -EINTR) {
@@ -285,10 +290,13 @@ bool vnc_start_tls(VncClient *c)
 /* ---- events -------------------------------------------------------------- */
 static void watch(VncClient *c)
 {
-    unsigned want = EPOLLIN;
+    unsigned want = 0;
 
     if (c->phase == VNC_GONE) {
         return;
+    }
+    if (vnc_backlog(c) < REPLIES_MAX) {
+        want |= EPOLLIN;
     }
     if (vnc_backlog(c)) {
         want |= EPOLLOUT;
