@@ -29,7 +29,7 @@ typedef struct Item {
 typedef struct Walk {
     GPtrArray *items;                  /* Item *, in order of first use       */
     GHashTable *by_key;                /* QType, Prop row or PropEnum -> Item */
-    GHashTable *lists;                 /* QType of a list -> itself           */
+    GHashTable *lists;                 /* name of a builtin or list -> QType  */
     GHashTable *open_enums;            /* QType of a tag -> name of its set   */
     unsigned next;
     JsonOut *o;
@@ -100,6 +100,13 @@ static Item *item_for(Walk *w, const void *key)
 
 static const QType empty_type;         /* stands for no arguments, no reply   */
 
+static void list_note(Walk *w, const char *name, const QType *t)
+{
+    if (!g_hash_table_contains(w->lists, name)) {
+        g_hash_table_insert(w->lists, g_strdup(name), (void *)t);
+    }
+}
+
 /* Notes that t is used, and writes its name to buf. */
 static const char *name_of(Walk *w, const QType *t, char buf[16])
 {
@@ -116,11 +123,11 @@ static const char *name_of(Walk *w, const QType *t, char buf[16])
         if (!strcmp(builtin_name(t), "int")) {
             t = &qt_int;
         }
-        g_hash_table_add(w->lists, (void *)t);
+        list_note(w, builtin_name(t), t);
         return strcpy(buf, builtin_name(t));
     case QM_LIST:
-        g_hash_table_add(w->lists, (void *)t);
         snprintf(buf, 16, "[%s]", name_of(w, t->element, inner));
+        list_note(w, buf, t);          /* lists of any integers are one       */
         return buf;
     default:
         item_for(w, t)->t = t;
@@ -490,7 +497,7 @@ static void put_all(Walk *w)
         put_item(w, w->items->pdata[n]);
     }
     g_hash_table_iter_init(&i, w->lists);
-    while (w->o && g_hash_table_iter_next(&i, &t, NULL)) {
+    while (w->o && g_hash_table_iter_next(&i, NULL, &t)) {
         if (((const QType *)t)->meta == QM_LIST) {
             put_list(w, t);
         } else {
@@ -506,7 +513,7 @@ bool cmd_query_qmp_schema(const void *arg, void *ret, Error **errp)
     Walk w = { .items = g_ptr_array_new_with_free_func(g_free) };
 
     w.by_key = g_hash_table_new(NULL, NULL);
-    w.lists = g_hash_table_new(NULL, NULL);
+    w.lists = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     w.open_enums = g_hash_table_new(NULL, NULL);
     put_all(&w);                       /* what is used, and by which names    */
     out->first = true;                 /* the value follows its key           */
