@@ -10,6 +10,9 @@
 /* -display TYPE[,...], before the machine is made: checks and remembers it.
  * Prints and leaves for "help". */
 bool display_option(const char *arg, Error **errp) MACHINE_CALL;
+/* -audiodev [driver=]DRIVER,id=ID[,...]; also JSON. */
+bool audiodev_option(const char *arg, Error **errp) MACHINE_CALL;
+bool audiodev_exists(const char *id) MACHINE_CALL;
 /* -vnc ADDRESS[,...], when the machine's devices are there. */
 bool vnc_option(const char *arg, Error **errp) MACHINE_CALL;
 /* After all of these: starts what -display has asked for, or the default, which

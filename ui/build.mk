@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+ui-y += ui/audiodev.o
 ui-y += ui/input.o
 ui-y += ui/input-keys.o
 ui-y += ui/input-cmds.o

@@ -101,6 +101,7 @@ OPT_LIST(debugcon, debugcon)
 OPT_LIST(qtest, qtest)
 OPT_LIST(display, display)
 OPT_LIST(vnc, vnc)
+OPT_LIST(audiodev, audiodev)
 OPT_LIST_REPLACES(vga, vga, no_default_vga)
 
 OPT_TEXT(bios, bios)

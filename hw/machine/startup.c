@@ -566,6 +566,12 @@ static MACHINE_CALL bool do_vnc(const char *arg, const char *kind, Error **errp)
     return vnc_option(arg, errp);
 }
 
+static MACHINE_CALL bool do_audiodev(const char *arg, const char *kind,
+                                     Error **errp)
+{
+    return audiodev_option(arg, errp);
+}
+
 static MACHINE_CALL bool start_boards(Json *mopts, Error **errp)
 {
     const char *accel_list = json_get_str(mopts, "accel");
@@ -633,6 +639,7 @@ bool startup(Error **errp)
          given_each(&settings.global, do_global, errp) &&
          given_each(&settings.object, do_object_early, errp) &&
          given_each(&settings.display, do_display, errp) &&
+         given_each(&settings.audiodev, do_audiodev, errp) &&
          given_each(&settings.rtc, do_rtc, errp) &&
          default_chardevs(errp) &&
          given_each(&settings.chardev, do_chardev, errp) &&

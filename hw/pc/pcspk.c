@@ -8,6 +8,7 @@
  */
 #include <glib.h>
 #include "pc.h"
+#include "ui.h"
 
 #define REFRESH_NS 15085               /* of the toggle                       */
 #define CHANNEL 2
@@ -130,6 +131,12 @@ Device *pcspk_create(IsaBus *isa, Device *pit, Error **errp)
 {
     Device *d = device_make("isa-pcspk");
 
+    if (pc && pc->pcspk_audiodev && !audiodev_exists(pc->pcspk_audiodev)) {
+        device_free(d);
+        error_set(errp, "Property 'isa-pcspk.audiodev' can't find value '%s'",
+                  pc->pcspk_audiodev);
+        return NULL;
+    }
     device_set_ref(d, "pit", pit);
     if (pc && pc->pcspk_audiodev &&
         !device_set(d, "audiodev", pc->pcspk_audiodev, errp)) {

@@ -282,9 +282,12 @@ static bool set_security(VncServer *s, VncOptions *v, Error **errp)
 static bool set_rest(VncServer *s, VncOptions *v, Error **errp) MACHINE_CALL;
 static bool set_rest(VncServer *s, VncOptions *v, Error **errp)
 {
-    const char *dev = str(v, "display");
+    const char *dev = str(v, "display"), *audio = str(v, "audiodev");
     Console *con = NULL;
 
+    if (audio && !audiodev_exists(audio)) {
+        return error_set(errp, "Audiodev '%s' not found", audio);
+    }
     s->keymap = keymap_find(settings.keyboard ? settings.keyboard : "en-us");
     if (!s->keymap) {
         return error_set(errp, "could not read keymap file: '%s'",
