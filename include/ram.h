@@ -45,6 +45,9 @@ RamBlock *ram_new_resizable(const char *id, uint64_t used, uint64_t max,
 bool ram_resize(RamBlock *rb, uint64_t used, Error **errp) MACHINE_CALL;
 /* Gives the memory back after readers and DMA mappings have left. */
 void ram_free(RamBlock *rb) MACHINE_CALL;
+/* Keep a block's memory although its owner lets go of it. ANY_THREAD. */
+void ram_pin(RamBlock *rb);
+void ram_unpin(RamBlock *rb);
 /* Takes host pages away; they read 0 (a file's hole) again. off, len: multiples
  * of page_size. ANY_THREAD. */
 bool ram_discard(RamBlock *rb, uint64_t off, uint64_t len, Error **errp);

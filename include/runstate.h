@@ -48,6 +48,9 @@ void system_reset_now(int kind, ShutdownWhy why) MACHINE_CALL;
 /* The guest said it panicked (pvpanic, fw). bits: 1 panicked, 2 crash loaded. */
 void guest_panicked(unsigned bits, const char *info) ANY_THREAD;
 
+/* A dump of memory is being written: the machine may not run (dump.c). */
+bool dump_active(void) MACHINE_CALL;
+
 /* -action and set-action. */
 typedef struct Actions {
     int reboot;                        /* 0 reset, 1 shutdown                 */

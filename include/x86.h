@@ -191,6 +191,14 @@ void x86_tsc_hz_set(uint64_t hz);      /* before the first vCPU; else 1 GHz   */
  * mapped. */
 bool x86_gva2gpa(X86Cpu *c, uint64_t va, uint64_t *pa) MACHINE_CALL;
 bool x86_regs_gva2gpa(const X86Regs *r, uint64_t va, uint64_t *pa);
+/* Notes of a core file about all vCPUs, appended; true: the first one is in long
+ * mode. */
+struct _GByteArray;
+bool x86_core_notes(struct _GByteArray *out) MACHINE_CALL;
+/* Calls fn for the ranges that the first vCPU with paging on maps, at most some
+ * 200,000; false: there is none. */
+bool x86_mappings_each(void (*fn)(void *arg, uint64_t va, uint64_t pa,
+                                  uint64_t len), void *arg) MACHINE_CALL;
 /* Text of one instruction at code[0..n); returns its length, 0: bad. bits 16,
  * 32 or 64. */
 int x86_disas(const uint8_t *code, size_t n, uint64_t rip, int bits, char *out,

@@ -96,8 +96,6 @@ static inline MemResult worse(MemResult a, MemResult b)
 
 /* ---- ram.c */
 extern RamBlock *ram_blocks;
-void ram_pin(RamBlock *rb);
-void ram_unpin(RamBlock *rb);
 /* What a block is made of; fd: taken over, -1: anonymous. */
 typedef struct RamSpec {
     const char *id;

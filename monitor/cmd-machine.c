@@ -38,6 +38,9 @@ bool cmd_stop(const void *arg, void *ret, Error **errp)
 
 bool cmd_cont(const void *arg, void *ret, Error **errp)
 {
+    if (dump_active()) {
+        return error_set(errp, "There is a dump in process, please wait.");
+    }
     return vm_start(errp);
 }
 

@@ -9,6 +9,7 @@ target-y += target/x86/features.o
 target-y += target/x86/model.o
 target-y += target/x86/cpu.o
 target-y += target/x86/expand.o
+target-y += target/x86/core-notes.o
 target-y += target/x86/cpuid.o
 target-y += target/x86/hyperv.o
 target-y += target/x86/topo.o

@@ -26,8 +26,11 @@ typedef struct Page {
 typedef struct Walk {
     const X86Regs *r;
     void (*page)(struct Walk *w, const Page *p);
-    /* info mem: the range so far */
+    /* info mem, mappings: the range so far */
     uint64_t first, next;
+    uint64_t pa, va;                   /* mappings: of its start              */
+    void (*range)(void *arg, uint64_t va, uint64_t pa, uint64_t len);
+    void *arg;
     unsigned prot;
     unsigned lines;
     bool wide;                         /* long mode: canonical addresses      */
@@ -138,6 +141,47 @@ static bool current(X86Regs *r)
         mon_puts("No CPU available\n");
     }
     return cpu != NULL;
+}
+
+/* ---- mappings ------------------------------------------------------------ */
+
+static void map_flush(Walk *w)
+{
+    if (w->next != w->first) {
+        w->range(w->arg, w->va, w->pa, w->next - w->first);
+        w->lines++;
+    }
+}
+
+static void map_page(Walk *w, const Page *p)
+{
+    uint64_t len = w->next - w->first;
+
+    if (p->va != w->next || p->pa != w->pa + len ||
+        canonical(w, p->va) != w->va + len) {
+        map_flush(w);
+        w->first = p->va;
+        w->va = canonical(w, p->va);
+        w->pa = p->pa;
+    }
+    w->next = p->va + p->size;
+}
+
+bool x86_mappings_each(void (*fn)(void *arg, uint64_t va, uint64_t pa,
+                                  uint64_t len), void *arg)
+{
+    for (unsigned i = 0; i < cpu_count; i++) {
+        X86Regs r;
+        Walk w = { .r = &r, .page = map_page, .range = fn, .arg = arg };
+
+        x86_regs_read(x86_cpu(cpus[i]), &r);
+        if (r.cr0 >> 31) {
+            walk(&w);
+            map_flush(&w);
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- info mem ------------------------------------------------------------ */
