@@ -133,9 +133,16 @@ static bool act_clear(const BlockDirtyBitmap *a, Undo *u, Error **errp)
 static bool act_enable(const BlockDirtyBitmap *a, bool on, Undo *u,
                        Error **errp)
 {
+    BlkBitmap as_if;
+
     machine_assert_locked();
     u->bitmap = find(a->node, a->name, &u->node, errp);
-    if (!u->bitmap || !blk_bitmap_usable(u->bitmap, true, errp)) {
+    if (!u->bitmap) {
+        return false;
+    }
+    as_if = *u->bitmap;
+    as_if.read_only = false;           /* whether it records is in memory     */
+    if (!blk_bitmap_usable(&as_if, true, errp)) {
         return false;
     }
     u->enabled = u->bitmap->enabled;

@@ -105,16 +105,12 @@ void blk_bitmaps_free(BlkNode *n)
 
 uint64_t blk_bitmap_count(const BlkBitmap *b)
 {
-    uint64_t n = 0, last = bits_of(b), tail = b->size % b->granularity;
+    uint64_t n = 0;
 
     for (size_t i = 0; i < b->words; i++) {
         n += (uint64_t)__builtin_popcountll(b->bits[i]);
     }
-    n *= b->granularity;
-    if (tail && last && b->bits[(last - 1) / 64] >> (last - 1) % 64 & 1) {
-        n -= b->granularity - tail;
-    }
-    return n;
+    return n * b->granularity;
 }
 
 void blk_bitmap_set(BlkBitmap *b, uint64_t off, uint64_t len, bool on)

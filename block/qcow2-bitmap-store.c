@@ -86,9 +86,9 @@ static MACHINE_CALL bool one_load(Qcow2 *s, const Q2Bitmap *e, Error **errp)
         return false;
     }
     b = blk_bitmap_find(&s->node, e->name);
-    if (b && b->busy) {
+    if (b && b->persistent) {
         b->read_only = s->node.read_only;
-        return true;                   /* it was in use when we reopened      */
+        return true;                   /* it stayed while we reopened         */
     }
     b = blk_bitmap_new(&s->node, e->name, 1u << e->bits, errp);
     if (!b) {

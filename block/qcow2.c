@@ -202,14 +202,16 @@ static void clean_tick(void *arg)
               (int64_t)s->clean_interval * NS_PER_S);
 }
 
-/* They are on disk; those that someone uses stay, and are found again. */
+/* They are on disk; those that someone uses stay, and are found again. So do
+ * those of a read-only node, which could not be stored. */
 static MACHINE_CALL void bitmaps_forget(BlkNode *n)
 {
+    bool stored = !n->read_only || n->flags & BLKO_INACTIVE;
     BlkBitmap *next;
 
     for (BlkBitmap *b = n->bitmaps; b; b = next) {
         next = b->next;
-        if (b->persistent && !b->busy) {
+        if (b->persistent && !b->busy && stored) {
             blk_bitmap_free(n, b);
         }
     }

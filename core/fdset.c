@@ -129,6 +129,7 @@ int fdset_open(int64_t set, int flags, Error **errp)
     if (!s) {
         error_set(errp, "/dev/fdset/%" PRId64 ": there is no such set; add-fd "
                   "makes one", set);
+        errno = ENOENT;
         return -1;
     }
     for (FdsetFd *f = s->fds; f; f = f->next) {
@@ -158,6 +159,7 @@ int fdset_open(int64_t set, int flags, Error **errp)
               "%s", set, (flags & O_ACCMODE) == O_RDONLY ? "reading only"
               : (flags & O_ACCMODE) == O_WRONLY ? "writing only"
               : "reading and writing");
+    errno = EACCES;
     return -1;
 }
 

@@ -158,6 +158,49 @@ bool io_verify(const uint8_t *buf, int pattern, size_t n)
     return true;
 }
 
+/* A request of a backend whose loop is another thread's: done is called here. */
+typedef struct Hop {
+    BlkReq req;
+    BlkReq *outer;
+} Hop;
+
+static void hop_back(void *arg)
+{
+    Hop *h = arg;
+
+    h->outer->ret = h->req.ret;
+    h->outer->done(h->outer);
+    g_free(h);
+}
+
+static void hop_done(BlkReq *req)
+{
+    loop_post_fn(loop_main, hop_back, container_of(req, Hop, req));
+}
+
+static void hop_submit(void *arg)
+{
+    BlkReq *req = arg;
+
+    blk_submit(req->blk, req);
+}
+
+void io_submit(BlkReq *req)
+{
+    Hop *h;
+
+    if (blk_loop(io.blk) == loop_main) {
+        blk_submit(io.blk, req);
+        return;
+    }
+    h = g_new0(Hop, 1);
+    h->req = *req;
+    h->req.blk = io.blk;
+    h->req.done = hop_done;
+    h->outer = req;
+    loop_run_sync(blk_loop(io.blk), hop_submit, &h->req);
+}
+
 typedef struct Wait {
     BlkReq req;
     bool over;
@@ -173,7 +216,7 @@ int io_request(BlkReq req)
     Wait w = { .req = req };
 
     w.req.done = wait_done;
-    blk_submit(io.blk, &w.req);
+    io_submit(&w.req);
     while (!w.over) {
         loop_step(true);
     }
@@ -203,7 +246,7 @@ static int by_name(const void *a, const void *b)
                   (*(const IoCmd *const *)b)->name);
 }
 
-static const IoCmd **cmds_sorted(size_t *n)
+const IoCmd **io_cmds_sorted(size_t *n)
 {
     GPtrArray *all = g_ptr_array_new();
 
@@ -232,7 +275,7 @@ static MACHINE_CALL int help_run(const IoCmd *cmd, const IoArgs *a)
     size_t n;
 
     if (!a->n) {
-        g_autofree const IoCmd **all = cmds_sorted(&n);
+        g_autofree const IoCmd **all = io_cmds_sorted(&n);
 
         for (size_t i = 0; i < n; i++) {
             brief(all[i]);
@@ -260,25 +303,6 @@ IO_CMD(io_help, {
     .brief = "help for one or all commands", .max = 1, .no_file = true,
     .run = help_run,
 });
-
-void io_man(void)
-{
-    size_t n;
-    g_autofree const IoCmd **all = cmds_sorted(&n);
-
-    for (size_t i = 0; i < n; i++) {
-        printf(".TP\n.B %s ", all[i]->name);
-        man_text(all[i]->syntax ? all[i]->syntax : "");
-        printf("\n");
-        man_text(all[i]->brief);
-        printf("\n");
-        for (const IoOpt *o = all[i]->opts; o && o->letter; o++) {
-            printf(".br\n\\-%c: ", o->letter);
-            man_text(o->desc);
-            printf("\n");
-        }
-    }
-}
 
 /* ---- running -------------------------------------------------------------- */
 
@@ -344,6 +368,9 @@ static MACHINE_CALL int run(int argc, char **argv)
     if (c->writes && !blk_writable(io.blk)) {
         error_reportf("Block node is read-only");
         return -EACCES;
+    }
+    if (io.blk && io.permit && !io.permit(c->writes)) {
+        return -EPERM;
     }
     fflush(stdout);
     if (!opts_read(c, argc, argv, &a)) {

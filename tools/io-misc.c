@@ -315,14 +315,3 @@ IO_CMD(io_abort, {
     .name = "abort", .brief = "simulate a program crash using abort(3)",
     .no_file = true, .run = abort_run,
 });
-
-static MACHINE_CALL int quit_run(const IoCmd *c, const IoArgs *a)
-{
-    io.quit = true;
-    return 0;
-}
-
-IO_CMD(io_quit, {
-    .name = "quit", .alias = "q", .brief = "exit the program", .no_file = true,
-    .max = -1, .run = quit_run,
-});

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * io-open.c - open, close, reopen.
+ * io-open.c - open, close, reopen, quit: what a monitor does not have.
  *
  * Thread class: MACHINE_CALL.
  */
@@ -264,4 +264,15 @@ IO_CMD(io_reopen, {
     .name = "reopen", .syntax = "[(-r|-w)] [-c cache] [-o options]",
     .brief = "reopens an image with new options", .opts = reopen_opts, .min = 0,
     .max = -1, .run = reopen_run,
+});
+
+static MACHINE_CALL int quit_run(const IoCmd *c, const IoArgs *a)
+{
+    io.quit = true;
+    return 0;
+}
+
+IO_CMD(io_quit, {
+    .name = "quit", .alias = "q", .brief = "exit the program", .no_file = true,
+    .max = -1, .run = quit_run,
 });

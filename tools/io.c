@@ -72,6 +72,25 @@ static void usage(void)
     printf("\n'%s -c help' lists the commands.\n", report_name());
 }
 
+static void commands_man(void)
+{
+    size_t n;
+    g_autofree const IoCmd **all = io_cmds_sorted(&n);
+
+    for (size_t i = 0; i < n; i++) {
+        printf(".TP\n.B %s ", all[i]->name);
+        man_text(all[i]->syntax ? all[i]->syntax : "");
+        printf("\n");
+        man_text(all[i]->brief);
+        printf("\n");
+        for (const IoOpt *o = all[i]->opts; o && o->letter; o++) {
+            printf(".br\n\\-%c: ", o->letter);
+            man_text(o->desc);
+            printf("\n");
+        }
+    }
+}
+
 static void manual(void)
 {
     man_head("tern-io", "sends requests to a disk image");
@@ -81,7 +100,7 @@ static void manual(void)
            "typed.\n.SH OPTIONS\n");
     man_options(tables);
     printf(".SH COMMANDS\n");
-    io_man();
+    commands_man();
     printf(".SH EXIT STATUS\n0 when all commands succeeded, else 1.\n"
            ".SH SEE ALSO\n.BR tern\\-img (1)\n");
 }

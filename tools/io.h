@@ -37,13 +37,15 @@ typedef struct IoState {
     char *name;
     bool misalign, quit;
     unsigned aio;                      /* requests under way                  */
+    /* Asks for leave to read or write blk; NULL: it has. Prints.             */
+    bool (*permit)(bool writes) MACHINE_PTR;
 } IoState;
 extern IoState io;
 
 /* Runs one line; 0 or -errno. */
 int io_line(const char *line) MACHINE_CALL;
 int io_syntax(const IoCmd *cmd);       /* prints it; -EINVAL                  */
-void io_man(void);
+const IoCmd **io_cmds_sorted(size_t *n);           /* g_free               */
 void io_aio_flush(void) MACHINE_CALL;
 
 /* ---- numbers and what is shown -------------------------------------------- */
@@ -67,6 +69,8 @@ void io_dump(const uint8_t *buf, int64_t off, int64_t len);
 /* ---- buffers and requests -------------------------------------------------- */
 void *io_buf(size_t n, int pattern);
 void io_buf_free(void *p);
+/* Its done is called in the main loop. */
+void io_submit(BlkReq *req) MACHINE_CALL;
 /* Waits for it. 0 or -errno. */
 int io_request(BlkReq req) MACHINE_CALL;
 /* Where the first byte differs from what is wanted; -1: nowhere. */

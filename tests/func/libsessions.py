@@ -2,6 +2,7 @@
 """What tests/func/block-peer.py asks both programs: for each session the
 arguments, the images to make (qemu-img's arguments), the commands."""
 
+import libbitmaps
 from peer import hmp, q, raw
 
 
@@ -371,6 +372,7 @@ TRAYS = [
 ]
 
 SESSIONS = {
+    "bitmaps": libbitmaps.SESSION,
     "nodes": (["-machine", "none"],
               [RAW % ("a.raw", "1M"), RAW % ("b.raw", "2M")], NODE_COMMANDS),
     "qcow2": (["-machine", "none"],
