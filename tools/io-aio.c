@@ -68,7 +68,7 @@ static void aio_start(Aio *a, BlkOp op, unsigned flags, int64_t len)
                        .len = (uint64_t)len, .iov = a->v.iov,
                        .niov = (unsigned)a->v.n, .done = aio_done };
     io.aio++;
-    io_submit(&a->req);
+    io_send(&a->req);
 }
 
 static const IoOpt aio_read_opts[] = {

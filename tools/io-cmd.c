@@ -185,7 +185,7 @@ static void hop_submit(void *arg)
     blk_submit(req->blk, req);
 }
 
-void io_submit(BlkReq *req)
+void io_send(BlkReq *req)
 {
     Hop *h;
 
@@ -216,7 +216,7 @@ int io_request(BlkReq req)
     Wait w = { .req = req };
 
     w.req.done = wait_done;
-    io_submit(&w.req);
+    io_send(&w.req);
     while (!w.over) {
         loop_step(true);
     }

@@ -70,7 +70,7 @@ void io_dump(const uint8_t *buf, int64_t off, int64_t len);
 void *io_buf(size_t n, int pattern);
 void io_buf_free(void *p);
 /* Its done is called in the main loop. */
-void io_submit(BlkReq *req) MACHINE_CALL;
+void io_send(BlkReq *req) MACHINE_CALL;
 /* Waits for it. 0 or -errno. */
 int io_request(BlkReq req) MACHINE_CALL;
 /* Where the first byte differs from what is wanted; -1: nowhere. */
