@@ -361,13 +361,14 @@ void hmp_dump_guest_memory(const Json *args)
     Error *err = NULL;
 
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
-        if (json_bool_of(json_get(args, rows[i].key))) {
+        if (json_get(args, rows[i].key)) {
             a.format = rows[i].format;
             n++;
         }
     }
-    a.paging = json_bool_of(json_get(args, "paging"));
-    a.detach = json_bool_of(json_get(args, "detach"));
+    /* A flag is there when it is given. */
+    a.paging = json_get(args, "paging") != NULL;
+    a.detach = json_get(args, "detach") != NULL;
     a.has_begin = json_get(args, "begin") != NULL;
     a.has_length = json_get(args, "length") != NULL;
     a.begin = a.has_begin ? json_int_of(json_get(args, "begin")) : 0;
