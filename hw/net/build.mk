@@ -9,3 +9,4 @@ hw-y += hw/net/virtio-net-ctrl.o
 hw-y += hw/net/rtl8139.o
 hw-y += hw/net/rtl8139-rx.o
 hw-y += hw/net/rtl8139-tx.o
+fuzz-net-objs = $(test_lib_objs)
