@@ -49,7 +49,8 @@ uint32_t apic_timer_count(const X86Apic *s)
     return t >= s->initial_count ? 0 : s->initial_count - t;
 }
 
-/* The next end of the count after `now`; -1: none. */
+/* The next end of the count after `now`, or the one that has not been told of
+ * yet; -1: none. */
 static int64_t count_end(const X86Apic *s, int64_t now)
 {
     unsigned shift = divide_shift(s->divide);
@@ -60,8 +61,8 @@ static int64_t count_end(const X86Apic *s, int64_t now)
     }
     if (timer_mode(s->lvt[LVT_TIMER]) == MODE_PERIODIC) {
         n *= t / n + 1;
-    } else if (t >= n) {
-        return -1;
+    } else if (t >= n && !timer_armed(&s->timer)) {
+        return -1;                     /* has been; while armed it is late    */
     }
     return s->loaded + (int64_t)(n << shift);
 }
@@ -80,17 +81,16 @@ static int64_t deadline_ns(const X86Apic *s)
     return ns > INT64_MAX / 4 ? INT64_MAX / 4 : (int64_t)ns;
 }
 
-void apic_timer_update(X86Apic *s)
+static MACHINE_CALL void update_at(X86Apic *s, int64_t now)
 {
     uint32_t lvt = s->lvt[LVT_TIMER];
-    int64_t now, at = -1;
+    int64_t at = -1;
 
     if (timer_mode(lvt) < MODE_DEADLINE) {
         if (!(lvt & LVT_MASKED) && s->initial_count) {
-            at = count_end(s, clock_ns(CLOCK_VM));
+            at = count_end(s, now);
         }
     } else if (timer_mode(lvt) == MODE_DEADLINE && s->tsc_deadline) {
-        now = clock_ns(CLOCK_VM);
         at = now + deadline_ns(s);
     }
     if (at < 0) {
@@ -98,6 +98,11 @@ void apic_timer_update(X86Apic *s)
     } else {
         timer_set(&s->timer, at);
     }
+}
+
+void apic_timer_update(X86Apic *s)
+{
+    update_at(s, clock_ns(CLOCK_VM));
 }
 
 static void apic_timer_fire(void *arg)
@@ -151,7 +156,8 @@ void apic_timer_load(X86Apic *s, uint32_t v)
     }
     s->initial_count = v;
     s->loaded = clock_ns(CLOCK_VM);
-    apic_timer_update(s);
+    /* However long this thread is kept from going on, the end is ahead. */
+    update_at(s, s->loaded);
 }
 
 void apic_timer_divide(X86Apic *s, uint32_t v)
