@@ -75,14 +75,19 @@ static void mac_give(const uint8_t mac[6])
     }
 }
 
+/* MODEL.N, where N counts the cards of the model, those with names included. */
 static MACHINE_CALL char *name_make(const Device *dev)
 {
+    unsigned first = 0;
     char *name;
 
     if (dev->id) {
         return g_strdup(dev->id);
     }
-    for (unsigned i = 0;; i++) {
+    for (NetPort *p = net_first(); p; p = p->next) {
+        first += p->card && !p->queue && !strcmp(p->model, dev->type->name);
+    }
+    for (unsigned i = first;; i++) {
         name = g_strdup_printf("%s.%u", dev->type->name, i);
         if (!net_find(name)) {
             return name;

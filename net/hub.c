@@ -11,7 +11,7 @@
 
 typedef struct HubPort {
     NetPort port;
-    uint32_t hubid;                    /* properties                          */
+    int32_t hubid;                    /* properties                          */
     char *netdev;
 } HubPort;
 
@@ -47,7 +47,7 @@ static MACHINE_CALL bool hub_open(NetPort *p, Error **errp)
     HubPort *h = (HubPort *)p;
     NetPort *to;
 
-    snprintf(p->info, sizeof(p->info), "hubid=%u", h->hubid);
+    snprintf(p->info, sizeof(p->info), "hubid=%d", h->hubid);
     if (!h->netdev) {
         return true;
     }
@@ -70,11 +70,11 @@ NetPort *net_hub_port(unsigned hub, NetPort *peer)
     unsigned n = 0;
 
     for (NetPort *o = net_first(); o; o = o->next) {
-        n += is_hub(o) && ((HubPort *)o)->hubid == hub;
+        n += is_hub(o) && ((HubPort *)o)->hubid == (int)hub;
     }
     name = g_strdup_printf("hub%uport%u", hub, n);
     net_port_init(&h->port, &net_hub_driver, name);
-    h->hubid = hub;
+    h->hubid = (int)hub;
     snprintf(h->port.info, sizeof(h->port.info), "hubid=%u", hub);
     if (peer) {
         net_connect(&h->port, peer);
@@ -85,14 +85,14 @@ NetPort *net_hub_port(unsigned hub, NetPort *peer)
 int net_hub_of(const NetPort *p)
 {
     if (p && is_hub(p)) {
-        return (int)((const HubPort *)p)->hubid;
+        return ((const HubPort *)p)->hubid;
     }
     return p && p->peer && is_hub(p->peer)
-        ? (int)((HubPort *)p->peer)->hubid : -1;
+        ? ((HubPort *)p->peer)->hubid : -1;
 }
 
 static const Prop hub_props[] = {
-    PROP_U32("hubid", HubPort, hubid, 0, .max = INT32_MAX,
+    PROP_I32("hubid", HubPort, hubid, 0, .min = 0,
              .flags = PF_REQUIRED, .desc = "number of the hub"),
     PROP_STR("netdev", HubPort, netdev, .desc = "netdev that the port is "
              "plugged into, in place of a card"),

@@ -39,7 +39,9 @@ bool net_take_strings(GPtrArray *to, const char *name, const Json *v,
 /* The option's own wording, not a property's. */
 static bool text_ok(const Prop *row, const char *s, Error **errp)
 {
+    const char *want = NULL;
     uint64_t num;
+    char *end;
     bool on;
 
     switch (row->kind) {
@@ -47,10 +49,22 @@ static bool text_ok(const Prop *row, const char *s, Error **errp)
         return opt_bool(row->name, s, &on, errp);
     case PK_U16:
     case PK_U32:
-        return opt_u64(row->name, s, &num, errp);
+        want = opt_u64(row->name, s, &num, NULL) ? NULL : "a uint64";
+        break;
+    case PK_U64:
+    case PK_SIZE:
+        want = opt_size(row->name, s, 1, &num, NULL) ? NULL : "a size";
+        break;
+    case PK_I32:
+    case PK_I64:
+        g_ascii_strtoll(s, &end, 0);
+        want = end != s && !*end ? NULL : "an int64";
+        break;
     default:
-        return true;
+        break;
     }
+    return !want || error_set(errp, "Parameter '%s' expects %s value",
+                              row->name, want);
 }
 
 static MACHINE_CALL bool set_options(NetPort *p, const Json *opts, bool text,
@@ -68,7 +82,8 @@ static MACHINE_CALL bool set_options(NetPort *p, const Json *opts, bool text,
         }
         row = table ? prop_find(table, key) : NULL;
         if (!row) {
-            return error_set(errp, "Invalid parameter '%s'", key);
+            return error_set(errp, text ? "Invalid parameter '%s'"
+                             : "Parameter '%s' is unexpected", key);
         }
         if (text && json_kind(v) == JSON_STR &&
             !text_ok(row, json_str_of(v), errp)) {
@@ -137,12 +152,12 @@ NetPort *netdev_add(const Json *opts, bool text, Error **errp)
     const NetDriver *d;
     NetPort *p;
 
-    if (!type) {
-        error_set(errp, "Parameter 'type' is missing");
-        return NULL;
-    }
     if (!id) {
         error_set(errp, "Parameter 'id' is missing");
+        return NULL;
+    }
+    if (!type) {
+        error_set(errp, "Parameter 'type' is missing");
         return NULL;
     }
     d = driver_of(type, errp);
@@ -150,7 +165,7 @@ NetPort *netdev_add(const Json *opts, bool text, Error **errp)
         return NULL;
     }
     if (net_find(id)) {
-        error_set(errp, "Duplicate ID '%s' for netdev", id);
+        error_set(errp, "Duplicate ID '%s'%s", id, text ? " for netdev" : "");
         return NULL;
     }
     p = g_malloc0(d->size);
@@ -286,13 +301,20 @@ static void print_port(const char *indent, const NetPort *p)
                p->card ? "nic" : p->drv->name, p->info);
 }
 
+/* The youngest port first. */
 static MACHINE_CALL void print_hub(int hub)
 {
+    g_autoptr(GPtrArray) l = g_ptr_array_new();
+
     mon_printf("hub %d\n", hub);
     for (NetPort *p = net_first(); p; p = p->next) {
-        if (p->drv != &net_hub_driver || net_hub_of(p) != hub) {
-            continue;
+        if (p->drv == &net_hub_driver && net_hub_of(p) == hub) {
+            g_ptr_array_add(l, p);
         }
+    }
+    for (guint i = l->len; i-- > 0;) {
+        const NetPort *p = g_ptr_array_index(l, i);
+
         mon_printf(" \\ %s", p->name);
         if (p->peer) {
             print_port(": ", p->peer);

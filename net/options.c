@@ -218,9 +218,21 @@ static bool type_known(const char *type, Error **errp)
            error_set(errp, "Parameter 'type' does not accept value '%s'", type);
 }
 
-static MACHINE_CALL bool net_old(Json *opts, const char *type, Error **errp)
+/* A name for a backend that has none, which no user can have given. */
+static void name_it(Json *opts, const char *name)
 {
     static unsigned count;
+    char id[32];
+
+    if (json_get(opts, "id")) {
+        return;
+    }
+    snprintf(id, sizeof(id), "#net%03u", count++);
+    json_set_str(opts, "id", name ? name : id);
+}
+
+static MACHINE_CALL bool net_old(Json *opts, const char *type, Error **errp)
+{
     unsigned hub;
     NetPort *p;
 
@@ -231,13 +243,7 @@ static MACHINE_CALL bool net_old(Json *opts, const char *type, Error **errp)
         return net_nic(opts, errp);
     }
     hub = take_vlan(opts);
-    if (!json_get(opts, "id")) {
-        char id[32];
-
-        snprintf(id, sizeof(id), "#net%u", count++);
-        json_set_str(opts, "id", json_get_str(opts, "name")
-                     ? json_get_str(opts, "name") : id);
-    }
+    name_it(opts, json_get_str(opts, "name"));
     json_free(json_take(opts, "name"));
     p = netdev_add(opts, true, errp);
     if (p && p->drv != &net_hub_driver) {
@@ -248,58 +254,70 @@ static MACHINE_CALL bool net_old(Json *opts, const char *type, Error **errp)
 
 static MACHINE_CALL bool net_new(Json *opts, const char *type, Error **errp)
 {
-    static unsigned count;
     WantedCard *w;
 
     if (!strcmp(type, "none")) {
         return true;
     }
-    if (!strcmp(type, "nic")) {
-        return error_set(errp, "Parameter 'type' expects a netdev backend "
-                         "type (not 'nic')");
-    }
     w = take_card(opts, errp);
     if (!w) {
         return false;
     }
-    if (!json_get(opts, "id")) {
-        char id[32];
-
-        snprintf(id, sizeof(id), "__org.tern.nic%u", count++);
-        json_set_str(opts, "id", id);
-    }
+    name_it(opts, NULL);
     w->to = netdev_add(opts, true, errp);
     return w->to != NULL;
+}
+
+/* What is looked at before a backend or a card is made. */
+static MACHINE_CALL bool sane(const char *arg, const char *kind,
+                              const Json *opts, Error **errp)
+{
+    const char *type = json_get_str(opts, "type");
+    const char *id = json_get_str(opts, "id");
+    bool netdev = !strcmp(kind, "netdev");
+
+    if (netdev && !id) {
+        return error_set(errp, "Parameter 'id' is missing");
+    }
+    if (!type && (!strcmp(arg, "help") || !strcmp(arg, "?"))) {
+        type = arg;
+    }
+    if (!type) {
+        return error_set(errp, "Parameter 'type' is missing");
+    }
+    if (!type_known(type, errp)) {
+        return false;
+    }
+    if (id && !opt_id_ok(id)) {
+        error_set(errp, "Parameter 'id' expects an identifier");
+        error_hint(errp, "Identifiers consist of letters, digits, '-', '.', "
+                   "'_', starting with a letter.");
+        return false;
+    }
+    return netdev || !id || !net_find(id) ||
+           error_set(errp, "Duplicate ID '%s' for %s", id, kind);
 }
 
 static MACHINE_CALL bool do_net(const char *arg, const char *kind, Error **errp)
 {
     Json *opts = net_options(arg, strcmp(kind, "netdev") != 0, errp);
-    const char *type, *id, *model;
+    const char *model;
     bool ok;
 
     if (!opts) {
         return false;
     }
-    type = json_get_str(opts, "type");
-    id = json_get_str(opts, "id");
     model = json_get_str(opts, "model");
     if (model && (!strcmp(model, "help") || !strcmp(model, "?"))) {
         list_models();
         exit(0);
     }
-    if (!type) {
-        ok = error_set(errp, "Parameter 'type' is missing");
-    } else if (!type_known(type, errp)) {
+    if (!sane(arg, kind, opts, errp)) {
         ok = false;
-    } else if (id && !opt_id_ok(id)) {
-        ok = error_set(errp, "Parameter 'id' expects an identifier");
-        error_hint(errp, "Identifiers consist of letters, digits, '-', '.', "
-                   "'_', starting with a letter.");
     } else if (!strcmp(kind, "netdev")) {
         ok = netdev_add(opts, *arg != '{', errp) != NULL;
     } else {
-        g_autofree char *t = g_strdup(type);
+        g_autofree char *t = g_strdup(json_get_str(opts, "type"));
 
         ok = !strcmp(kind, "nic") ? net_new(opts, t, errp)
                                   : net_old(opts, t, errp);
@@ -403,6 +421,9 @@ bool net_make_cards(Error **errp)
 /* What is likely to be a mistake. */
 void net_check(void)
 {
+    if (!settings.no_default_net) {
+        return;                        /* nobody has asked for anything       */
+    }
     for (NetPort *p = net_first(); p; p = p->next) {
         int hub = net_hub_of(p);
         bool nics = false, hosts = false;

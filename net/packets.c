@@ -242,7 +242,8 @@ int net_fd_type(int fd, Error **errp)
     socklen_t len = sizeof(type);
 
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len)) {
-        error_set_errno(errp, errno, "can't get socket option SO_TYPE");
+        error_set(errp, "can't get socket option SO_TYPE");
+        error_hint(errp, "%s.", strerror(errno));
         return -1;
     }
     if (type != SOCK_STREAM && type != SOCK_DGRAM) {

@@ -324,8 +324,8 @@ static bool sndbuf_take(Obj *o, const Prop *p, const Json *v, Error **errp)
     } else if (json_kind(v) != JSON_STR) {
         return error_set(errp, "Invalid parameter type for '%s', expected: "
                          "size", p->name);
-    } else if (!opt_size("sndbuf", json_str_of(v), 1, &t->sndbuf, errp)) {
-        return false;
+    } else if (!opt_size("sndbuf", json_str_of(v), 1, &t->sndbuf, NULL)) {
+        return error_set(errp, "Parameter 'sndbuf' expects a size value");
     }
     t->sndbuf_given = true;
     return true;

@@ -51,7 +51,7 @@ static bool parse_net(const char *text, struct in_addr *net,
         }
         mask->s_addr = htonl((uint32_t)(UINT64_C(0xffffffff) << (32 - bits)));
     } else if (!inet_aton(slash + 1, mask)) {
-        return error_set(errp, "Failed to parse netmask");
+        return error_set(errp, "Failed to parse netmask (trailing chars)");
     }
     net->s_addr &= mask->s_addr;
     return true;
@@ -148,15 +148,9 @@ static bool config_ip6(UserNet *u, SlirpConfig *cfg, Error **errp)
             return error_set(errp, "IPv6 Host doesn't belong to network");
         }
     }
-    if (u->ipv6_dns) {
-        if (!parse_ip6(u->ipv6_dns, "DNS", &cfg->vnameserver6, errp)) {
-            return false;
-        }
-        if (!same_prefix(&cfg->vnameserver6, &cfg->vprefix_addr6, bits)) {
-            return error_set(errp, "IPv6 DNS doesn't belong to network");
-        }
-    }
-    return true;
+    /* Its name server may be anywhere. */
+    return !u->ipv6_dns ||
+           parse_ip6(u->ipv6_dns, "DNS", &cfg->vnameserver6, errp);
 }
 
 static bool config_names(UserNet *u, UserStack *s, SlirpConfig *cfg,

@@ -169,14 +169,17 @@ static MACHINE_CALL bool forward_device(UserStack *s, const char *dev,
     char label[64];
     GuestForward *f;
     CharPort *chr;
+    Error *why = NULL;
 
     snprintf(label, sizeof(label), "guestfwd.tcp.%d", port);
     if (chr_find(label)) {
         snprintf(label, sizeof(label), "guestfwd.tcp.%d.%u", port, ++count);
     }
-    chr = chr_new_short(label, dev, false, errp);
+    chr = chr_new_short(label, dev, false, &why);
     if (!chr) {
-        return false;
+        error_report(why);
+        return error_set(errp, "Could not open guest forwarding device '%s'",
+                         label);
     }
     f = g_new0(GuestForward, 1);
     *f = (GuestForward){ .stack = s, .chr = chr, .addr = addr, .port = port };
@@ -209,7 +212,7 @@ bool user_guestfwd_add(UserStack *s, const char *rule, Error **errp)
     if (!part(proto, sizeof(proto), &p, ':') || (*proto && strcmp(proto, "tcp")) ||
         !part(host, sizeof(host), &p, ':') || (*host && !inet_aton(host, &addr)) ||
         !part(number, sizeof(number), &p, '-') ||
-        !port_of(number, false, &port) || !*p) {
+        !port_of(number, false, &port)) {
         return error_set(errp, "Invalid guest forwarding rule '%s'", rule);
     }
     if (g_str_has_prefix(p, "cmd:")) {

@@ -244,11 +244,11 @@ static MACHINE_CALL bool stack_open(UserNet *u, Error **errp)
     make_source(s);
     snprintf(u->port.info, sizeof(u->port.info), "net=%s,restrict=%s",
              inet_ntoa(cfg.vnetwork), u->restricted ? "on" : "off");
-    for (guint i = 0; ok && u->hostfwd && i < u->hostfwd->len; i++) {
-        ok = user_hostfwd_add(s, g_ptr_array_index(u->hostfwd, i), errp);
+    for (guint i = u->guestfwd ? u->guestfwd->len : 0; ok && i > 0; i--) {
+        ok = user_guestfwd_add(s, g_ptr_array_index(u->guestfwd, i - 1), errp);
     }
-    for (guint i = 0; ok && u->guestfwd && i < u->guestfwd->len; i++) {
-        ok = user_guestfwd_add(s, g_ptr_array_index(u->guestfwd, i), errp);
+    for (guint i = u->hostfwd ? u->hostfwd->len : 0; ok && i > 0; i--) {
+        ok = user_hostfwd_add(s, g_ptr_array_index(u->hostfwd, i - 1), errp);
     }
     ok = ok && (!u->smb || user_smb_start(s, errp));
     if (!ok) {

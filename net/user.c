@@ -179,11 +179,7 @@ static MACHINE_CALL void forward(const Json *args, bool add)
         return;
     }
     if (!ops->hostfwd(u, rule, add, &err)) {
-        if (add) {
-            mon_printf("Error: %s\n", error_text(err));
-        } else {
-            mon_printf("%s\n", error_text(err));
-        }
+        mon_printf("%s\n", error_text(err));
         error_free(err);
     } else if (!add) {
         mon_printf("host forwarding rule for %s removed\n", rule);

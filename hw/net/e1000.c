@@ -457,16 +457,16 @@ static const VmState e1000_state = {
 static const Prop e1000_props[] = {
     PROP_NET_CARD(E1000, net),
     PROP_BOOL("mitigation", E1000, mitigation, true,
-              .desc = "interrupts are moderated as the guest asks"),
+              .desc = "on/off"),
     PROP_BOOL("autonegotiation", E1000, autonegotiation, true,
-              .desc = "the link takes a while to come up"),
+              .desc = "on/off"),
     PROP_BOOL("extra_mac_registers", E1000, extra_mac_registers, true,
-              .desc = "all registers are saved"),
+              .desc = "on/off"),
     PROP_BOOL("init-vet", E1000, init_vet, true,
-              .desc = "the VLAN type is set at reset",
+              .desc = "on/off",
               .compat = (const PropCompat[]){ { 601, "off" }, { 0 } }),
     PROP_BOOL("migrate_tso_props", E1000, migrate_tso, true,
-              .desc = "segmentation's state is saved"),
+              .desc = "on/off"),
     PROP_BOOTINDEX,
     PROP_END
 };

@@ -24,7 +24,7 @@ void vnet_filter_reset(VirtioNet *s)
     s->uni_overflow = s->multi_overflow = s->announcing = false;
     s->nmacs = s->first_multi = 0;
     memset(s->macs, 0, sizeof(s->macs));
-    memset(s->vlans, 0, sizeof(s->vlans));
+    memset(s->vlans, 0xff, sizeof(s->vlans));
     memset(&s->hash, 0, sizeof(s->hash));
     s->offloads = 0;
     s->pairs_on = 1;
@@ -234,7 +234,7 @@ Json *vnet_rx_filter(NetPort *p)
     bool all = !virtio_has(&s->v, VIRTIO_NET_F_CTRL_VLAN), some = false;
     Json *o = json_obj(), *vlans = json_list();
 
-    for (unsigned i = 0; i < 4096 && !all; i++) {
+    for (unsigned i = 4096; i-- > 0;) {            /* the highest first       */
         if (s->vlans[i / 32] >> i % 32 & 1) {
             json_add(vlans, json_int(i));
             some = true;

@@ -234,9 +234,9 @@ static MACHINE_CALL uint64_t features(Virtio *v, uint64_t want)
 }
 
 /* Which header frames have, and whether the backend has the same. */
-static MACHINE_CALL void chosen(Virtio *v)
+static MACHINE_CALL void header_apply(VirtioNet *s)
 {
-    VirtioNet *s = (VirtioNet *)v;
+    const Virtio *v = &s->v;
 
     s->hdr_len = virtio_has(v, VIRTIO_NET_F_HASH_REPORT)
         ? sizeof(struct virtio_net_hdr_v1_hash)
@@ -254,10 +254,17 @@ static MACHINE_CALL void chosen(Virtio *v)
             }
         }
     }
+}
+
+static MACHINE_CALL void chosen(Virtio *v)
+{
+    VirtioNet *s = (VirtioNet *)v;
+
+    header_apply(s);
     s->offloads = v->features & GUEST_OFFLOADS;
     vnet_offloads_apply(s);
-    if (!virtio_has(v, VIRTIO_NET_F_CTRL_VLAN)) {
-        memset(s->vlans, 0xff, sizeof(s->vlans));
+    if (virtio_has(v, VIRTIO_NET_F_CTRL_VLAN)) {
+        memset(s->vlans, 0, sizeof(s->vlans));
     }
 }
 
@@ -499,6 +506,9 @@ static bool vnet_loaded(void *opaque, int version, Error **errp)
         return error_set(errp, "virtio-net: %u addresses, %u queue pairs, "
                          "table of %u", s->nmacs, s->pairs_on,
                          s->hash.mask + 1u);
+    }
+    if (s->v.status & (VIRTIO_FEATURES_OK | VIRTIO_DRIVER_OK)) {
+        header_apply(s);
     }
     vnet_offloads_apply(s);
     vnet_pairs_apply(s);

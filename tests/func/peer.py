@@ -335,50 +335,68 @@ def usable(prog, accel):
     return p.returncode == 0
 
 
-def main():
+def both():
+    """An accelerator that both programs have, or None; says why to skip."""
     if not PEER:
         print("1..0 # SKIP no peer is installed")
-        return 0
+        return None
     accel = next((a for a in ("kvm", "tcg")
                   if usable(OURS, a) and usable(PEER, a)), None)
     if not accel:
         print("1..0 # SKIP no accelerator that both programs can use")
-        return 0
-    with open(HERE + "/peer-accepted.json") as f:
-        rules = json.load(f)
-    used = set()
-    n = bad = 0
-    for name, (args, commands) in SESSIONS.items():
-        if CHOSEN and name not in CHOSEN:
-            continue
-        args = ["-accel", accel, "-nodefaults", "-no-user-config", "-display",
-                "none", "-S", "-qmp", "stdio"] + args
+    return accel
+
+
+class Verdict:
+    """Compares pairs of answers, with a list of what is accepted."""
+
+    def __init__(self, rules):
+        with open(os.path.join(HERE, rules)) as f:
+            self.rules = json.load(f)
+        self.used = set()
+        self.n = self.bad = 0
+
+    def row(self, session, what, a, b):
+        self.n += 1
+        wrong = [d for d in differences(normal(a), normal(b)) if not
+                 accept(self.rules, self.used, session, what, d[0], d[1])]
+        for path, kind, x, y in wrong:
+            print("# %s %s: ours %s; peer %s" %
+                  (path or "/", kind, short(x), short(y)))
+        self.bad += bool(wrong or a is None)
+        print("%sok %d - %s: %s" % ("not " if wrong or a is None else "",
+                                    self.n, session, what))
+
+    def session(self, name, args, commands):
         ours, peer = Session(OURS, args), Session(PEER, args)
-        asked = [(label(c), c) for c in commands]
-        rows = [("greeting", ours.greeting, peer.greeting)]
-        rows += [(what, ours.ask(c), peer.ask(c)) for what, c in asked]
+        before = self.bad
+        self.row(name, "greeting", ours.greeting, peer.greeting)
+        for c in commands:
+            self.row(name, label(c), ours.ask(c), peer.ask(c))
         ends = ours.end(), peer.end()
-        rows.append(("quit", ends[0][0], ends[1][0]))
-        for what, a, b in rows:
-            n += 1
-            wrong = [d for d in differences(normal(a), normal(b))
-                     if not accept(rules, used, name, what, d[0], d[1])]
-            if wrong or a is None:
-                bad += 1
-                for path, kind, x, y in wrong:
-                    print("# %s %s: ours %s; peer %s" %
-                          (path or "/", kind, short(x), short(y)))
-                print("not ok %d - %s: %s" % (n, name, what))
-            else:
-                print("ok %d - %s: %s" % (n, name, what))
-        if bad and ends[0][1]:
+        self.row(name, "quit", ends[0][0], ends[1][0])
+        if self.bad > before and ends[0][1]:
             print("# said: " + ends[0][1][:600].replace("\n", "\n# "))
-    if not CHOSEN:
-        for i, r in enumerate(rules):
-            if i not in used and not r.get("maybe"):
+
+    def end(self):
+        for i, r in enumerate(self.rules):
+            if not CHOSEN and i not in self.used and not r.get("maybe"):
                 print("# accepted, but no difference: " + json.dumps(r))
-    print("1..%d" % n)
-    return bad > 0
+        print("1..%d" % self.n)
+        return self.bad > 0
+
+
+def main():
+    accel = both()
+    if not accel:
+        return 0
+    v = Verdict("peer-accepted.json")
+    for name, (args, commands) in SESSIONS.items():
+        if not CHOSEN or name in CHOSEN:
+            v.session(name, ["-accel", accel, "-nodefaults", "-no-user-config",
+                             "-display", "none", "-S", "-qmp", "stdio"] + args,
+                      commands)
+    return v.end()
 
 
 if __name__ == "__main__":
