@@ -91,7 +91,7 @@ $(eval $(call program,tern-storage-daemon,tools/storage-daemon.c,$(tool_objs) \
     $(daemon-y)))
 $(eval $(call program,tern-bridge-helper,tools/bridge-helper.c,$(bridge-helper-y)))
 $(eval $(call program,tern-pr-helper,tools/pr-helper.c,$(common_objs) \
-    $(security-y)))
+    $(security-y) $(pr-helper-y)))
 
 # Names under which scripts know the programs.
 compat_tern := qemu-system-x86_64 qemu-system-i386 qemu-kvm kvm
@@ -338,8 +338,8 @@ bench: all $(guest_files)
 # ---- manual: every program prints its own page from its tables
 
 .PHONY: man
-# Started by tern alone: no page of their own.
-inner_helpers := tern-bridge-helper tern-pr-helper
+# Started by tern alone: no page of its own.
+inner_helpers := tern-bridge-helper
 man_pages := $(patsubst %,$(BUILD)/man/%.1,$(filter-out $(inner_helpers),$(programs)))
 man: $(man_pages)
 $(BUILD)/man/%.1: $(BUILD)/%

@@ -97,6 +97,13 @@ int blk_flush(BlkBackend *b)
     return run(b, &w);
 }
 
+int blk_ioctl(BlkBackend *b, unsigned long what, void *arg)
+{
+    Wait w = { .req = { .op = BLK_IOCTL, .off = what }, .iov = { arg, 0 } };
+
+    return run(b, &w);
+}
+
 typedef struct Open {
     BlkBackend *b;
     bool on;

@@ -100,3 +100,4 @@ block-y += block/nbd-connect.o
 block-y += block/nbd-negotiate.o
 block-y += block/nbd-server.o
 block-y += block/nbd-status.o
+block-y += block/pr-manager.o

@@ -25,9 +25,11 @@
 #include <linux/fs.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <scsi/sg.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 #include "block/file.h"
+#include "block/pr.h"
 #include "config.h"
 
 #define AIO_DEPTH 128
@@ -218,6 +220,10 @@ int file_sync(BlkNode *n, BlkReq *req)
     case BLK_ZERO:
         return zero(f, req);
     case BLK_IOCTL:                    /* off: its number                     */
+        if (f->pr && req->off == SG_IO &&
+            pr_manager_takes(req->iov[0].iov_base)) {
+            return pr_manager_run(f->pr, f->fd, req->iov[0].iov_base);
+        }
         if (!f->regular) {
             return ioctl(f->fd, (unsigned long)req->off,
                          req->iov[0].iov_base) < 0 ? -errno : 0;

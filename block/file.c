@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include "block/file.h"
 #include "block/file-create.h"
+#include "block/pr.h"
 #include "monitor.h"
 
 static const PropEnum aio_enum = {
@@ -180,6 +181,8 @@ static MACHINE_CALL void file_close(BlkNode *n)
         close(f->fd);
         f->fd = -1;
     }
+    pr_manager_put(f->pr);
+    f->pr = NULL;
 }
 
 static MACHINE_CALL bool file_open(BlkNode *n, Error **errp)
@@ -188,10 +191,6 @@ static MACHINE_CALL bool file_open(BlkNode *n, Error **errp)
 
     f->fd = -1;
     n->filename = g_strdup(f->path);
-    if (f->pr_manager) {
-        return error_set(errp, "No persistent reservation manager with id '%s'",
-                         f->pr_manager);
-    }
     if (f->aio_max_batch < 0) {
         return error_set(errp, "aio-max-batch must be 0 or more");
     }
@@ -199,7 +198,9 @@ static MACHINE_CALL bool file_open(BlkNode *n, Error **errp)
         return error_set(errp, "aio=native was specified, but it requires "
                          "cache.direct=on, which was not specified.");
     }
-    if (!file_open_fd(f, errp)) {
+    f->pr = f->pr_manager ? pr_manager_get(f->pr_manager, errp) : NULL;
+    if ((f->pr_manager && !f->pr) || !file_open_fd(f, errp)) {
+        file_close(n);
         return false;
     }
     f->lock_used = f->locking != OOA_OFF && !(n->flags & BLKO_FORCE_SHARE);

@@ -14,6 +14,7 @@ typedef struct FileNode {
     int aio;                           /* FileAio                             */
     int64_t aio_max_batch;
     char *pr_manager;
+    Obj *pr;                           /* claimed; NULL: none                 */
     bool drop_cache, check_cache;
     int fd;
     bool regular, can_punch, can_zero, lock_used;

@@ -163,6 +163,8 @@ int blk_pread(BlkBackend *b, uint64_t off, void *buf, size_t n) MACHINE_CALL;
 int blk_pwrite(BlkBackend *b, uint64_t off, const void *buf, size_t n,
                unsigned flags) MACHINE_CALL;
 int blk_flush(BlkBackend *b) MACHINE_CALL;
+/* Of the host's device, if the node is one; 0 or -errno. */
+int blk_ioctl(BlkBackend *b, unsigned long what, void *arg) MACHINE_CALL;
 void blk_drain(BlkBackend *b) MACHINE_CALL;        /* until idle              */
 void blk_drain_begin(BlkBackend *b) MACHINE_CALL;
 void blk_drain_end(BlkBackend *b) MACHINE_CALL;

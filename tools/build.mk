@@ -40,3 +40,4 @@ tools-y += tools/no-monitor.o
 nbd-y += tools/nbd-image.o
 nbd-y += tools/nbd-list.o
 nbd-y += tools/nbd-device.o
+pr-helper-y += tools/pr-serve.o tools/tool.o tools/no-monitor.o

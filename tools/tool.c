@@ -68,7 +68,8 @@ void tool_version(void)
     /* Under the peer's name scripts look for the peer's number. */
     if (g_str_has_prefix(report_name(), "qemu-")) {
         printf("%s%s 7.2.22 (Tern %s)\n", report_name(),
-               !strcmp(report_name(), "qemu-nbd") ? "" : " version",
+               !strcmp(report_name(), "qemu-nbd") ||
+               !strcmp(report_name(), "qemu-pr-helper") ? "" : " version",
                TERN_VERSION);
     } else {
         printf("%s version %s\n", report_name(), TERN_VERSION);

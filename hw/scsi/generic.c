@@ -28,25 +28,6 @@ typedef struct ScsiPass {
 
 /* ---- start-up ------------------------------------------------------------ */
 
-static void sync_done(BlkReq *req)
-{
-    *(bool *)(uintptr_t)req->len = true;
-}
-
-static MACHINE_CALL int ask_host(BlkBackend *b, unsigned long what, void *arg)
-{
-    struct iovec v = { arg, 0 };
-    bool done = false;
-    BlkReq req = { .op = BLK_IOCTL, .off = what, .iov = &v, .niov = 1,
-                   .len = (uintptr_t)&done, .done = sync_done };
-
-    blk_submit(b, &req);
-    while (!done) {
-        loop_step(true);
-    }
-    return req.ret;
-}
-
 /* READ CAPACITY (10): the block size, 512 where there is none. */
 static MACHINE_CALL uint32_t block_size(ScsiPass *s)
 {
@@ -59,7 +40,7 @@ static MACHINE_CALL uint32_t block_size(ScsiPass *s)
     };
     uint32_t n;
 
-    if (ask_host(s->d.conf.blk, SG_IO, &h) < 0 || h.status || h.host_status) {
+    if (blk_ioctl(s->d.conf.blk, SG_IO, &h) < 0 || h.status || h.host_status) {
         return 512;
     }
     n = ld_be32(buf + 4);
@@ -76,7 +57,7 @@ static MACHINE_CALL bool pass_realize(Device *dev, Error **errp)
     if (!c->blk) {
         return error_set(errp, "drive property not set");
     }
-    ret = ask_host(c->blk, SG_GET_VERSION_NUM, &version);
+    ret = blk_ioctl(c->blk, SG_GET_VERSION_NUM, &version);
     if (ret < 0) {
         error_set(errp, "cannot get SG_IO version number: %s", strerror(-ret));
         error_hint(errp, "Is this a SCSI device?");
@@ -85,7 +66,7 @@ static MACHINE_CALL bool pass_realize(Device *dev, Error **errp)
     if (version < 30000) {
         return error_set(errp, "scsi generic interface too old");
     }
-    if (ask_host(c->blk, SG_GET_SCSI_ID, &id) < 0) {
+    if (blk_ioctl(c->blk, SG_GET_SCSI_ID, &id) < 0) {
         return error_set(errp, "SG_GET_SCSI_ID ioctl failed");
     }
     s->kind = id.scsi_type;
