@@ -217,6 +217,7 @@ void vga_line(const Vga *v, const VgaMode *m, uint32_t at, uint32_t *out)
 {
     int n = (m->width + m->xscale - 1) / m->xscale;
     unsigned be = v->big_endian;
+    uint32_t keep = !m->flat ? ~0u : m->kind == VGA_15 ? 0xf8f8f8 : 0xf8fcf8;
 
     switch (m->kind) {
     case VGA_PLANAR: line_planar(v, at, out, n); return;
@@ -230,7 +231,7 @@ void vga_line(const Vga *v, const VgaMode *m, uint32_t at, uint32_t *out)
         for (int x = 0; x < n; x++, at += 2) {
             unsigned p = byte_at(v, at + be) | byte_at(v, at + !be) << 8;
 
-            out[x] = m->kind == VGA_15 ? rgb555(p) : rgb565(p);
+            out[x] = (m->kind == VGA_15 ? rgb555(p) : rgb565(p)) & keep;
         }
         return;
     case VGA_24:
@@ -263,14 +264,15 @@ static bool mode_same(const VgaMode *a, const VgaMode *b)
            a->stride == b->stride && a->compare == b->compare &&
            a->columns == b->columns && a->rows == b->rows &&
            a->cell_w == b->cell_w && a->cell_h == b->cell_h &&
-           a->fonts == b->fonts && a->big_endian == b->big_endian;
+           a->fonts == b->fonts && a->big_endian == b->big_endian &&
+           a->flat == b->flat;
 }
 
 /* Whether the picture can be shown from video memory as it is. */
 static bool borrowable(const Vga *v, const VgaMode *m)
 {
     return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && m->kind == VGA_32 &&
-           !v->draw_hook && !v->big_endian &&
+           !v->pointer_line && !v->big_endian &&
            m->stride % 4 == 0 && m->start % 4 == 0 &&
            m->stride >= (uint32_t)m->width * 4 && m->compare >= m->height &&
            m->start + (uint64_t)m->height * m->stride <= v->size;
@@ -389,10 +391,14 @@ static void graphics_update(Vga *v, const VgaMode *m, const uint8_t *dirty)
         uint32_t at = y < m->height ? line_address(v, m, y) : 0;
         uint32_t first = at & (v->size - 1), last = first + bytes - 1;
         bool now = y < m->height &&
-            (v->redraw || last >= v->size || any_dirty(dirty, first, last));
+            (v->redraw || last >= v->size || any_dirty(dirty, first, last) ||
+             (y >= v->again_from && y < v->again_to));
 
         if (now && !s->borrowed) {
             draw_line(v, m, at, surface_line(s, y), pixels);
+            if (v->pointer_line) {
+                v->pointer_line(v, y, surface_line(s, y));
+            }
         }
         if (now && from < 0) {
             from = y;
@@ -444,20 +450,21 @@ static void vga_update(void *arg)
     if (v->con->surface->placeholder) {
         return;
     }
+    v->again_from = v->again_to = 0;
+    if (v->pointer_prepare) {
+        v->pointer_prepare(v);
+    }
     dirty = g_malloc0(v->size / PAGE / 8 + 8);
     any = mem_log_sync_clear(&v->vram, DIRTY_VGA, 0, v->size, dirty);
     if (m.kind == VGA_BLANK) {
         blank(v, &m);
     } else if (m.kind == VGA_TEXT) {
         vga_text_update(v, &m, any);
-    } else if (any || v->redraw) {
+    } else if (any || v->redraw || v->again_to) {
         graphics_update(v, &m, dirty);
     }
     g_free(dirty);
     v->redraw = false;
-    if (v->draw_hook) {
-        v->draw_hook(v);
-    }
 }
 
 static void vga_invalidate(void *arg)

@@ -76,9 +76,6 @@ static void seq_write(Vga *v, uint8_t val)
 {
     unsigned i = v->seq_index;
 
-    if (v->seq_write && v->seq_write(v, (uint8_t)i, val)) {
-        return;
-    }
     v->seq[i & 7] = val & seq_bits[i & 7];
     if (i == SEQ_MEMORY || i == SEQ_MAP_MASK) {
         vga_remap(v);
@@ -168,24 +165,40 @@ void vga_port_write(Vga *v, unsigned port, uint8_t val)
 }
 
 /* ---- ports --------------------------------------------------------------- */
+static uint8_t port_in(Vga *v, unsigned port)
+{
+    machine_assert_locked();
+    return v->port_read ? v->port_read(v, port) : vga_port_read(v, port);
+}
+
+static void port_out(Vga *v, unsigned port, uint8_t val)
+{
+    machine_assert_locked();
+    if (v->port_write) {
+        v->port_write(v, port, val);
+    } else {
+        vga_port_write(v, port, val);
+    }
+}
+
 static uint64_t mono_read(void *dev, uint64_t off, unsigned size)
 {
-    return vga_port_read(dev, 0x3b0 + (unsigned)off);
+    return port_in(dev, 0x3b0 + (unsigned)off);
 }
 
 static void mono_write(void *dev, uint64_t off, uint64_t val, unsigned size)
 {
-    vga_port_write(dev, 0x3b0 + (unsigned)off, (uint8_t)val);
+    port_out(dev, 0x3b0 + (unsigned)off, (uint8_t)val);
 }
 
 static uint64_t color_read(void *dev, uint64_t off, unsigned size)
 {
-    return vga_port_read(dev, 0x3c0 + (unsigned)off);
+    return port_in(dev, 0x3c0 + (unsigned)off);
 }
 
 static void color_write(void *dev, uint64_t off, uint64_t val, unsigned size)
 {
-    vga_port_write(dev, 0x3c0 + (unsigned)off, (uint8_t)val);
+    port_out(dev, 0x3c0 + (unsigned)off, (uint8_t)val);
 }
 
 static uint64_t vbe_port_read(void *dev, uint64_t off, unsigned size)
@@ -261,6 +274,10 @@ void vga_remap(Vga *v)
     bool on = vga_is_linear(v) && vga_map_mask(v) == 15 &&
               v->misc & 2 && v->bank + len[map] <= v->size;
 
+    if (v->remap) {
+        v->remap(v);
+        return;
+    }
     if (!on) {
         mem_set_enabled(&v->direct, false);
         return;
@@ -313,7 +330,8 @@ bool vga_init(Vga *v, Device *dev, uint64_t size, Error **errp)
     device_region(dev, &v->vram);
     v->mem = v->vram.ram->host;
     mem_log(&v->vram, DIRTY_VGA, true);
-    mem_init_io(&v->window, "vga-lowmem", 0x20000, &vga_window_ops, v);
+    mem_init_io(&v->window, "vga-lowmem", 0x20000,
+                v->window_ops ? v->window_ops : &vga_window_ops, v);
     device_region(dev, &v->window);
     mem_init_alias(&v->direct, "vga.chain4", &v->vram, 0, 0x10000);
     mem_set_enabled(&v->direct, false);
@@ -365,8 +383,7 @@ static bool vga_loaded(void *s, int version, Error **errp)
     Vga *v = s;
 
     machine_assert_locked();
-    if (v->seq_index > 31 || v->gfx_index > 63 || v->dac_sub > 2 ||
-        v->attr_index > 0x3f || v->attr_flip > 1 ||
+    if (v->dac_sub > 2 || v->attr_index > 0x3f || v->attr_flip > 1 ||
         v->bank >= v->size) {
         return error_set(errp, "VGA: a register holds what it cannot");
     }

@@ -38,6 +38,7 @@ typedef struct VgaMode {
     int columns, rows, cell_w, cell_h; /* text                                */
     uint8_t fonts;
     bool vbe, big_endian;
+    bool flat;                         /* 5 and 6 bits of colour: low bits 0  */
 } VgaMode;
 
 typedef struct Vga Vga;
@@ -63,9 +64,16 @@ struct Vga {
     uint8_t dac_8bit;
 
     /* Set by a card with registers of its own; else NULL. */
-    bool (*seq_write)(Vga *v, uint8_t index, uint8_t val);
+    const MemOps *window_ops;                      /* of the window: dev is v */
+    uint8_t (*port_read)(Vga *v, unsigned port) MACHINE_PTR;
+    void (*port_write)(Vga *v, unsigned port, uint8_t val) MACHINE_PTR;
+    void (*remap)(Vga *v) MACHINE_PTR;
     void (*mode_hook)(Vga *v, VgaMode *m);         /* changes what it must    */
-    void (*draw_hook)(Vga *v);                     /* a pointer, overlays     */
+    /* A pointer: before lines are drawn, sets the lines that are to be drawn
+     * again; then called for each line that is. */
+    void (*pointer_prepare)(Vga *v) MACHINE_PTR;
+    void (*pointer_line)(Vga *v, int y, uint32_t *line);
+    int again_from, again_to;                      /* lines                   */
     void *card;
 
     /* What was drawn last. */
