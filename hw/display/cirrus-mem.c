@@ -166,12 +166,10 @@ static bool mmio_at(const Vga *v, unsigned where)
     return (v->seq[SR_CONFIG] & 0x44) == where;
 }
 
-static uint64_t window_read(void *dev, uint64_t off, unsigned size)
+static uint8_t window_byte(Vga *v, uint64_t off)
 {
-    Vga *v = dev;
     uint32_t at;
 
-    machine_assert_locked();
     if (!(v->seq[SR_MODE] & 1)) {
         return vga_window_read(v, (uint32_t)off);
     }
@@ -183,29 +181,57 @@ static uint64_t window_read(void *dev, uint64_t off, unsigned size)
         ? regs_read(cirrus_of(v), (uint32_t)off & 0xff) : 0xff;
 }
 
+static uint64_t window_read(void *dev, uint64_t off, unsigned size)
+{
+    uint64_t val = 0;
+
+    for (unsigned i = 0; i < size; i++) {
+        val |= (uint64_t)window_byte(dev, off + i) << 8 * i;
+    }
+    return val;
+}
+
+static MACHINE_CALL void window_put(Vga *v, uint64_t off, uint8_t val)
+{
+    Cirrus *c = cirrus_of(v);
+    uint32_t at;
+
+    if (!(v->seq[SR_MODE] & 1)) {
+        vga_window_write(v, (uint32_t)off, val);
+    } else if (off < 0x10000) {
+        if (locate(v, (uint32_t)off, &at)) {
+            write_linear(c, at, val);
+        }
+    } else if (off >= 0x18000 && off < 0x18100 && mmio_at(v, 0x04)) {
+        regs_write(c, (uint32_t)off & 0xff, val);
+    }
+}
+
+/* For a blit that waits: what is left of the access at its end is padding. */
+static MACHINE_CALL void feed(Cirrus *c, uint64_t val, unsigned size)
+{
+    for (unsigned i = 0; i < size && c->blit.fed; i++) {
+        cirrus_blit_feed(c, (uint8_t)(val >> 8 * i));
+    }
+}
+
 static void window_write(void *dev, uint64_t off, uint64_t val, unsigned size)
 {
     Vga *v = dev;
     Cirrus *c = cirrus_of(v);
-    uint32_t at;
 
     machine_assert_locked();
-    if (!(v->seq[SR_MODE] & 1)) {
-        vga_window_write(v, (uint32_t)off, (uint8_t)val);
-    } else if (off < 0x10000 && c->blit.fed) {
-        cirrus_blit_feed(c, (uint8_t)val);
-    } else if (off < 0x10000) {
-        if (locate(v, (uint32_t)off, &at)) {
-            write_linear(c, at, (uint8_t)val);
-        }
-    } else if (off >= 0x18000 && off < 0x18100 && mmio_at(v, 0x04)) {
-        regs_write(c, (uint32_t)off & 0xff, (uint8_t)val);
+    if (off < 0x10000 && v->seq[SR_MODE] & 1 && c->blit.fed) {
+        feed(c, val, size);
+        return;
+    }
+    for (unsigned i = 0; i < size; i++) {
+        window_put(v, off + i, (uint8_t)(val >> 8 * i));
     }
 }
 
 const MemOps cirrus_window_ops = {
-    .read = window_read, .write = window_write, .min = 1, .max = 1,
-    .valid_max = 8,
+    .read = window_read, .write = window_write, .min = 1, .max = 8,
 };
 
 /* ---- the linear frame buffer --------------------------------------------- */
@@ -217,11 +243,16 @@ static bool is_mmio(const Vga *v, uint64_t off)
 static uint64_t linear_read(void *dev, uint64_t off, unsigned size)
 {
     Vga *v = dev;
+    uint64_t val = 0;
 
-    if (is_mmio(v, off)) {
-        return regs_read(cirrus_of(v), (uint32_t)off & 0xff);
+    for (unsigned i = 0; i < size; i++) {
+        uint8_t byte = is_mmio(v, off + i)
+            ? regs_read(cirrus_of(v), (uint32_t)(off + i) & 0xff)
+            : v->mem[spread(v, (uint32_t)off + i) & (v->size - 1)];
+
+        val |= (uint64_t)byte << 8 * i;
     }
-    return v->mem[spread(v, (uint32_t)off) & (v->size - 1)];
+    return val;
 }
 
 static void linear_write(void *dev, uint64_t off, uint64_t val, unsigned size)
@@ -230,24 +261,29 @@ static void linear_write(void *dev, uint64_t off, uint64_t val, unsigned size)
     Cirrus *c = cirrus_of(v);
 
     machine_assert_locked();
-    if (is_mmio(v, off)) {
-        regs_write(c, (uint32_t)off & 0xff, (uint8_t)val);
-    } else if (c->blit.fed) {
-        cirrus_blit_feed(c, (uint8_t)val);
-    } else {
-        write_linear(c, spread(v, (uint32_t)off), (uint8_t)val);
+    if (c->blit.fed && !is_mmio(v, off)) {
+        feed(c, val, size);
+        return;
+    }
+    for (unsigned i = 0; i < size; i++) {
+        uint8_t byte = (uint8_t)(val >> 8 * i);
+
+        if (is_mmio(v, off + i)) {
+            regs_write(c, (uint32_t)(off + i) & 0xff, byte);
+        } else {
+            write_linear(c, spread(v, (uint32_t)off + i), byte);
+        }
     }
 }
 
 const MemOps cirrus_linear_ops = {
-    .read = linear_read, .write = linear_write, .min = 1, .max = 1,
-    .valid_max = 8,
+    .read = linear_read, .write = linear_write, .min = 1, .max = 8,
 };
 
 /* ---- data of blits ------------------------------------------------------- */
 static uint64_t data_read(void *dev, uint64_t off, unsigned size)
 {
-    return 0xff;
+    return ~0ull;
 }
 
 static void data_write(void *dev, uint64_t off, uint64_t val, unsigned size)
@@ -255,14 +291,11 @@ static void data_write(void *dev, uint64_t off, uint64_t val, unsigned size)
     Cirrus *c = cirrus_of(dev);
 
     machine_assert_locked();
-    if (c->blit.fed) {
-        cirrus_blit_feed(c, (uint8_t)val);
-    }
+    feed(c, val, size);
 }
 
 const MemOps cirrus_data_ops = {
-    .read = data_read, .write = data_write, .min = 1, .max = 1,
-    .valid_max = 8,
+    .read = data_read, .write = data_write, .min = 1, .max = 8,
 };
 
 /* ---- direct access ------------------------------------------------------- */

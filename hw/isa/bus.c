@@ -71,3 +71,21 @@ IsaDma *isa_dma(IsaBus *bus, int channel)
 {
     return channel >= 0 && channel < 8 ? bus->dma[channel > 3] : NULL;
 }
+
+/* Owner of the bus on a board that has no bridge to it. */
+static MACHINE_CALL bool bridge_realize(Device *dev, Error **errp)
+{
+    return true;
+}
+
+static MACHINE_CALL void bridge_reset(Device *dev, ResetKind kind)
+{
+}
+
+DEVICE(isabus_bridge, {
+    .name = "isabus-bridge", .category = "bridge", .on = &bus_system,
+    .size = sizeof(Device),
+    .desc = "carries the ISA bus of a board without PCI",
+    .flags = DT_INTERNAL, .vmstate = &vm_none,
+    .realize = bridge_realize, .reset = bridge_reset,
+});

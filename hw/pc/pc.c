@@ -185,7 +185,13 @@ static MACHINE_CALL bool pc_build(Machine *m, Error **errp)
         return false;
     }
     if (p->is_isapc) {
-        p->isa = isa_bus_new(NULL, mem_system.root, mem_io.root);
+        Device *bridge = device_make("isabus-bridge");
+
+        if (!device_realize(bridge, NULL, errp)) {
+            device_free(bridge);
+            return false;
+        }
+        p->isa = isa_bus_new(bridge, mem_system.root, mem_io.root);
     } else {
         if (!i440fx_create(p, errp)) {
             return false;
