@@ -23,6 +23,7 @@
 #define BATCH 64                       /* frames of one turn                  */
 #define PARTS 64
 #define BUF_MAX (NET_MAX_FRAME + 12)
+#define HEAD_MIN 10                    /* bytes of a virtio_net_hdr           */
 
 static void happened(void *arg, unsigned events);
 
@@ -137,7 +138,9 @@ bool tap_set_vnet(NetPort *p, unsigned len)
     if (t->fd >= 0) {
         watch(t, t->events & EPOLLOUT);
     }
-    return !len || head_set(t, len);
+    /* The length is the device's, not the queue's: what one queue tries out is
+     * what the others' frames would have. */
+    return !t->has_vnet || head_set(t, len ? len : HEAD_MIN);
 }
 
 unsigned tap_set_offload(NetPort *p, unsigned o)
@@ -198,8 +201,8 @@ bool tap_start(NetTap *t, int fd, Error **errp)
     t->name[sizeof(t->name) - 1] = '\0';
     t->head = 0;
     if (t->has_vnet) {
-        t->head = ioctl(fd, TUNGETVNETHDRSZ, &len) ? 10 : (unsigned)len;
-        if (!head_set(t, 10)) {
+        t->head = ioctl(fd, TUNGETVNETHDRSZ, &len) ? HEAD_MIN : (unsigned)len;
+        if (!head_set(t, HEAD_MIN)) {
             return error_set_errno(errp, errno, "TUNSETVNETHDRSZ ioctl failed");
         }
         tap_set_offload(&t->port, 0);

@@ -229,6 +229,15 @@ bool user_guestfwd_add(UserStack *s, const char *rule, Error **errp)
                                  "forwarding rule '%s'", rule);
 }
 
+void user_forwards_resume(UserStack *s)
+{
+    for (GuestForward *f = s->forwards; f; f = f->next) {
+        if (can_receive(f) > 0) {
+            chr_accept_input(&f->front);
+        }
+    }
+}
+
 void user_forwards_close(UserStack *s)
 {
     while (s->forwards) {

@@ -32,6 +32,8 @@ bool user_hostfwd_remove(UserStack *s, const char *rule, Error **errp)
 bool user_guestfwd_add(UserStack *s, const char *rule, Error **errp)
     MACHINE_CALL;
 void user_forwards_close(UserStack *s) MACHINE_CALL;
+/* The guest's ends may have room again. */
+void user_forwards_resume(UserStack *s) MACHINE_CALL;
 bool user_smb_start(UserStack *s, Error **errp) MACHINE_CALL;
 void user_smb_remove(UserStack *s);
 

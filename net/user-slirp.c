@@ -74,8 +74,11 @@ static void on_poll_fd(int fd, void *opaque)
 {
 }
 
+/* The stack has moved: what waited for room in it may go on. */
 static void nudge(void *arg)
 {
+    machine_assert_locked();
+    user_forwards_resume(arg);
 }
 
 static void on_notify(void *opaque)
@@ -227,7 +230,7 @@ static MACHINE_CALL bool stack_open(UserNet *u, Error **errp)
 
     s->user = u;
     s->fds = g_ptr_array_new_with_free_func(g_free);
-    s->nudge.fn = nudge;
+    s->nudge = (Work){ .fn = nudge, .arg = s };
     u->stack = s;
     ok = user_config(u, s, &cfg, errp);
     if (ok) {

@@ -12,114 +12,55 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
-import time
 
-if os.environ.get("NET_TAP_INSIDE") != "1":
-    if (os.geteuid() or not shutil.which("ip") or not shutil.which("unshare") or
-            not os.path.exists("/dev/net/tun") or subprocess.call(
-                ["unshare", "-n", "-m", "true"], stderr=subprocess.DEVNULL)):
-        print("1..0 # SKIP needs root, ip, unshare and /dev/net/tun")
-        sys.exit(0)
-    os.environ["NET_TAP_INSIDE"] = "1"
-    os.execvp("unshare", ["unshare", "-n", "-m", sys.executable] + sys.argv)
+sys.dont_write_bytecode = True
+import libnet                                                   # noqa: E402
+from libnet import TERN, check, ether, refused, run_parts, tmp  # noqa: E402
 
-TERN = os.environ.get("TERN", "build/tern")
-tmp = tempfile.mkdtemp(prefix="tap-")
-results, machines = [], []
-MAC = bytes.fromhex("525400aabb01")
-
-
-def check(name, ok, why=""):
-    results.append(ok)
-    if not ok and why != "":
-        print("# %r" % (why,))
-    print("%s %d - %s" % ("ok" if ok else "not ok", len(results), name),
-          flush=True)
+libnet.in_namespace("-n -m", "needs root, ip, unshare and /dev/net/tun")
+MAC, ALL = bytes.fromhex("525400aabb01"), b"\xff" * 6
+US = "10.77.0.2"
 
 
 def ip(text):
     subprocess.run(["ip"] + text.split(), check=True)
 
 
-class Machine:
-    """netdev, a hub, and a stream socket in the test's hand."""
-
-    def __init__(self, netdev, fds=()):
-        self.s, its = socket.socketpair()
-        self.s.settimeout(20)
-        self.p = subprocess.Popen(
-            [TERN, "-M", "none", "-display", "none", "-nodefaults", "-monitor",
-             "stdio", "-netdev", netdev + ",id=n", "-netdev",
-             "socket,id=s,fd=%d" % its.fileno(), "-netdev",
-             "hubport,id=h1,hubid=1,netdev=n", "-netdev",
-             "hubport,id=h2,hubid=1,netdev=s"], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            pass_fds=tuple(fds) + (its.fileno(),))
-        machines.append(self.p)
-        its.close()
-
-    def exactly(self, n):
-        b = b""
-        while len(b) < n:
-            part = self.s.recv(n - len(b))
-            if not part:
-                raise EOFError
-            b += part
-        return b
-
-    def get(self, kind):
+class Machine(libnet.Machine):
+    def frame(self, kind):
         """The next frame of an Ethernet type, for us."""
         while True:
-            f = self.exactly(struct.unpack(">I", self.exactly(4))[0])
-            if f[:6] == MAC and f[12:14] == kind:
+            f = self.wire.get()
+            if f[:6] == MAC and f[12:14] == struct.pack(">H", kind):
                 return f
-
-    def put(self, f):
-        self.s.sendall(struct.pack(">I", len(f)) + f)
 
     def arp(self, who):
         """The address that the kernel gives for an IP address."""
-        me, it = socket.inet_aton("10.77.0.2"), socket.inet_aton(who)
-        ask = (b"\xff" * 6 + MAC + b"\x08\x06\0\1\x08\0\6\4\0\1" + MAC + me +
-               bytes(6) + it)
+        ask = ether(ALL, MAC, 0x0806, libnet.arp(1, MAC, US, bytes(6), who))
         for _ in range(50):
-            self.put(ask + bytes(18))
-            self.s.settimeout(0.4)
+            self.wire.put(ask + bytes(18))
+            self.wire.s.settimeout(0.4)
             try:
-                f = self.get(b"\x08\x06")
-                return f[22:28] if f[28:32] == it else b""
+                f = self.frame(0x0806)
+                return f[22:28] if f[28:32] == socket.inet_aton(who) else b""
             except socket.timeout:
                 continue
             finally:
-                self.s.settimeout(20)
+                self.wire.s.settimeout(libnet.PATIENCE)
         return b""
 
     def ping(self, mac, who, size):
-        def total(b):
-            n = sum(struct.unpack(">%dH" % (len(b) // 2), b))
-            while n >> 16:
-                n = (n & 0xffff) + (n >> 16)
-            return 0xffff - n
-        echo = b"\x08\0\0\0\x12\x34\0\1" + os.urandom(size)
-        echo = echo[:2] + struct.pack(">H", total(echo)) + echo[4:]
-        head = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(echo), 1, 0, 64,
-                           1, 0, socket.inet_aton("10.77.0.2"),
-                           socket.inet_aton(who))
-        head = head[:10] + struct.pack(">H", total(head)) + head[12:]
-        self.put(mac + MAC + b"\x08\0" + head + echo)
-        f = self.get(b"\x08\0")
-        return f[34:35] == b"\0" and f[42:42 + size] == echo[8:]
+        data = os.urandom(size)
+        self.wire.put(ether(mac, MAC, 0x0800, libnet.echo(US, who, data)))
+        f = self.frame(0x0800)
+        return f[34:35] == b"\0" and f[42:42 + size] == data
 
-    def quit(self, line="info network\nquit\n"):
-        out = self.p.communicate(line, timeout=20)[0]
-        self.s.close()
-        return self.p.returncode, out
-
-
-def refused(netdev, text):
-    code, out = Machine(netdev).quit()
-    check("refused: " + netdev[:50], code == 1 and text in out, out)
+    def quit(self):
+        """Status, and what it says and has said."""
+        text = self.info()
+        code, said = super().quit()
+        self.wire.s.close()
+        return code, text + said
 
 
 def talks(name, m, where="10.77.0.1"):
@@ -149,7 +90,7 @@ def by_name():
         m = Machine("tap,ifname=t0,downscript=no,script=%s,%s" % (up, more))
         talks("with " + more, m)
         m.quit()
-    refused("tap,ifname=t0,script=/bin/false",
+    refused("a script that fails", "tap,ifname=t0,script=/bin/false",
             "network script /bin/false failed with status 256")
     m = Machine("tap,ifname=t0,script=no,downscript=no,vhost=on")
     check("vhost is warned of", "tap: open vhost char device failed" in
@@ -173,20 +114,20 @@ def descriptors():
     ip("link set t1 up")
     for flags in (0, IFF_VNET):
         fd = tun(b"t1", flags)
-        m = Machine("tap,fd=%d" % fd, (fd,))
+        m = Machine("tap,fd=%d" % fd, fds=(fd,))
         os.close(fd)
         talks("a given descriptor, flags %#x" % flags, m)
         code, out = m.quit()
         check("its information", "type=tap,fd=%d" % fd in out, out)
     ip("link del t1")
-    refused("tap,fd=0", "Unable to query TUNGETIFF on FD 0: ")
-    refused("tap,fd=0,ifname=x", "ifname=, script=, downscript=, vnet_hdr=, "
+    refused("no TAP device", "tap,fd=0", "Unable to query TUNGETIFF on FD 0: ")
+    refused("fd= and what it excludes", "tap,fd=0,ifname=x", "ifname=, script=, downscript=, vnet_hdr=, "
             "helper=, queues=, fds=, and vhostfds= are invalid with fd=")
     ip("tuntap add t2 mode tap multi_queue")
     ip("addr add 10.77.0.1/24 dev t2")
     ip("link set t2 up")
     fds = [tun(b"t2", IFF_MQ | IFF_VNET) for _ in range(3)]
-    m = Machine("tap,fds=" + ":".join(map(str, fds)), fds)
+    m = Machine("tap,fds=" + ":".join(map(str, fds)), fds=fds)
     for fd in fds:
         os.close(fd)
     code, out = m.quit()
@@ -218,7 +159,7 @@ def macvtap():
     path = os.path.join(tmp, "tapdev")
     os.mknod(path, 0o600 | 0o020000, os.makedev(major, minor))
     fd = os.open(path, os.O_RDWR)
-    m = Machine("tap,fd=%d" % fd, (fd,))
+    m = Machine("tap,fd=%d" % fd, fds=(fd,))
     os.close(fd)
     talks("macvtap", m)
     m.quit()
@@ -266,13 +207,11 @@ def bridge():
                       ("allow\n", "failed to parse acl file"),
                       ("include %s\n" % acl, "include one another")):
         allow(text)
-        code, out = Machine("bridge,br=br7").quit()
-        check("list: " + text.replace("\n", "; ").replace(sysconf, ""),
-              code == 1 and why in out and "bridge helper failed" in out, out)
+        refused("list: " + text.replace("\n", "; ").replace(sysconf, ""),
+                "bridge,br=br7", why)
     allow("allow all\n")
-    code, out = Machine("bridge,br=nobr").quit()
-    check("no such bridge", code == 1 and "failed to get mtu of bridge `nobr'"
-          in out, out)
+    refused("no such bridge", "bridge,br=nobr",
+            "failed to get mtu of bridge `nobr'")
     bad = subprocess.run([helper, "--fd=0", "--br=br7"], capture_output=True,
                          stdin=subprocess.DEVNULL, text=True)
     check("no socket", bad.returncode == 1 and "not a unix socket" in
@@ -298,14 +237,4 @@ def bridge():
 
 subprocess.run(["mount", "-t", "sysfs", "none", "/sys"])
 ip("link set lo up")
-for part in (by_name, descriptors, macvtap, bridge):
-    try:
-        part()
-    except Exception as e:                            # counted as a failure
-        check(part.__name__, False, e)
-for p in machines:
-    p.kill()
-    p.wait()
-shutil.rmtree(tmp)
-print("1..%d" % len(results))
-sys.exit(0 if all(results) else 1)
+run_parts((by_name, descriptors, macvtap, bridge))
