@@ -173,6 +173,8 @@ struct BlkDriver {
     /* As submit, but here and now, by the calling thread; NULL: cannot (with
      * co_run: co_run is). */
     int (*sync)(BlkNode *n, BlkReq *req);
+    /* As blk_lend, of the node. */
+    int (*lend)(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at);
     void (*plug)(BlkNode *n);
     void (*unplug)(BlkNode *n);
     /* Parents' wishes have changed; may refuse. NULL: passed on to file. */
@@ -248,6 +250,7 @@ void blk_complete(BlkReq *req, int ret);
 /* Submits to a node: aligns and bounces where its limits ask for it. */
 void blk_node_submit(BlkNode *n, BlkReq *req);
 int blk_node_sync(BlkNode *n, BlkReq *req);
+int blk_node_lend(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at);
 
 /* ---- sequential access to a node ------------------------------------------
  * In a coroutine of the node's loop these yield; elsewhere, under the machine

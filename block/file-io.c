@@ -13,9 +13,7 @@
  *    the queue is handed over at the end of the loop's turn or at unplug, and
  *    again after completions when the kernel had no room.
  * 3. A short transfer of the kernel's is finished by a worker.
- * 4. Workers: writes of one turn that follow each other in the file are one call;
- *    when it fails each is done by itself. What is in the page cache is read
- *    without a worker.
+ * 4. What is in the page cache is read without a worker.
  */
 #include <fcntl.h>
 #include <glib.h>
@@ -34,16 +32,8 @@
 
 #define AIO_DEPTH 128
 #define ZERO_CHUNK (64 * KiB)
-#define MERGE_IOV 256                  /* of writes done as one               */
-#define BATCH 32                       /* requests that one worker does       */
-#define BATCH_BYTES (2 * MiB)
 #define NOWAIT_BYTES (256 * KiB)       /* reads that are tried on the spot    */
 
-typedef struct FileTask {              /* in BlkReq.drv                       */
-    PoolTask task;
-    FileNode *file;
-} FileTask;
-_Static_assert(sizeof(FileTask) <= sizeof(((BlkReq *)0)->drv), "task fits");
 _Static_assert(sizeof(struct iocb) <= sizeof(((BlkReq *)0)->drv), "iocb fits");
 
 typedef struct FileAioContext {
@@ -254,122 +244,6 @@ void file_by_worker(FileNode *f, BlkReq *req)
     pool_submit(&t->task);
 }
 
-/* ---- writes of one turn -------------------------------------------------- */
-
-/* The requests from first on that one call can do; *niov: of all. */
-static BlkReq *run_end(BlkReq *first, unsigned *niov, uint64_t *len)
-{
-    BlkReq *last = first;
-
-    *niov = first->niov;
-    *len = first->len;
-    while (last->next && last->next->off == last->off + last->len &&
-           last->next->flags == first->flags &&
-           *niov + last->next->niov <= MERGE_IOV &&
-           *len + last->next->len <= BATCH_BYTES) {
-        last = last->next;
-        *niov += last->niov;
-        *len += last->len;
-    }
-    return last;
-}
-
-static int run_write(FileNode *f, BlkReq *first, unsigned niov, uint64_t len)
-{
-    struct iovec iov[MERGE_IOV];
-    BlkReq all = { .op = BLK_WRITE, .flags = first->flags, .off = first->off,
-                   .len = len, .iov = iov, .niov = niov };
-
-    for (unsigned k = 0; k < niov; first = first->next) {
-        memcpy(iov + k, first->iov, first->niov * sizeof(*iov));
-        k += first->niov;
-    }
-    return file_sync(&f->node, &all);
-}
-
-/* In a worker. Each request's result is in it. */
-static int64_t batch_run(void *arg)
-{
-    BlkReq *req = arg;
-    FileNode *f = ((FileTask *)req->drv)->file;
-
-    while (req) {
-        unsigned niov;
-        uint64_t len;
-        BlkReq *end = run_end(req, &niov, &len)->next;
-        int ret = end == req->next ? -1 : run_write(f, req, niov, len);
-
-        for (; req != end; req = req->next) {
-            /* When all of them failed: which was it? */
-            req->ret = ret < 0 ? file_sync(&f->node, req) : 0;
-        }
-    }
-    return 0;
-}
-
-static void batch_done(void *arg, int64_t ret)
-{
-    BlkReq *req = arg;
-
-    while (req) {
-        BlkReq *next = req->next;
-
-        blk_complete(req, req->ret);
-        req = next;
-    }
-}
-
-/* The requests that one worker is to do: through the page cache the file is
- * written by one at a time anyway; else those in a row. */
-static BlkReq *batch_end(const FileNode *f, BlkReq *first)
-{
-    BlkReq *last = first;
-    uint64_t len = first->len;
-    unsigned niov;
-
-    if (f->node.flags & BLKO_DIRECT || !f->regular) {
-        return run_end(first, &niov, &len);
-    }
-    for (unsigned n = 1; n < BATCH && last->next; n++) {
-        len += last->next->len;
-        if (len > BATCH_BYTES) {
-            break;
-        }
-        last = last->next;
-    }
-    return last;
-}
-
-static void writes_go(void *arg)
-{
-    FileNode *f = arg;
-    BlkReq *req = f->writes;
-
-    f->writes = NULL;
-    while (req) {
-        FileTask *t = (FileTask *)req->drv;
-        BlkReq *last = batch_end(f, req), *next = last->next;
-
-        last->next = NULL;
-        *t = (FileTask){ .task = { .run = batch_run, .done = batch_done,
-                                   .arg = req }, .file = f };
-        pool_submit(&t->task);
-        req = next;
-    }
-}
-
-static void write_queue(FileNode *f, BlkReq *req)
-{
-    if (!f->writes) {
-        f->writes_last = &f->writes;
-        f->write = (Work){ .fn = writes_go, .arg = f };
-        loop_post(f->node.loop, &f->write);
-    }
-    req->next = NULL;
-    *f->writes_last = req;
-    f->writes_last = &req->next;
-}
-
 /* ---- native -------------------------------------------------------------- */
 
 static void aio_prepare(FileAioContext *a, BlkReq *req)
@@ -538,7 +412,8 @@ static bool read_now(FileNode *f, BlkReq *req)
         req->niov > IOV_MAX || (f->read_misses > 16 && f->read_misses++ % 64)) {
         return false;
     }
-    r = preadv2(f->fd, req->iov, (int)req->niov, (off_t)req->off, RWF_NOWAIT);
+    r = preadv2(f->fd, req->iov, (int)req->niov, (off_t)req->off,
+                f->in_memory ? 0 : RWF_NOWAIT);
     if (r != (ssize_t)req->len) {
         f->read_misses++;
         return false;
@@ -562,8 +437,9 @@ void file_submit(BlkNode *n, BlkReq *req)
     } else if (f->uring && (req->op == BLK_READ || req->op == BLK_WRITE ||
                             req->op == BLK_FLUSH)) {
         file_uring_submit(f, req);
-    } else if (req->op == BLK_WRITE) {
-        write_queue(f, req);
+    } else if (req->op == BLK_WRITE || req->op == BLK_ZERO ||
+               req->op == BLK_DISCARD) {
+        file_write_queue(f, req);
     } else if (req->op != BLK_READ || !read_now(f, req)) {
         file_by_worker(f, req);
     }
@@ -603,6 +479,7 @@ void file_io_fini(FileNode *f)
 {
     FileAioContext *a = f->native;
 
+    file_write_fini(f);
     file_uring_fini(f);
     if (a) {
         loop_fd(f->node.loop, a->efd, 0, NULL, NULL);

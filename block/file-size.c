@@ -3,7 +3,7 @@
  * file-size.c - the size of host files: making them, growing and shrinking, space
  * taken beforehand, and which parts are holes.
  *
- * Thread class: MACHINE_CALL; file_extent LOOP_CALL(node's loop).
+ * Thread class: MACHINE_CALL; file_extent, file_lend LOOP_CALL(node's loop).
  *
  * Invariants
  * 1. A file that could not be given its new length keeps its old one.
@@ -15,6 +15,8 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #include "block/file.h"
 #include "block/file-create.h"
@@ -243,4 +245,33 @@ bool file_create(BlkCreate *head, Error **errp)
     }
     close(fd);
     return ok;
+}
+
+/* ---- what is in the page cache ------------------------------------------- */
+
+#ifndef __NR_cachestat
+#define __NR_cachestat 451             /* Linux 6.5, the same everywhere      */
+#endif
+
+int file_lend(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at)
+{
+    const FileNode *f = (const FileNode *)n;
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), stat[5];
+    uint64_t first = ALIGN_DOWN(off, page), end = ALIGN_UP(off + len, page);
+    uint64_t range[2] = { first, end - first };
+    char byte;
+    struct iovec iov = { &byte, 1 };
+
+    if (!f->regular || n->flags & BLKO_DIRECT) {
+        return -1;
+    }
+    /* All pages, and the last of them read already. */
+    if (!f->in_memory &&
+        (syscall(__NR_cachestat, f->fd, range, stat, 0) < 0 ||
+         stat[0] < (end - first) / page ||
+         preadv2(f->fd, &iov, 1, (off_t)(off + len - 1), RWF_NOWAIT) != 1)) {
+        return -1;
+    }
+    *at = off;
+    return f->fd;
 }

@@ -11,8 +11,10 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include "block/file.h"
 #include "block/file-create.h"
@@ -146,6 +148,7 @@ static bool direct_align(FileNode *f, Error **errp)
 
 static bool file_measure(FileNode *f, Error **errp)
 {
+    struct statfs fs;
     struct stat st;
     int64_t len;
 
@@ -166,6 +169,8 @@ static bool file_measure(FileNode *f, Error **errp)
     len = f->regular ? st.st_size : lseek(f->fd, 0, SEEK_END);
     f->node.length = len > 0 ? ALIGN_UP((uint64_t)len, 512) : 0;
     f->can_punch = f->can_zero = true;
+    f->in_memory = f->regular && !fstatfs(f->fd, &fs) &&
+                   fs.f_type == TMPFS_MAGIC;
     return true;
 }
 
@@ -329,7 +334,8 @@ BLK_DRIVER(sym, { \
     .name = nm, .size = sizeof(FileNode), .props = file_props, \
     .protocol = true, .prefix = pre, .open = file_open, .close = file_close, \
     .reopen = file_reopen, \
-    .submit = file_submit, .sync = file_sync, .plug = file_plug, \
+    .submit = file_submit, .sync = file_sync, .lend = file_lend, \
+    .plug = file_plug, \
     .unplug = file_unplug, \
     .set_perm = file_set_perm, .set_loop = file_set_loop, \
     .truncate = file_truncate, .allocated = file_allocated, \

@@ -17,6 +17,7 @@ typedef struct FileNode {
     Obj *pr;                           /* claimed; NULL: none                 */
     bool drop_cache, check_cache;
     int fd;
+    bool in_memory;                    /* on tmpfs: reading does not wait     */
     bool regular, can_punch, can_zero, lock_used;
     uint64_t discards, discard_failed, discard_bytes;  /* atomic              */
     uint64_t locks;                    /* bytes held: perm, unshared << 8     */
@@ -24,8 +25,15 @@ typedef struct FileNode {
     struct FileUring *uring;
     BlkReq *writes, **writes_last;     /* of this turn of the loop            */
     Work write;
+    struct FileWriter *writer;         /* NULL: nothing written yet           */
     unsigned read_misses;              /* in a row: not in the page cache     */
 } FileNode;
+
+typedef struct FileTask {              /* in BlkReq.drv                       */
+    PoolTask task;
+    FileNode *file;
+} FileTask;
+_Static_assert(sizeof(FileTask) <= sizeof(((BlkReq *)0)->drv), "task fits");
 
 /* file-lock.c */
 bool file_locks_set(FileNode *f, uint64_t perm, uint64_t shared, Error **errp)
@@ -35,6 +43,7 @@ void file_locks_copy(const FileNode *f, int fd) MACHINE_CALL;
 /* file-size.c */
 bool file_truncate(BlkNode *n, uint64_t len, BlkPrealloc prealloc, bool exact,
                    Error **errp) MACHINE_CALL;
+int file_lend(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at);
 int file_extent(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *x);
 bool file_create(BlkCreate *head, Error **errp) MACHINE_CALL;
 extern const Prop file_create_props[];
@@ -43,6 +52,9 @@ bool file_io_init(FileNode *f, Error **errp) MACHINE_CALL;
 void file_io_fini(FileNode *f) MACHINE_CALL;
 void file_submit(BlkNode *n, BlkReq *req);
 void file_by_worker(FileNode *f, BlkReq *req);
+/* file-write.c: writes, zeroes and discards by workers. */
+void file_write_queue(FileNode *f, BlkReq *req);
+void file_write_fini(FileNode *f);
 /* file-uring.c: with f->uring, reads, writes and flushes. */
 bool file_uring_init(FileNode *f, Error **errp) MACHINE_CALL;
 void file_uring_fini(FileNode *f) MACHINE_CALL;

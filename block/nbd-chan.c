@@ -7,11 +7,14 @@
  * Invariants
  * 1. At most one coroutine waits to read and one to write; each is woken by its
  *    event, or by chan_shutdown, never by the other's.
+ * 2. What somebody waits for is watched. What nobody waits for any more is
+ *    watched until it happens: mostly it is waited for again before.
  */
 #include <glib.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "block/iov.h"
@@ -67,7 +70,12 @@ const char *nbd_rep_name(uint32_t type)
 
 /* ---- waiting ------------------------------------------------------------- */
 
-static void watch(NbdChan *c);
+static unsigned waited_for(const NbdChan *c)
+{
+    return (c->reader ? EPOLLIN : 0u) | (c->writer ? EPOLLOUT : 0u);
+}
+
+static void watch(NbdChan *c, unsigned want);
 
 static void ready(void *arg, unsigned events)
 {
@@ -75,6 +83,10 @@ static void ready(void *arg, unsigned events)
     Co *r = c->reader, *w = c->writer;
     bool bad = events & (EPOLLERR | EPOLLHUP);
 
+    /* Happened, and nobody cares: looked at no longer (invariant 2). */
+    if (bad || events & ~waited_for(c)) {
+        watch(c, bad ? 0 : waited_for(c));
+    }
     if (r && (bad || events & EPOLLIN)) {
         c->reader = NULL;
     } else {
@@ -85,7 +97,6 @@ static void ready(void *arg, unsigned events)
     } else {
         w = NULL;
     }
-    watch(c);
     if (w) {
         co_wake(w);
     }
@@ -94,10 +105,8 @@ static void ready(void *arg, unsigned events)
     }
 }
 
-static void watch(NbdChan *c)
+static void watch(NbdChan *c, unsigned want)
 {
-    unsigned want = (c->reader ? EPOLLIN : 0u) | (c->writer ? EPOLLOUT : 0u);
-
     if (c->fd >= 0 && want != c->events) {
         loop_fd(c->loop, c->fd, want, want ? ready : NULL, c);
         c->events = want;
@@ -112,11 +121,10 @@ static int wait_for(NbdChan *c, bool read)
         return -ESHUTDOWN;
     }
     *slot = co_self();
-    watch(c);
+    watch(c, c->events | waited_for(c));
     co_yield();
     if (*slot == co_self()) {          /* woken by someone else               */
         *slot = NULL;
-        watch(c);
     }
     return c->dead ? -ESHUTDOWN : 0;
 }
@@ -140,7 +148,7 @@ void chan_detach(NbdChan *c)
 void chan_attach(NbdChan *c, Loop *loop)
 {
     c->loop = loop;
-    watch(c);
+    watch(c, waited_for(c));
 }
 
 void chan_shutdown(NbdChan *c)
@@ -152,7 +160,7 @@ void chan_shutdown(NbdChan *c)
     }
     c->dead = true;
     c->reader = c->writer = NULL;
-    watch(c);
+    watch(c, 0);
     if (c->fd >= 0) {
         shutdown(c->fd, SHUT_RDWR);
     }
@@ -226,7 +234,7 @@ int chan_read(NbdChan *c, void *buf, size_t n)
             n -= part;
             continue;
         }
-        if (n < AHEAD) {
+        if (n < AHEAD && !c->exact) {
             c->buf = c->buf ? c->buf : g_malloc(AHEAD);
             got = some(c, c->buf, AHEAD);
             c->at = 0;
@@ -328,6 +336,20 @@ int chan_writev(NbdChan *c, const struct iovec *iov, unsigned niov)
         }
     }
     return 0;
+}
+
+int chan_sendfile(NbdChan *c, int fd, uint64_t at, size_t n)
+{
+    off_t off = (off_t)at;
+    ssize_t put = c->dead ? -ESHUTDOWN : sendfile(c->fd, fd, &off, n);
+
+    if (put >= 0) {
+        return put ? (int)put : -ENODATA;
+    }
+    if (!c->dead && errno == EAGAIN) {
+        return wait_for(c, false);
+    }
+    return c->dead ? -ESHUTDOWN : errno == EINTR ? 0 : -errno;
 }
 
 int chan_write(NbdChan *c, const void *buf, size_t n)

@@ -11,6 +11,8 @@
  *    call; a job ends when its answer has been sent or its client is gone.
  * 3. A client is freed when its coroutines have ended and nothing is in flight.
  * 4. Spare buffers are at most NBD_SPARE, of NBD_SPARE_MAX bytes.
+ * 5. What is sent from the page cache is asked for again after each wait, as the
+ *    node may have changed; where it is not there any more it is read.
  */
 #include <fcntl.h>
 #include <glib.h>
@@ -18,9 +20,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "block/bitmap.h"
+#include "block/backend.h"
 #include "block/nbd-server.h"
 
 #define BATCH 16                       /* answers in one call                 */
+#define EXACT_MIN (32u * 1024)         /* writes that are not read ahead      */
+#define LEND_MIN (32u * 1024)          /* smaller reads are quicker copied    */
 
 /* ---- clients come and go ------------------------------------------------- */
 
@@ -111,11 +116,71 @@ static void job_free(NbdJob *j)
 
 /* ---- answers ------------------------------------------------------------- */
 
-/* Takes up to BATCH answers that are waiting; sends them in one call. */
+typedef struct LateRead {
+    BlkReq req;
+    Co *co;
+    bool over;
+} LateRead;
+
+static void late_done(BlkReq *req)
+{
+    LateRead *r = container_of(req, LateRead, req);
+
+    r->over = true;
+    co_wake(r->co);
+}
+
+/* The rest of what was to be lent, from `done` bytes on. */
+static int send_read(NbdJob *j, uint32_t done)
+{
+    NbdClient *c = j->client;
+    LateRead r = { .co = co_self() };
+
+    if (!j->buf && !buffer_get(c->server, j)) {
+        return -ENOMEM;
+    }
+    j->iov = (struct iovec){ j->buf, j->len - done };
+    r.req = (BlkReq){ .op = BLK_READ, .off = j->off + done,
+                      .len = j->len - done, .iov = &j->iov, .niov = 1,
+                      .done = late_done };
+    blk_submit(c->exp->blk, &r.req);
+    while (!r.over) {
+        co_yield();
+    }
+    return r.req.ret < 0 ? r.req.ret : chan_writev(&c->chan, &j->iov, 1);
+}
+
+/* Invariant 5. */
+static int send_lent(NbdJob *j)
+{
+    NbdClient *c = j->client;
+    uint32_t done = 0;
+
+    while (done < j->len) {
+        uint64_t at;
+        int fd = blk_lend(c->exp->blk, j->off + done, j->len - done, &at);
+        int ret = fd < 0 ? -ENODATA
+                : chan_sendfile(&c->chan, fd, at, j->len - done);
+
+        if (ret == -ENODATA) {
+            return send_read(j, done);
+        }
+        if (ret < 0) {
+            return ret;
+        }
+        done += (uint32_t)ret;
+    }
+    j->req.ret = 0;
+    blk_account(c->exp->blk, &j->req);
+    return 0;
+}
+
+/* Answers in one call, up to one whose data is lent. */
 static int send_batch(NbdClient *c, NbdJob **jobs, unsigned n)
 {
     struct iovec iov[BATCH * 3];
     unsigned k = 0;
+    int ret = 0;
 
     for (unsigned i = 0; i < n; i++) {
         NbdJob *j = jobs[i];
@@ -126,11 +191,15 @@ static int send_batch(NbdClient *c, NbdJob **jobs, unsigned n)
         if (j->extra_len) {
             iov[k++] = (struct iovec){ j->extra, j->extra_len };
         }
-        if (j->data_len) {
+        if (j->lent) {
+            ret = ret < 0 ? ret : chan_writev(&c->chan, iov, k);
+            ret = ret < 0 ? ret : send_lent(j);
+            k = 0;
+        } else if (j->data_len) {
             iov[k++] = (struct iovec){ j->buf, j->data_len };
         }
     }
-    return chan_writev(&c->chan, iov, k);
+    return ret < 0 || !k ? ret : chan_writev(&c->chan, iov, k);
 }
 
 static void sender(void *arg)
@@ -302,6 +371,22 @@ static bool translate(NbdJob *j)
     }
 }
 
+/* Can the data be sent from where it is? Then there is nothing to read. */
+static bool job_lend(NbdClient *c, NbdJob *j)
+{
+    uint64_t at;
+
+    if (j->type != NBD_CMD_READ || j->len < LEND_MIN || c->chan.tls ||
+        job_check(c, j) || blk_lend(c->exp->blk, j->off, j->len, &at) < 0) {
+        return false;
+    }
+    j->lent = true;
+    j->req = (BlkReq){ .op = BLK_READ, .off = j->off, .len = j->len,
+                       .start_ns = clock_ns(CLOCK_RT) };
+    answer(j);
+    return true;
+}
+
 /* Reads what belongs to the request; starts it. false: the client is broken. */
 static bool job_run(NbdClient *c, NbdJob *j)
 {
@@ -314,6 +399,9 @@ static bool job_run(NbdClient *c, NbdJob *j)
         }
         j->ret = -EINVAL;
         answer(j);
+        return true;
+    }
+    if (job_lend(c, j)) {
         return true;
     }
     if (data && j->len && !buffer_get(c->server, j)) {
@@ -356,6 +444,8 @@ static bool request_read(NbdClient *c)
     j->off = ld_be64(h + 16);
     j->len = ld_be32(h + 24);
     c->in_flight++;
+    /* Most likely such as the next. */
+    c->chan.exact = j->type == NBD_CMD_WRITE && j->len >= EXACT_MIN;
     if (!job_run(c, j)) {
         job_free(j);
         return false;

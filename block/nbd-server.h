@@ -65,6 +65,7 @@ typedef struct NbdJob {
     uint64_t handle, off;
     uint32_t len;
     uint16_t type, flags;
+    bool lent;                         /* data is sent from the page cache    */
     int ret;
     uint8_t *buf;
     uint32_t room;                     /* of buf                              */

@@ -67,6 +67,8 @@ typedef struct NbdChan {
     bool dead;                         /* shut down: all calls fail           */
     bool idle;                         /* the read that waits is for a new
                                           message: a wait that may be cut     */
+    bool exact;                        /* nothing is read ahead: what follows
+                                          belongs in a place of its own       */
     uint8_t *buf;                      /* read ahead                          */
     size_t at, have;
 } NbdChan;
@@ -78,6 +80,9 @@ int chan_readv(NbdChan *c, const struct iovec *iov, unsigned niov, size_t off,
 int chan_skip(NbdChan *c, size_t n);
 int chan_write(NbdChan *c, const void *buf, size_t n);
 int chan_writev(NbdChan *c, const struct iovec *iov, unsigned niov);
+/* Sends up to n bytes of a file (n at most INT_MAX), without TLS: how many; 0:
+ * there was no room and may be now; -ENODATA at the file's end. */
+int chan_sendfile(NbdChan *c, int fd, uint64_t at, size_t n);
 /* Turns TLS on. hostname: what a client expects; authz: a server's. */
 bool chan_tls(NbdChan *c, Obj *creds, const char *hostname, const char *authz,
               Error **errp);

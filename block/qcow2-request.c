@@ -8,6 +8,8 @@
  * Invariants
  * 1. A request that is passed on needs no metadata change, and counts in `io`
  *    and in node.running until it is back.
+ * 2. Data is lent only while nothing is written here: a cluster that was given
+ *    back and to another place would show there.
  */
 #include "block/qcow2.h"
 
@@ -74,6 +76,19 @@ static bool pass_read(Qcow2 *s, BlkReq *req)
         return true;
     }
     return false;
+}
+
+int q2_lend(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at)
+{
+    Qcow2 *s = q2_of(n);
+    Q2Map m;
+
+    if (!n->read_only || s->crypt || s->data_ext || s->corrupt ||
+        !q2_map_peek(s, off, len, &m) || m.len < len || m.kind != Q2K_DATA ||
+        m.host + len > s->data->length) {
+        return -1;
+    }
+    return blk_node_lend(s->data, m.host, len, at);
 }
 
 static bool meta_clean(const Qcow2 *s)

@@ -461,6 +461,7 @@ BLK_DRIVER(qcow2_driver, {
     .doc = "Grows as it is written; backing files, snapshots, compression.",
     .props = q2_props, .children = q2_children,
     .open = q2_open, .close = q2_close, .submit = q2_submit, .co_run = q2_run,
+    .lend = q2_lend,
     .set_loop = q2_set_loop, .probe = q2_probe, .truncate = q2_truncate,
     .allocated = q2_allocated, .extent = q2_extent,
     .flush_meta = q2_flush_meta, .set_backing = q2_set_backing,

@@ -90,6 +90,11 @@ static int raw_sync(BlkNode *n, BlkReq *req)
     return blk_node_sync(n->file, req);
 }
 
+static int raw_lend(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at)
+{
+    return blk_node_lend(n->file, off + ((const Raw *)n)->offset, len, at);
+}
+
 static MACHINE_CALL bool raw_open(BlkNode *n, Error **errp)
 {
     Raw *r = (Raw *)n;
@@ -184,7 +189,7 @@ BLK_DRIVER(raw_driver, {
     .doc = "The data is the file's, from offset on. Nothing is stored beside it.",
     .props = raw_props, .children = raw_children,
     .filter = true, .reopens = true, .open = raw_open, .submit = raw_submit,
-    .sync = raw_sync, .probe = raw_probe, .truncate = raw_truncate,
+    .sync = raw_sync, .lend = raw_lend, .probe = raw_probe, .truncate = raw_truncate,
     .file_resized = raw_file_resized, .allocated = raw_allocated,
     .extent = raw_extent, .strong = raw_strong,
 });

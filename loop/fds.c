@@ -77,6 +77,7 @@ void loop_fd(Loop *l, int fd, unsigned events, LoopFdFn *fn, void *arg)
 {
     struct epoll_event ev;
     FdSlot *s;
+    bool there;
     int ret;
 
     loop_assert(l);
@@ -89,6 +90,7 @@ void loop_fd(Loop *l, int fd, unsigned events, LoopFdFn *fn, void *arg)
         main_loop_open();
     }
     s = slot_make(l, fd);
+    there = s->fn && !s->always;
     l->nfds += !s->fn;
     l->n_always -= s->always;
     s->fn = fn;
@@ -97,9 +99,11 @@ void loop_fd(Loop *l, int fd, unsigned events, LoopFdFn *fn, void *arg)
     s->gen++;
     ev.events = events;
     ev.data.u64 = (uint64_t)(s->gen & INT32_MAX) << 32 | (uint32_t)fd;
-    ret = epoll_ctl(l->epfd, EPOLL_CTL_MOD, fd, &ev);
-    if (ret < 0 && errno == ENOENT) {
-        ret = epoll_ctl(l->epfd, EPOLL_CTL_ADD, fd, &ev);
+    ret = epoll_ctl(l->epfd, there ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &ev);
+    /* Closed before it was removed, and opened again; or another's duplicate. */
+    if (ret < 0 && errno == (there ? ENOENT : EEXIST)) {
+        ret = epoll_ctl(l->epfd, there ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd,
+                        &ev);
     }
     s->always = ret < 0;
     l->n_always += s->always;

@@ -145,7 +145,8 @@ class Server:
             raise AssertionError(f'server ended: {self.said()}')
         # A connection would count as a client: the kernel's table is read.
         with open('/proc/net/unix', encoding='utf-8') as f:
-            return any(line.rstrip().endswith(' ' + self.sock)
+            return any(line.split()[3] == '00010000' and    # it listens
+                       line.rstrip().endswith(' ' + self.sock)
                        for line in f)
 
     def said(self):

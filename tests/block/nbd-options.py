@@ -10,7 +10,9 @@ import os
 import re
 import shlex
 import socket
+import struct
 import subprocess
+import time
 
 from libnbdside import (IMG, NBD, PEER_IMG, PEER_NBD, Raw, Server, has, main,
                         path, random_file, read_file, run, same, test,
@@ -323,6 +325,63 @@ def parts_of_an_image():
     c = Raw(s.sock)
     c.go()
     same(c.size, 1024)
+
+
+@test()
+def large_reads_show_what_is_there():
+    data = os.urandom(4 * MiB)
+    with open(path('l.raw'), 'wb') as f:
+        f.write(data)
+    run(IMG, 'convert', '-O', 'qcow2', 'l.raw', 'l.qcow2')
+    places = [(i * 77777 % (3 * MiB), 1 + i * 12347 % 700000)
+              for i in range(40)]
+    for args in (('-f', 'raw', 'l.raw'), ('-r', '-f', 'raw', 'l.raw'),
+                 ('-f', 'qcow2', 'l.qcow2'), ('-r', '-f', 'qcow2', 'l.qcow2'),
+                 ('-f', 'raw', '--cache=none', 'l.raw')):
+        s = Server('-t', *args)
+        for structured in (False, True):
+            c = Raw(s.sock)
+            c.go(structured=structured)
+            for i, (off, n) in enumerate(places):
+                c.request(0, off, n, handle=i)
+            for _ in places:
+                if structured:
+                    flags, kind, handle, got = c.chunk()
+                    off, n = places[handle]
+                    same((flags, kind, struct.unpack('>Q', got[:8])[0]),
+                         (1, 1, off), args)
+                    got = got[8:]
+                else:
+                    err, handle = c.simple()
+                    same(err, 0, args)
+                    off, n = places[handle]
+                    got = c.get(n)
+                same(got == data[off:off + n], True, f'{args} {off} {n}')
+            c.close()
+        s.stop()
+
+
+@test()
+def file_that_shrinks_under_a_reply():
+    with open(path('l.raw'), 'wb') as f:
+        f.write(b'x' * 4 * MiB)
+    s = Server('-t', '-f', 'raw', 'l.raw')
+    c = Raw(s.sock)
+    c.go()
+    for i in range(8):
+        c.request(0, 0, 4 * MiB, handle=i)
+    time.sleep(0.2)
+    os.truncate(path('l.raw'), MiB)
+    for i in range(8):
+        same(c.simple(), (0, i))
+        same(len(c.get(4 * MiB)), 4 * MiB)
+    os.truncate(path('l.raw'), 4 * MiB)
+    c.request(1, MiB, 4, b'abcd')
+    same(c.simple()[0], 0)
+    c.request(0, MiB, 40000)
+    same(c.simple()[0], 0)
+    same(c.get(40000), b'abcd' + bytes(39996))
+    s.stop()
 
 
 @test()
