@@ -44,53 +44,19 @@ static const Prop file_props[] = {
     PROP_END
 };
 
-/* A descriptor of a set; errors with errno. */
-static int open_in_set(const char *path, int flags, Error **errp)
-{
-    const char *set = path + strlen("/dev/fdset/");
-    Error *err = NULL;
-    char *end;
-    uint64_t nr = g_ascii_strtoull(set, &end, 10);
-    int fd;
-
-    if (end == set || *end || nr > INT64_MAX) {
-        error_set(errp, "Could not parse fdset %s", path);
-        errno = EINVAL;
-        return -1;
-    }
-    flags &= ~O_CLOEXEC;
-    fd = fdset_open((int64_t)nr, flags, &err);
-    if (fd < 0) {
-        int e = errno;
-
-        error_set_errno(errp, e, "Could not dup FD for %s flags %x", path,
-                        (unsigned)flags);
-        error_hint(errp, "%s", error_text(err));
-        error_free(err);
-        errno = e;
-    }
-    return fd;
-}
-
-/* -1: errno says why, and sometimes *errp. */
-static int open_path(const FileNode *f, int flags, Error **errp)
-{
-    return g_str_has_prefix(f->path, "/dev/fdset/")
-        ? open_in_set(f->path, flags, errp) : open(f->path, flags);
-}
-
 static bool file_open_fd(FileNode *f, Error **errp)
 {
     BlkNode *n = &f->node;
     int base = O_CLOEXEC | (n->flags & BLKO_DIRECT ? O_DIRECT : 0), err;
     Error *why = NULL;
 
-    f->fd = open_path(f, base | (n->read_only ? O_RDONLY : O_RDWR), &why);
+    f->fd = host_open(f->path, base | (n->read_only ? O_RDONLY : O_RDWR), 0,
+                      &why);
     if (f->fd < 0 && !n->read_only && n->auto_read_only &&
         (errno == EACCES || errno == EPERM || errno == EROFS)) {
         error_free(why);
         why = NULL;
-        f->fd = open_path(f, base | O_RDONLY, &why);
+        f->fd = host_open(f->path, base | O_RDONLY, 0, &why);
         n->read_only = f->fd >= 0;
     }
     if (f->fd >= 0) {
@@ -223,7 +189,7 @@ static MACHINE_CALL bool file_open(BlkNode *n, Error **errp)
 /* Another descriptor of the same file, with the same locks. */
 static MACHINE_CALL bool fd_exchange(FileNode *f, int flags, Error **errp)
 {
-    int old = f->fd, fd = open_path(f, flags | O_CLOEXEC, NULL);
+    int old = f->fd, fd = host_open(f->path, flags | O_CLOEXEC, 0, NULL);
     struct stat a, b;
 
     if (fd < 0) {

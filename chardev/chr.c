@@ -14,6 +14,7 @@
 #include <glib.h>
 #include <unistd.h>
 #include "chardev/chr-priv.h"
+#include "monitor.h"
 #include "opt.h"
 
 struct CharWatch {
@@ -112,8 +113,8 @@ static bool log_open(CharPort *p, Error **errp)
     if (!p->logfile) {
         return true;
     }
-    p->log_fd = open(p->logfile, O_WRONLY | O_CREAT | O_CLOEXEC |
-                     (p->logappend ? O_APPEND : O_TRUNC), 0666);
+    p->log_fd = host_open(p->logfile, O_WRONLY | O_CREAT | O_CLOEXEC |
+                          (p->logappend ? O_APPEND : O_TRUNC), 0666, NULL);
     return p->log_fd >= 0 ||
            error_set_errno(errp, errno, "Could not create '%s'",
                            p->logfile);
@@ -130,7 +131,7 @@ static void chr_free(void *arg)
         g_free(w);
     }
     if (p->log_fd >= 0) {
-        close(p->log_fd);
+        fdset_close(p->log_fd);
     }
     pthread_mutex_destroy(&p->write_lock);
     if (p->drv->props) {

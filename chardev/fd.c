@@ -16,6 +16,7 @@
 #include <termios.h>
 #include <unistd.h>
 #include "chardev/chr-priv.h"
+#include "monitor.h"
 
 /* ---- common -------------------------------------------------------------- */
 
@@ -139,10 +140,10 @@ void fdchr_stop(FdChr *c, bool close_fds)
     c->in = c->out = -1;
     if (close_fds) {
         if (in >= 0) {
-            close(in);
+            fdset_close(in);
         }
         if (out >= 0 && out != in) {
-            close(out);
+            fdset_close(out);
         }
     }
 }
@@ -183,17 +184,17 @@ static bool file_open(CharPort *p, Error **errp)
     if (!c->path) {
         return error_set(errp, "chardev: file: no filename given");
     }
-    out = open(c->path, O_WRONLY | O_CREAT | O_CLOEXEC |
-               (c->append ? O_APPEND : O_TRUNC), 0666);
+    out = host_open(c->path, O_WRONLY | O_CREAT | O_CLOEXEC |
+                    (c->append ? O_APPEND : O_TRUNC), 0666, NULL);
     if (out < 0) {
         return error_set_errno(errp, errno, "Could not open '%s'", c->path);
     }
     if (c->in_path) {
-        in = open(c->in_path, O_RDONLY | O_CLOEXEC);
+        in = host_open(c->in_path, O_RDONLY | O_CLOEXEC, 0, NULL);
         if (in < 0) {
-            close(out);
-            return error_set_errno(errp, errno, "Could not open '%s'",
-                                   c->in_path);
+            error_set_errno(errp, errno, "Could not open '%s'", c->in_path);
+            fdset_close(out);
+            return false;
         }
     }
     fdchr_start(&c->fd, in, out);

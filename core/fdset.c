@@ -163,6 +163,40 @@ int fdset_open(int64_t set, int flags, Error **errp)
     return -1;
 }
 
+/* A descriptor of a set; errors with errno. */
+static int open_in_set(const char *path, int flags, Error **errp)
+{
+    const char *set = path + strlen("/dev/fdset/");
+    Error *err = NULL;
+    char *end;
+    uint64_t nr = g_ascii_strtoull(set, &end, 10);
+    int fd;
+
+    if (end == set || *end || nr > INT64_MAX) {
+        error_set(errp, "Could not parse fdset %s", path);
+        errno = EINVAL;
+        return -1;
+    }
+    flags &= ~O_CLOEXEC;
+    fd = fdset_open((int64_t)nr, flags, &err);
+    if (fd < 0) {
+        int e = errno;
+
+        error_set_errno(errp, e, "Could not dup FD for %s flags %x", path,
+                        (unsigned)flags);
+        error_hint(errp, "%s", error_text(err));
+        error_free(err);
+        errno = e;
+    }
+    return fd;
+}
+
+int host_open(const char *path, int flags, unsigned mode, Error **errp)
+{
+    return g_str_has_prefix(path, "/dev/fdset/")
+        ? open_in_set(path, flags, errp) : open(path, flags, mode);
+}
+
 void fdset_close(int fd)
 {
     for (Fdset *s = sets; s; s = s->next) {

@@ -164,6 +164,9 @@ int mon_take_fd(const char *name, Error **errp) MACHINE_CALL;
 /* /dev/fdset/N: a descriptor duplicated with fitting access mode. */
 int fdset_open(int64_t set, int flags, Error **errp);
 void fdset_close(int fd);
+/* open(), where /dev/fdset/N stands for a descriptor of a set; closed by
+ * fdset_close. -1 with errno, and sometimes with *errp too. */
+int host_open(const char *path, int flags, unsigned mode, Error **errp);
 /* -mon / -monitor / -qmp: qmp false: HMP. */
 typedef struct CharPort CharPort;
 bool mon_add(CharPort *p, bool qmp, bool pretty, Error **errp) MACHINE_CALL;
