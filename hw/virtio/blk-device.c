@@ -199,13 +199,17 @@ static bool enter_loop(VirtioBlk *s, Error **errp)
 {
     const VirtioPci *fn = container_of(s->v.dev.bus, VirtioPci, bus);
 
-    if (!s->iothread) {
+    if (!vblk_map_apply(s, errp)) {
+        return false;
+    }
+    if (!s->iothread && !s->loops) {
         return true;
     }
     if (!(fn->flags >> VPCI_IOEVENTFD & 1)) {
         return error_set(errp, "ioeventfd is required for iothread");
     }
-    return blk_set_loop(s->conf.blk, iothread_loop(s->iothread), errp);
+    return blk_set_loop(s->conf.blk, s->loops ? s->loops[0]
+                        : iothread_loop(s->iothread), errp);
 }
 
 static uint32_t config_size(const VirtioBlk *s)
@@ -236,6 +240,7 @@ static MACHINE_CALL bool blk_realize(Device *dev, Error **errp)
         return false;
     }
     if (!enter_loop(s, errp)) {
+        vblk_map_drop(s);
         blk_detach_dev(b);
         return false;
     }
@@ -255,6 +260,7 @@ static MACHINE_CALL void blk_unrealize(Device *dev)
     virtio_fini(&s->v);
     blk_set_loop(s->conf.blk, loop_main, NULL);
     blk_detach_dev(s->conf.blk);
+    vblk_map_drop(s);
 }
 
 static MACHINE_CALL void blk_reset(Device *dev, ResetKind kind)
@@ -297,6 +303,9 @@ static const Prop blk_rows[] = {
     PROP_BOOL("seg-max-adjust", VirtioBlk, seg_max_adjust, true,
               COMPAT(402, "off")),
     PROP_REF("iothread", VirtioBlk, iothread, &prop_ref_iothread),
+    PROP_CALL(VBLK_MAPPING, "IOThreadVirtQueueMappingList",
+              vblk_map_get, vblk_map_set,
+              .desc = "IOThread virtqueue mapping list"),
     FEATURE("discard", VIRTIO_BLK_F_DISCARD, true, COMPAT(301, "off")),
     PROP_BOOL("report-discard-granularity", VirtioBlk, report_granularity, true,
               COMPAT(502, "off")),

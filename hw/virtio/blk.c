@@ -3,7 +3,8 @@
  * blk.c - block device (virtio 1.2, section 5.2): the way of a request from its
  * queue to the block layer and back.
  *
- * Thread class: LOOP_CALL(loop of the drive); what is said otherwise runs under
+ * Thread class: LOOP_CALL(loop of the queue), which is the drive's unless
+ * iothread-vq-mapping says otherwise (blk-map.c); what is said otherwise runs under
  * the machine lock.
  *
  * Invariants
@@ -45,9 +46,17 @@ static void finish(VblkReq *r, uint8_t status)
     loop_post(vq->q->loop, &vq->notify);
 }
 
+static void nudge(void *arg)
+{
+    /* The main loop wakes, and with it quiesce. */
+}
+
 static void busy_less(VirtioBlk *s)
 {
-    __atomic_fetch_sub(&s->busy, 1, __ATOMIC_RELEASE);
+    if (!__atomic_sub_fetch(&s->busy, 1, __ATOMIC_SEQ_CST) &&
+        __atomic_load_n(&s->resting, __ATOMIC_SEQ_CST)) {
+        loop_post_fn(loop_main, nudge, NULL);
+    }
 }
 
 static void finish_late(void *arg)
@@ -84,9 +93,9 @@ static void handle_error(void *arg)
     loop_post(r->e.q->loop, &r->work);
 }
 
-static void done(BlkReq *req)
+void vblk_done(VblkReq *r)
 {
-    VblkReq *r = container_of(req, VblkReq, req);
+    BlkReq *req = &r->req;
 
     if (LIKELY(req->ret >= 0)) {
         finish(r, VIRTIO_BLK_S_OK);
@@ -104,6 +113,18 @@ static void done(BlkReq *req)
     }
     r->work = (Work){ .fn = handle_error, .arg = r };
     loop_post(loop_main, &r->work);
+}
+
+static void done(BlkReq *req)
+{
+    VblkReq *r = container_of(req, VblkReq, req);
+    VblkQueue *vq = queue_of(r);
+
+    if (LIKELY(!vq->foreign)) {
+        vblk_done(r);
+    } else {
+        vblk_hand_up(vq, r);
+    }
 }
 
 /* ---- requests ------------------------------------------------------------ */
@@ -157,7 +178,11 @@ static void submit(VirtioBlk *s, VblkReq *r)
     r->req.flags = r->flags;
     r->req.done = done;
     __atomic_fetch_add(&s->busy, 1, __ATOMIC_RELAXED);
-    blk_submit(s->conf.blk, &r->req);
+    if (LIKELY(!queue_of(r)->foreign)) {
+        blk_submit(s->conf.blk, &r->req);
+    } else {
+        vblk_hand_down(queue_of(r), r);
+    }
 }
 
 static void read_write(VirtioBlk *s, VblkReq *r)
@@ -285,20 +310,26 @@ static bool start(VirtioBlk *s, VblkReq *r)
 void vblk_kicked(Virtq *q)
 {
     VirtioBlk *s = (VirtioBlk *)q->v;
+    bool foreign = s->queues[q->index].foreign;
     VblkReq *r;
 
-    blk_plug(s->conf.blk);
+    if (!foreign) {
+        blk_plug(s->conf.blk);
+    }
     do {
         virtq_want_kicks(q, false);
         while ((r = virtq_pop(q)) && start(s, r)) {
         }
         virtq_want_kicks(q, true);
     } while (!virtq_empty(q));
-    blk_unplug(s->conf.blk);
+    if (!foreign) {
+        blk_unplug(s->conf.blk);
+    }
 }
 
 /* ---- coming to rest ------------------------------------------------------ */
 
+/* In the drive's loop, which alone writes req.blk and reads what is waiting. */
 static void cancel_all(void *arg)
 {
     VirtioBlk *s = arg;
@@ -309,7 +340,7 @@ static void cancel_all(void *arg)
         for (unsigned k = 0; k < q->num_max; k++) {
             VblkReq *r = virtq_request_at(q, k);
 
-            if (r->e.busy && r->req.blk) {
+            if (r->req.blk) {
                 blk_cancel(&r->req);
             }
         }
@@ -319,11 +350,18 @@ static void cancel_all(void *arg)
 /* The interrupts that are still due: now, or never. */
 static void settle(void *arg)
 {
-    VirtioBlk *s = arg;
+    VblkQueue *vq = arg;
 
-    for (unsigned i = 0; i < s->v.nqueues; i++) {
-        work_cancel(s->v.queues[i]->loop, &s->queues[i].notify);
-        virtq_notify(s->v.queues[i]);
+    work_cancel(vq->q->loop, &vq->notify);
+    virtq_notify(vq->q);
+}
+
+static MACHINE_CALL void in_drive_loop(VirtioBlk *s, void (*fn)(void *arg))
+{
+    if (blk_loop(s->conf.blk) == loop_main) {
+        fn(s);
+    } else {
+        loop_run_sync(blk_loop(s->conf.blk), fn, s);
     }
 }
 
@@ -331,16 +369,22 @@ void vblk_quiesce(Virtio *v, bool forget)
 {
     VirtioBlk *s = (VirtioBlk *)v;
 
+    __atomic_store_n(&s->resting, true, __ATOMIC_SEQ_CST);
     blk_drain(s->conf.blk);
     /* What a drained section of somebody else holds back, and what is on its way
      * between the loops. */
-    if (forget && __atomic_load_n(&s->busy, __ATOMIC_ACQUIRE)) {
-        virtq_run(v->queues[0], cancel_all, s);
+    while (__atomic_load_n(&s->busy, __ATOMIC_SEQ_CST)) {
+        if (forget) {
+            in_drive_loop(s, cancel_all);
+        }
+        if (__atomic_load_n(&s->busy, __ATOMIC_SEQ_CST)) {
+            loop_step(true);
+        }
     }
-    while (__atomic_load_n(&s->busy, __ATOMIC_ACQUIRE)) {
-        loop_step(true);
+    __atomic_store_n(&s->resting, false, __ATOMIC_SEQ_CST);
+    for (unsigned i = 0; i < v->nqueues; i++) {
+        virtq_run(v->queues[i], settle, &s->queues[i]);
     }
-    virtq_run(v->queues[0], settle, s);
     if (forget) {
         s->kept = NULL;                /* the queues forget them              */
     }
@@ -348,24 +392,22 @@ void vblk_quiesce(Virtio *v, bool forget)
 
 static void try_again(void *arg)
 {
-    VirtioBlk *s = arg;
+    VblkReq *r = arg;
+
+    submit((VirtioBlk *)r->e.q->v, r);
+}
+
+void vblk_resume(Virtio *v)
+{
+    VirtioBlk *s = (VirtioBlk *)v;
     VblkReq *r = s->kept;
 
     s->kept = NULL;
     while (r) {
         VblkReq *next = r->next;
 
-        submit(s, r);
+        virtq_run(r->e.q, try_again, r);
         r = next;
-    }
-}
-
-void vblk_resume(Virtio *v)
-{
-    VirtioBlk *s = (VirtioBlk *)v;
-
-    if (s->kept) {
-        virtq_run(v->queues[0], try_again, s);
     }
 }
 
@@ -458,7 +500,7 @@ void vblk_queues_init(VirtioBlk *s)
                                    vblk_kicked);
         s->queues[i].notify = (Work){ .fn = notify_queue,
                                       .arg = &s->queues[i] };
-        virtq_set_loop(s->queues[i].q, blk_loop(s->conf.blk));
+        vblk_map_queue(&s->queues[i]);
     }
 }
 

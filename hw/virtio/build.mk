@@ -10,6 +10,7 @@ hw-y += hw/virtio/pci-legacy.o
 hw-y += hw/virtio/rng-backend.o
 hw-y += hw/virtio/rng.o
 hw-y += hw/virtio/blk.o
+hw-y += hw/virtio/blk-map.o
 hw-y += hw/virtio/blk-device.o
 hw-y += hw/virtio/balloon.o
 hw-y += hw/virtio/console.o
