@@ -2,9 +2,9 @@
 /*
  * direct.c - what firmware would do with the board before it starts a kernel,
  * for kernels that are started without it: shadow RAM (82441FX data sheet, PAM
- * registers), memory types (Intel SDM volume 3, 12.11), interrupt routes
- * (82371SB, PIRQRC and ELCR), the power-management block (82371AB, PMBA and
- * PMREGMISC), ACPI tables.
+ * registers), memory types (Intel SDM volume 3, 12.11), interrupt routes and
+ * IDE channels (82371SB, PIRQRC, ELCR and IDETIM), the power-management block
+ * (82371AB, PMBA and PMREGMISC), ACPI tables.
  *
  * Thread class: machine lock.
  *
@@ -27,6 +27,7 @@ static MACHINE_CALL void set_up(void)
     static const uint8_t routes[4] = { 10, 10, 11, 11 };
     PciDevice *host = pci_find(0, PCI_DEVFN(0, 0));
     PciDevice *isa = pci_find(0, PCI_DEVFN(1, 0));
+    PciDevice *ide = pci_find(0, PCI_DEVFN(1, 1));
     PciDevice *pm = (PciDevice *)pc->pm;
 
     if (host) {
@@ -36,6 +37,10 @@ static MACHINE_CALL void set_up(void)
     }
     for (int i = 0; isa && i < 4; i++) {
         pci_config_write(isa, 0x60 + i, routes[i], 1);
+    }
+    if (ide && ide->dev.type->on_info &&
+        ((const PciInfo *)ide->dev.type->on_info)->class_code >> 8 == 0x0101) {
+        pci_config_write(ide, 0x40, 0x80008000, 4);
     }
     mem_store(&mem_io, 0x4d0, 1, 0, MEM_ATTRS_NONE);
     mem_store(&mem_io, 0x4d1, 1, 0x0c, MEM_ATTRS_NONE);
