@@ -98,7 +98,7 @@ static bool interval_take(BlkBackend *b, const char *text, Error **errp)
 
     machine_assert_locked();
     if (!opt_u64("stats-intervals", text, &s, NULL) || !s || s > UINT32_MAX) {
-        return error_set(errp, "Invalid interval length: '%s'", text);
+        return error_set(errp, "Invalid interval length: %s", text);
     }
     blk_interval_add(b, (unsigned)s);
     return true;

@@ -344,6 +344,20 @@ static int compare(Q2Check *k)
     return 0;
 }
 
+/* Is a flag as it should be? While nothing is mended, what the refcount table
+ * says decides: a cluster that it counts too often is copied for nothing, and
+ * that is a leak's affair. */
+static bool flag_ok(Q2Check *k, uint64_t c, bool copied)
+{
+    uint64_t stored;
+
+    if (LIKELY((q2_check_refs(k, c) == 1) == copied)) {
+        return true;
+    }
+    return !k->fix && !copied && q2_ref_get(k->s, c, &stored) >= 0 &&
+           stored > 1;
+}
+
 static int flags_table(Q2Check *k, uint64_t at, bool *changed)
 {
     Qcow2 *s = k->s;
@@ -357,14 +371,14 @@ static int flags_table(Q2Check *k, uint64_t at, bool *changed)
         if (v & Q2_COMPRESSED || (!c && !s->data_ext) || s->data_ext) {
             continue;
         }
-        if (LIKELY((q2_check_refs(k, c) == 1) == !!(v & Q2_COPIED))) {
+        if (flag_ok(k, c, v & Q2_COPIED)) {
             continue;
         }
         q2_say(k, "%s OFLAG_COPIED data cluster: l2_entry=%" PRIx64
-               " refcount=%" PRIu64, k->fix & BLKC_FIX_ERRORS ? "Repairing"
-               : "ERROR", v, q2_check_refs(k, c));
+               " refcount=%" PRIu64, k->fix_flags ? "Repairing" : "ERROR", v,
+               q2_check_refs(k, c));
         k->c->corruptions++;
-        if (k->fix & BLKC_FIX_ERRORS) {
+        if (k->fix_flags) {
             st_be64(p, v ^ Q2_COPIED);
             k->c->corruptions_fixed++;
             *changed = true;
@@ -385,14 +399,13 @@ static int flags(Q2Check *k)
         if (!at || at & (s->cluster_size - 1) || at >> s->cluster_bits >= k->n) {
             continue;
         }
-        if ((q2_check_refs(k, at >> s->cluster_bits) == 1) !=
-            !!(s->l1[i] & Q2_COPIED)) {
+        if (!flag_ok(k, at >> s->cluster_bits, s->l1[i] & Q2_COPIED)) {
             q2_say(k, "%s OFLAG_COPIED L2 cluster: l1_index=%u l1_entry=%"
                    PRIx64 " refcount=%" PRIu64,
-                   k->fix & BLKC_FIX_ERRORS ? "Repairing" : "ERROR", i,
+                   k->fix_flags ? "Repairing" : "ERROR", i,
                    s->l1[i], q2_check_refs(k, at >> s->cluster_bits));
             k->c->corruptions++;
-            if (k->fix & BLKC_FIX_ERRORS) {
+            if (k->fix_flags) {
                 s->l1[i] ^= Q2_COPIED;
                 s->l1_dirty_first = MIN2(s->l1_dirty_first, i);
                 s->l1_dirty_end = MAX2(s->l1_dirty_end, i + 1);
@@ -448,6 +461,9 @@ static int check_run(Q2Check *k)
     k->c->total_clusters = (s->disk_size + s->cluster_size - 1) >>
                            s->cluster_bits;
     ret = ret < 0 ? ret : compare(k);
+    /* Leaks that are mended leave flags behind that were right before. */
+    k->fix_flags = k->fix & BLKC_FIX_ERRORS ||
+                   (k->fix && !k->c->corruptions && !k->c->check_errors);
     if (ret >= 0 && k->fix) {
         ret = q2_check_mend(k, true);
     }

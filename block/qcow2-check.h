@@ -12,6 +12,7 @@ typedef struct Q2Check {
     Qcow2 *s;
     BlkCheck *c;
     int fix;
+    bool fix_flags;                    /* "copied" flags are mended           */
     uint64_t n;                        /* clusters of the file                */
     bool wide, rebuild;
     uint64_t refcount_errors;          /* of corruptions: a rebuild mends them */

@@ -498,9 +498,10 @@ static int run_apply(Qcow2 *s, const Q2Run *r)
         return ret;
     }
     for (uint64_t at = r->off; at <= end; at += s->cluster_size) {
-        ref = 1;
-        if (at < end) {
-            ret = q2_ref_get(s, at >> s->cluster_bits, &ref);
+        /* One that cannot be read counts as used: its run has been given
+         * back, and must not be again. */
+        if (at == end || q2_ref_get(s, at >> s->cluster_bits, &ref) < 0) {
+            ref = 1;
         }
         if (!ref && !from) {
             from = at;
@@ -515,7 +516,7 @@ static int run_apply(Qcow2 *s, const Q2Run *r)
             from = 0;
         }
     }
-    return ret;
+    return 0;
 }
 
 /* Older ones first; newer ones wait for the requests that are in flight. */

@@ -302,7 +302,8 @@ static int snap_end(Qcow2 *s, int ret)
 
     s->settling = true;
     if (ret < 0) {
-        end = tree_update(s, s->l1, s->l1_size, 0, true);
+        end = q2_flush(s);             /* what was given up so far            */
+        end = end < 0 ? end : tree_update(s, s->l1, s->l1_size, 0, true);
     }
     end = end < 0 ? end : q2_flush(s);
     s->settling = false;
