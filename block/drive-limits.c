@@ -127,6 +127,13 @@ static bool intervals_take(Json *opts, BlkBackend *b, Error **errp)
              interval_take(b, json_str_of(v), errp);
         json_free(v);
     }
+    for (size_t i = 0; ok && i < json_count(opts); i++) {
+        const char *key = json_key_at(opts, i);
+
+        if (g_str_has_prefix(key, "stats-intervals.")) {
+            ok = error_set(errp, "Invalid option %s", key);
+        }
+    }
     return ok;
 }
 

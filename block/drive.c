@@ -60,6 +60,7 @@ typedef struct DriveText {
     unsigned flags;                    /* BLKO_*                              */
     bool write_cache;
     BlkAction werror, rerror;
+    BlkZeroes zeroes;
     char *file, *format, *aio, *group;
     BlkLimitsSet limits;
     bool snapshot, copy_on_read;
@@ -74,11 +75,18 @@ static char *take(DriveText *t, const char *key)
     return s;
 }
 
-static bool take_flag(DriveText *t, const char *key, bool *out, Error **errp)
+/* name: what an error calls it. */
+static bool take_flag_as(DriveText *t, const char *key, const char *name,
+                         bool *out, Error **errp)
 {
     g_autofree char *s = take(t, key);
 
-    return !s || opt_bool(key, s, out, errp);
+    return !s || opt_bool(name, s, out, errp);
+}
+
+static bool take_flag(DriveText *t, const char *key, bool *out, Error **errp)
+{
+    return take_flag_as(t, key, key, out, errp);
 }
 
 static bool take_int(DriveText *t, const char *key, int *out, Error **errp)
@@ -278,7 +286,11 @@ static bool take_access(DriveText *t, Error **errp)
         warn_report("boot=on is an old option: use bootindex= of the device, "
                     "or -boot");
     }
-    if (!take_flag(t, "readonly", &ro, errp) ||
+    if (json_get(t->opts, "readonly") && json_get(t->opts, "read-only")) {
+        return error_set(errp, "'read-only' and its alias 'readonly' can't be "
+                         "used at the same time");
+    }
+    if (!take_flag_as(t, "readonly", "read-only", &ro, errp) ||
         !take_flag(t, "read-only", &ro, errp) ||
         !take_flag(t, "snapshot", &t->snapshot, errp) ||
         !take_flag(t, "copy-on-read", &cor, errp)) {
@@ -299,6 +311,20 @@ static bool take_access(DriveText *t, Error **errp)
     return true;
 }
 
+static bool take_zeroes(DriveText *t, Error **errp)
+{
+    static const char *const names[] = { "off", "on", "unmap" };
+    g_autofree char *s = take(t, "detect-zeroes");
+
+    for (size_t i = 0; s && i < ARRAY_SIZE(names); i++) {
+        if (!strcmp(s, names[i])) {
+            t->zeroes = (BlkZeroes)i;
+            return true;
+        }
+    }
+    return !s || error_set(errp, "invalid parameter value: %s", s);
+}
+
 static bool take_driver(DriveText *t, Error **errp)
 {
     g_autofree char *driver = take(t, "driver");
@@ -309,11 +335,33 @@ static bool take_driver(DriveText *t, Error **errp)
     if (t->file && !t->file[0]) {
         g_clear_pointer(&t->file, g_free);
     }
+    if (t->aio && strcmp(t->aio, "threads") && strcmp(t->aio, "native") &&
+        strcmp(t->aio, "io_uring")) {
+        return error_set(errp, "invalid aio option");
+    }
     if (driver && t->format) {
         return error_set(errp, "Cannot specify both 'driver' and 'format'");
     }
     if (driver) {
         t->format = g_steal_pointer(&driver);
+    }
+    return true;
+}
+
+static bool source_ok(const DriveText *t, const BlkDriver *drv, Error **errp)
+{
+    if (!t->file && !t->format && !json_get(t->opts, "file.driver") &&
+        !json_get(t->opts, "file.filename")) {
+        return error_set(errp, "Must specify either driver or file");
+    }
+    if (t->file && json_get(t->opts, "file.filename")) {
+        return error_set(errp, "Can't specify 'file' and 'filename' options at "
+                         "the same time");
+    }
+    if (drv && drv->protocol && !t->file && prop_find(drv->props, "filename") &&
+        !json_get(t->opts, "filename")) {
+        return error_set(errp, "The '%s' block driver requires a file name",
+                         drv->name);
     }
     return true;
 }
@@ -328,9 +376,8 @@ static MACHINE_CALL bool drive_open(DriveText *t, Error **errp)
     if (!t->file && !t->format && !json_count(t->opts)) {
         return true;                   /* no medium                           */
     }
-    if (!t->file && !t->format && !json_get(t->opts, "file.driver") &&
-        !json_get(t->opts, "file.filename")) {
-        return error_set(errp, "Must specify either driver or file");
+    if (!source_ok(t, drv, errp)) {
+        return false;
     }
     if (t->format) {
         json_set_str(t->opts, "driver", t->format);
@@ -348,6 +395,7 @@ static MACHINE_CALL bool drive_open(DriveText *t, Error **errp)
     if (!n) {
         return false;
     }
+    n->detect_zeroes = t->zeroes;
     if (t->copy_on_read && !n->read_only) {
         blk_cor_enable(n);
     }
@@ -390,7 +438,7 @@ static MACHINE_CALL bool drive_build(DriveText *t, DriveIf type, Error **errp)
     t->rerror = BLKA_REPORT;
     if (!take_interface(t, type, errp) || !take_driver(t, errp) ||
         !take_place(t, errp) || !take_id(t, errp) || !take_cache(t, errp) ||
-        !take_access(t, errp) ||
+        !take_access(t, errp) || !take_zeroes(t, errp) ||
         !take_action(t, "werror", &t->werror, errp) ||
         !take_action(t, "rerror", &t->rerror, errp)) {
         return false;

@@ -67,7 +67,7 @@ static bool file_open_fd(FileNode *f, Error **errp)
         return false;
     }
     err = errno;
-    if (err == EISDIR && n->read_only) {
+    if (err == EISDIR && (n->read_only || n->auto_read_only)) {
         return error_set(errp, "'%s' driver requires '%s' to be a regular file",
                          n->drv->name, f->path);
     }

@@ -496,7 +496,8 @@ static int marks_clear(Q2Check *k)
 
 int q2_check(BlkNode *n, BlkCheck *c, int fix, Error **errp)
 {
-    Q2Check k = { .s = q2_of(n), .c = c, .fix = fix };
+    Q2Check k = { .s = q2_of(n), .c = c, .fix = fix,
+                  .old_order = q2_of(n)->refcount_order };
     Qcow2 *s = k.s;
     int ret = 0;
 
@@ -518,12 +519,24 @@ int q2_check(BlkNode *n, BlkCheck *c, int fix, Error **errp)
     return ret;
 }
 
+static uint64_t width_max(uint32_t order)
+{
+    return order == 6 ? INT64_MAX : (UINT64_C(1) << (1u << order)) - 1;
+}
+
+void q2_width_set(Qcow2 *s, uint32_t order)
+{
+    q2_cache_drop_all(&s->refc);
+    s->refcount_order = order;
+    s->ref_bits_entries = s->cluster_bits + 3 - order;
+    s->ref_max = width_max(order);
+}
+
 int q2_check_rebuild(Qcow2 *s, uint32_t order)
 {
     BlkCheck c = { 0 };
-    Q2Check k = { .s = s, .c = &c };
-    uint64_t max = order == 6 ? INT64_MAX
-                 : (UINT64_C(1) << (1u << order)) - 1;
+    Q2Check k = { .s = s, .c = &c, .old_order = s->refcount_order };
+    uint64_t max = width_max(order);
     int ret;
 
     q2_lock(s);
@@ -540,11 +553,11 @@ int q2_check_rebuild(Qcow2 *s, uint32_t order)
         ret = q2_check_refs(&k, i) > max ? -ERANGE : 0;
     }
     if (ret >= 0) {
-        q2_cache_drop_all(&s->refc);
-        s->refcount_order = order;
-        s->ref_bits_entries = s->cluster_bits + 3 - order;
-        s->ref_max = max;
+        q2_width_set(s, order);
         ret = q2_check_build(&k);
+        if (ret < 0) {
+            q2_width_set(s, k.old_order);
+        }
     }
     check_end(&k);
     q2_unlock(s);

@@ -19,6 +19,7 @@ typedef struct Q2Check {
     uint16_t *refs16;                  /* counted; one of the two             */
     uint32_t *refs32;
     uint8_t *buf;                      /* a cluster                           */
+    uint32_t old_order;                /* refcount order before a rebuild     */
     uint64_t next;                     /* where the next cluster would follow */
     GArray *wrong;                     /* Q2Wrong                             */
 } Q2Check;
@@ -31,6 +32,8 @@ int q2_bitmaps_count(Q2Check *k);
 void q2_check_wrong(Q2Check *k, uint64_t i, uint64_t have, uint64_t want);
 int q2_check_mend(Q2Check *k, bool missing);
 int q2_check_build(Q2Check *k);        /* the structure anew                  */
+/* qcow2-check.c: how wide refcounts are from here on. */
+void q2_width_set(Qcow2 *s, uint32_t order);
 /* qcow2-check.c: with another width. -ERANGE: a count is too large. */
 int q2_check_rebuild(Qcow2 *s, uint32_t order);
 

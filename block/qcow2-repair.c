@@ -88,10 +88,26 @@ static void drop_old(Q2Check *k)
     }
 }
 
+static void table_set(Qcow2 *s, uint64_t *table, uint64_t off,
+                      uint64_t clusters)
+{
+    s->reftable = table;
+    s->reftable_size = (uint32_t)clusters << (s->cluster_bits - 3);
+    s->reftable_off = off;
+    s->reftable_clusters = (uint32_t)clusters;
+    s->ref_dirty_first = UINT32_MAX;
+    s->ref_dirty_end = 0;
+    q2_cache_drop_all(&s->refc);
+}
+
+/* The header names the new structure; where that fails, the old one again, whose
+ * entries have this width. */
 static int turn(Q2Check *k, uint64_t base, uint64_t blocks, uint64_t clusters)
 {
     Qcow2 *s = k->s;
     uint64_t off = (base + blocks) << s->cluster_bits;
+    uint64_t *old = s->reftable, old_off = s->reftable_off;
+    uint64_t old_clusters = s->reftable_clusters;
     uint32_t entries = (uint32_t)clusters << (s->cluster_bits - 3);
     g_autofree uint64_t *disk = g_new0(uint64_t, entries);
     uint64_t *table = g_new0(uint64_t, entries);
@@ -104,16 +120,17 @@ static int turn(Q2Check *k, uint64_t base, uint64_t blocks, uint64_t clusters)
     s->unsynced = true;
     ret = blk_co_pwrite(s->node.file, off, disk, (size_t)entries * 8, 0);
     ret = ret < 0 ? ret : q2_barrier(s);
-    g_free(s->reftable);
-    s->reftable = table;
-    s->reftable_size = entries;
-    s->reftable_off = off;
-    s->reftable_clusters = (uint32_t)clusters;
-    s->ref_dirty_first = UINT32_MAX;
-    s->ref_dirty_end = 0;
-    q2_cache_drop_all(&s->refc);
-    ret = ret < 0 ? ret : q2_header_write(s);
-    return ret < 0 ? ret : q2_barrier(s);
+    if (ret >= 0) {
+        table_set(s, table, off, clusters);
+        ret = q2_header_turn(s);
+        if (ret < 0) {
+            table_set(s, old, old_off, old_clusters);
+            q2_width_set(s, k->old_order);
+            q2_header_back(s);
+        }
+    }
+    g_free(ret < 0 ? table : old);
+    return ret;
 }
 
 int q2_check_build(Q2Check *k)

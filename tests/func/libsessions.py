@@ -3,6 +3,7 @@
 arguments, the images to make (qemu-img's arguments), the commands."""
 
 import libbitmaps
+import libdrives
 from peer import hmp, q, raw
 
 
@@ -373,6 +374,7 @@ TRAYS = [
 
 SESSIONS = {
     "bitmaps": libbitmaps.SESSION,
+    "drive-options": libdrives.SESSION,
     "nodes": (["-machine", "none"],
               [RAW % ("a.raw", "1M"), RAW % ("b.raw", "2M")], NODE_COMMANDS),
     "qcow2": (["-machine", "none"],
