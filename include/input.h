@@ -13,8 +13,8 @@ enum { INPUT_TAKES_KEY = 1, INPUT_TAKES_BTN = 2, INPUT_TAKES_REL = 4,
 #define INPUT_ABS_MAX 0x7fff           /* places run from 0 to here           */
 
 /* A guest device that takes input; embedded by it. Of several that take a kind
- * of event, the one registered or activated last gets it, activated ones before
- * those that were only registered. */
+ * of event, one of the screen that the event comes from gets it, or else one of
+ * no screen: the one activated last, then those only registered, in order. */
 typedef struct InputHandler {
     const char *name;                  /* "QEMU PS/2 Mouse"                   */
     unsigned takes;                    /* INPUT_TAKES_*                       */
@@ -27,17 +27,24 @@ typedef struct InputHandler {
     void (*sync)(void *dev) MACHINE_PTR;           /* events belong together up
                                                       to here                 */
     void *dev;
+    struct Console *con;               /* takes this screen's events alone;
+                                          NULL: those that no other takes     */
     int index;                         /* number in `info mice`               */
     struct InputHandler *next;         /* private                             */
 } InputHandler;
 void input_register(InputHandler *h) MACHINE_CALL;
 void input_unregister(InputHandler *h) MACHINE_CALL;
 void input_activate(InputHandler *h) MACHINE_CALL;     /* to the front        */
+void input_deactivate(InputHandler *h) MACHINE_CALL;   /* to the end          */
+/* A screen goes: nobody's events come from it any more. */
+void input_forget(const struct Console *con) MACHINE_CALL;
 /* The handlers in order of preference; NULL after the last. */
 InputHandler *input_first(void) MACHINE_CALL;
 /* Some device takes events of these kinds (any of INPUT_TAKES_*). */
 bool input_has(unsigned kinds) MACHINE_CALL;
 
+/* The screen that events come from until the next call; NULL: none. */
+void input_source(const struct Console *con) MACHINE_CALL;
 /* Events; dropped while the guest is stopped, but for keys that wake it. After
  * the last of a group comes input_sync. */
 void input_key(int qcode, bool down) MACHINE_CALL;

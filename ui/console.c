@@ -13,6 +13,7 @@
 #include <assert.h>
 #include <glib.h>
 #include "console.h"
+#include "input.h"
 
 #define NO_IMAGE "Guest has not initialized the display (yet)."
 
@@ -204,6 +205,7 @@ void console_free(Console *c)
         }
     }
     follow();
+    input_forget(c);
     obj_remove(&c->obj);
     surface_unref(c->surface);
     cursor_unref(c->cursor);

@@ -10,6 +10,7 @@
  *    holds QUEUE_MAX events at most, and what does not fit is dropped whole.
  */
 #include <glib.h>
+#include "console.h"
 #include "input.h"
 #include "loop.h"
 #include "monitor.h"
@@ -192,27 +193,36 @@ static void send_event(const InputEvent *e)
 bool cmd_input_send_event(const void *arg, void *ret, Error **errp)
 {
     const InputSendEventArg *a = arg;
+    bool ok = true;
 
+    input_source(NULL);
     if (a->device) {
-        return error_set_class(errp, ERROR_DEVICE_NOT_FOUND,
-                               "Device '%s' not found", a->device);
+        int64_t head = a->has_head ? a->head : 0;
+        Console *con = console_find(a->device, head, errp);
+
+        if (!con) {
+            return false;
+        }
+        input_source(con);
     }
     if (!run_state_is_running() && run_state() != RS_SUSPENDED) {
         return error_set(errp, "VM not running");
     }
-    for (size_t i = 0; i < a->events.n; i++) {
+    for (size_t i = 0; ok && i < a->events.n; i++) {
         InputEventKind kind = a->events.v[i].type;
 
-        if (!input_has(kind_of[kind])) {
-            return error_set(errp, "Input handler not found for event type %s",
-                             qt_InputEventKind.values[kind]);
-        }
+        ok = input_has(kind_of[kind]) ||
+            error_set(errp, "Input handler not found for event type %s",
+                      qt_InputEventKind.values[kind]);
     }
-    for (size_t i = 0; i < a->events.n; i++) {
+    for (size_t i = 0; ok && i < a->events.n; i++) {
         send_event(&a->events.v[i]);
     }
-    input_sync();
-    return true;
+    if (ok) {
+        input_sync();
+    }
+    input_source(NULL);
+    return ok;
 }
 
 /* ---- mice --------------------------------------------------------------- */
@@ -231,8 +241,10 @@ bool cmd_query_mice(const void *arg, void *ret, Error **errp)
         if (!is_mouse(h)) {
             continue;
         }
+        /* The one in use comes last, as people know the list. */
         l->v = g_renew(MouseInfo, l->v, l->n + 1);
-        l->v[l->n++] = (MouseInfo){
+        memmove(l->v + 1, l->v, l->n++ * sizeof(*l->v));
+        l->v[0] = (MouseInfo){
             .name = g_strdup(h->name), .index = h->index, .current = current,
             .absolute = (h->takes & INPUT_TAKES_ABS) != 0,
         };

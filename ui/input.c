@@ -5,27 +5,33 @@
  * Thread class: machine lock.
  *
  * Invariants:
- * 1. The list is in order of preference; an event goes to the first handler
- *    that takes its kind.
+ * 1. The list is in order of preference; an event goes to the first handler of
+ *    its screen that takes its kind, or to the first of no screen.
  */
 #include "input.h"
 #include "runstate.h"
 
 static InputHandler *first;
+static const struct Console *source;
 static int last_index;
 static unsigned leds;
 void (*input_leds_changed)(unsigned leds) MACHINE_PTR;
 
-void input_register(InputHandler *h)
+static void append(InputHandler *h)
 {
     InputHandler **p = &first;
 
     while (*p) {
         p = &(*p)->next;
     }
-    h->index = ++last_index;
     h->next = NULL;
     *p = h;
+}
+
+void input_register(InputHandler *h)
+{
+    h->index = ++last_index;
+    append(h);
 }
 
 static void unlink_handler(InputHandler *h)
@@ -52,6 +58,29 @@ void input_activate(InputHandler *h)
     first = h;
 }
 
+void input_deactivate(InputHandler *h)
+{
+    unlink_handler(h);
+    append(h);
+}
+
+void input_source(const struct Console *con)
+{
+    source = con;
+}
+
+void input_forget(const struct Console *con)
+{
+    if (source == con) {
+        source = NULL;
+    }
+    for (InputHandler *h = first; h; h = h->next) {
+        if (h->con == con) {
+            h->con = NULL;
+        }
+    }
+}
+
 InputHandler *input_first(void)
 {
     return first;
@@ -59,12 +88,17 @@ InputHandler *input_first(void)
 
 static InputHandler *taker(unsigned kind)
 {
-    InputHandler *h = first;
+    InputHandler *other = NULL;
 
-    while (h && !(h->takes & kind)) {
-        h = h->next;
+    for (InputHandler *h = first; h; h = h->next) {
+        if (h->takes & kind && source && h->con == source) {
+            return h;
+        }
+        if (h->takes & kind && !h->con && !other) {
+            other = h;
+        }
     }
-    return h;
+    return other;
 }
 
 bool input_has(unsigned kinds)

@@ -478,6 +478,7 @@ ssize_t vnc_message(VncClient *c, const uint8_t *p, size_t n)
             return (ssize_t)more(c, sizes[i].len);
         }
     }
+    input_source(c->srv->display.con);
     switch (p[0]) {
     case MSG_SET_FORMAT: used = set_format(c, p); break;
     case MSG_SET_ENCODINGS: used = set_encodings(c, p, n); break;
@@ -490,6 +491,7 @@ ssize_t vnc_message(VncClient *c, const uint8_t *p, size_t n)
     case MSG_QEMU: used = qemu_message(c, p, n); break;
     default: break;
     }
+    input_source(NULL);
     if (used > 0) {
         c->need = 1;
     }
