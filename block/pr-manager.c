@@ -300,7 +300,8 @@ static MACHINE_CALL void manager_finish(Obj *o)
 }
 
 static const Prop manager_props[] = {
-    PROP_STR("path", PrManager, path, .flags = PF_REQUIRED,
+    PROP_STR("path", PrManager, path, .type = "string",
+             .flags = PF_REQUIRED,
              .desc = "the helper's socket"),
     PROP_END
 };

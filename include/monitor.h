@@ -90,7 +90,8 @@ typedef struct Event {
     const char *features, *doc;
 } Event;
 typedef struct OptionParam {
-    const char *name, *type, *help;    /* type: string boolean number size    */
+    const char *name, *type;           /* type: string boolean number size    */
+    const char *help, *def;            /* def: what it is when not given      */
 } OptionParam;
 typedef struct OptionRow {             /* command line                        */
     const char *name;                  /* "device"; also without dash         */

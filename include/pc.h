@@ -19,8 +19,8 @@
 typedef struct Pc {
     Machine m;
     /* -machine properties */
-    OnOffAuto vmport, smm, acpi_prop;
-    bool acpi, hpet, pit, i8042, sata, smbus, fd_bootchk, bypass_iommu;
+    OnOffAuto vmport, smm, acpi_prop, pit, pic;
+    bool acpi, hpet, i8042, sata, smbus, fd_bootchk, bypass_iommu;
     uint64_t max_ram_below_4g, max_fw_size;
     int smbios_ep;                     /* 0 32-bit, 1 64-bit, 2 auto          */
     char *pflash0, *pflash1, *pcspk_audiodev, *oem_id, *oem_table_id;

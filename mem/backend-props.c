@@ -385,7 +385,7 @@ const Prop backend_file_props[] = {
     SWITCH("readonly", BF_READONLY),
     BYTES("align", align),
     SWITCH("pmem", BF_PMEM),
-    PROP_STR("mem-path", MemBackend, path, .flags = PF_REQUIRED),
+    PROP_STR("mem-path", MemBackend, path, .type = "string", .flags = PF_REQUIRED),
     SWITCH("discard-data", BF_DISCARD, .flags = PF_LIVE),
     PROP_END
 };

@@ -16,3 +16,4 @@ monitor-y += monitor/cmd-machine.o
 monitor-y += monitor/cmd-memory.o
 monitor-y += monitor/cmd-misc.o
 monitor-y += monitor/cmd-qom.o
+monitor-y += monitor/cmd-parts.o

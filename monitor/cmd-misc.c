@@ -159,6 +159,7 @@ static void list_option(CommandLineOptionInfoList *l, const OptionRow *r)
         q->name = g_strdup(p->name);
         q->type = schema_enum(&qt_CommandLineParameterType, p->type);
         q->help = g_strdup(p->help);
+        q->default_ = g_strdup(p->def);
     }
 }
 

@@ -28,7 +28,7 @@
 #   section TEXT            heading of the options that follow
 #   option NAME             lines: params TEXT (has a value), help TEXT,
 #                                  group NAME (query-command-line-options),
-#                                  implied KEY, param NAME TYPE [text],
+#                                  implied KEY, param NAME TYPE [=DEFAULT] [text],
 #                                  handle NAME (cli_NAME), hidden
 #
 # Everywhere: doc TEXT, features WORDS. A struct or union with `open REGISTRY`
@@ -137,7 +137,9 @@ kind == "alternate" { f = $1; sub(/:$/, "", f); i = ++nb[name]; bname[name, i] =
     else attr[kind, name, "arg"] = $2
     next
 }
-kind == "option" && $1 == "param" { i = ++np[name]; pname[name, i] = $2; ptype[name, i] = $3; phelp[name, i] = rest(3); next }
+kind == "option" && $1 == "param" { i = ++np[name]; pname[name, i] = $2; ptype[name, i] = $3; phelp[name, i] = rest(3)
+    if (phelp[name, i] ~ /^=/) { pdef[name, i] = substr($4, 2); phelp[name, i] = rest(4) }
+    next }
 $1 ~ /^(params|help)$/ && (kind == "option" || kind == "command" || kind == "hmp") {
     if ((kind, name, $1) in attr) attr[kind, name, $1] = attr[kind, name, $1] "\n" rest(1)
     else attr[kind, name, $1] = rest(1)
@@ -328,7 +330,7 @@ END {
     for (k = 1; k <= no; k++) { t = oorder[k]; f = attr["option", t, "handle"]; if (f == "") f = c(t); oh[t] = "cli_" f
         if (!(oh[t] in declared)) { declared[oh[t]] = 1; print "bool cli_" f "(const char *arg, Error **errp) MACHINE_CALL;" > H; weak(oh[t]) }
         if (np[t]) { print "static const OptionParam params_" c(t) "[] = {" > T
-            for (i = 1; i <= np[t]; i++) print "    { " q(pname[t, i]) ", " q(ptype[t, i]) ", " qn(phelp[t, i]) " }," > T
+            for (i = 1; i <= np[t]; i++) print "    { " q(pname[t, i]) ", " q(ptype[t, i]) ", " qn(phelp[t, i]) ", " qn(pdef[t, i]) " }," > T
             print "    { .name = NULL }\n};" > T } }
     print "const OptionRow option_rows[] = {" > T
     for (k = 1; k <= no; k++) { t = oorder[k]

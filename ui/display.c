@@ -14,6 +14,7 @@
 #include "settings.h"
 #include "ui.h"
 #include "ui/vnc/vnc.h"
+#include "schema/schema.h"
 
 typedef enum DisplayKind { SHOW_DEFAULT, SHOW_NONE, SHOW_VNC } DisplayKind;
 
@@ -104,6 +105,13 @@ bool display_start(bool graphics, Error **errp)
     a = &vnc_servers->listeners[0].local;
     printf("VNC server running on %s:%s\n", a->host, a->port);
     fflush(stdout);
+    return true;
+}
+
+bool cmd_query_display_options(const void *arg, void *ret, Error **errp)
+{
+    ((DisplayOptions *)ret)->type = kind == SHOW_NONE ? DISPLAY_TYPE_NONE
+                                                      : DISPLAY_TYPE_DEFAULT_;
     return true;
 }
 

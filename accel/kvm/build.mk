@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 accel-y += accel/kvm/vm.o
 accel-y += accel/kvm/vcpu.o
+accel-y += accel/kvm/stats.o
 accel-y += accel/kvm/exits.o
 accel-y += accel/kvm/regs.o
 accel-y += accel/kvm/msrs.o

@@ -246,9 +246,9 @@ static bool soft_single_step(Cpu *cpu, bool on)
 }
 
 static const Prop soft_props[] = {
-    PROP_STR("thread", Soft, thread,
+    PROP_STR("thread", Soft, thread, .type = "string",
              .desc = "single or multi: one thread for each vCPU either way"),
-    PROP_U32("tb-size", Soft, tb_size, 0,
+    PROP_U32("tb-size", Soft, tb_size, 0, .type = "int",
              .desc = "accepted; the cache of decoded code sizes itself"),
     PROP_BOOL("split-wx", Soft, split_wx, false,
               .desc = "accepted; executable memory is never writable"),

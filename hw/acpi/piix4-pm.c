@@ -32,7 +32,6 @@ typedef struct Piix4Pm {
     uint8_t apmc, apms;
     bool io_on, hotplug_bridges, hotplug_root, memory_hotplug, smm_compat,
          no_acpi_index;
-    OnOffAuto smm;
     bool smm_enabled;
     uint8_t s3_off, s4_off, s4_val;
 } Piix4Pm;
@@ -95,8 +94,6 @@ static MACHINE_CALL bool piix4_realize(Device *dev, Error **errp)
     Piix4Pm *s = (Piix4Pm *)dev;
     PciDevice *d = &s->pci;
 
-    s->smm_enabled = s->smm == OOA_ON ||
-                     (s->smm == OOA_AUTO && accel_has_smm());
     d->config_write = piix4_config_write;
     pci_set_pin(d, 1);
     st_le32(d->wmask + PMBASE, 0xffc0);
@@ -185,7 +182,7 @@ static const VmState piix4_state = {
 };
 
 static const Prop piix4_props[] = {
-    PROP_U32("smb_io_base", Piix4Pm, smb_io_base, 0xb100,
+    PROP_U32("smb_io_base", Piix4Pm, smb_io_base, 0,
              .desc = "first port of the SMBus host"),
     PROP_U8("disable_s3", Piix4Pm, s3_off, 0, .desc = "no suspend to RAM"),
     PROP_U8("disable_s4", Piix4Pm, s4_off, 0, .desc = "no suspend to disk"),
@@ -196,13 +193,13 @@ static const Prop piix4_props[] = {
               .compat = (const PropCompat[]){ { 107, "off" }, { 0 } }),
     PROP_BOOL("acpi-root-pci-hotplug", Piix4Pm, hotplug_root, true,
               .desc = "hot-plug on the root bus"),
-    PROP_BOOL("memory-hotplug-support", Piix4Pm, memory_hotplug, false,
+    PROP_BOOL("memory-hotplug-support", Piix4Pm, memory_hotplug, true,
               .desc = "memory devices may be plugged"),
     PROP_BOOL("smm-compat", Piix4Pm, smm_compat, false,
               .desc = "SMM bits as machine types before 6.0 had them"),
     PROP_BOOL("x-not-migrate-acpi-index", Piix4Pm, no_acpi_index, false,
               .desc = "leave the ACPI index out of the saved state"),
-    PROP_AUTO("smm-enabled", Piix4Pm, smm, OOA_AUTO, .flags = PF_HIDDEN,
+    PROP_BOOL("smm-enabled", Piix4Pm, smm_enabled, false, .flags = PF_HIDDEN,
               .desc = "SMIs are delivered"),
     PROP_END
 };
@@ -226,6 +223,11 @@ DEVICE(piix4_pm, {
 PciDevice *piix4_pm_create(PciBus *bus, int devfn, IrqLine sci, Error **errp)
 {
     PciDevice *d = pci_new(devfn, false, "PIIX4_PM");
+    Piix4Pm *s = (Piix4Pm *)d;
+
+    s->smb_io_base = 0xb100;
+    s->smm_enabled = pc->smm == OOA_ON ||
+                     (pc->smm == OOA_AUTO && accel_has_smm());
 
     if (!device_realize(&d->dev, &bus->bus, errp)) {
         device_free(&d->dev);

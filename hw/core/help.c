@@ -107,10 +107,18 @@ static int by_prop_name(const void *a, const void *b)
                   (*(const Prop *const *)b)->name);
 }
 
+/* Second forms of other rows ("legacy-addr") and plain state are not told. */
+static bool is_told(const Prop *p)
+{
+    return !g_str_has_prefix(p->name, "legacy-") &&
+           (p->flags & (PF_HIDDEN | PF_READONLY)) !=
+           (PF_HIDDEN | PF_READONLY);
+}
+
 /* Rows that are options; the devices' common rows are state. */
 static bool is_option(const Prop *p)
 {
-    return !(p->flags & (PF_HIDDEN | PF_READONLY));
+    return is_told(p) && !(p->flags & (PF_HIDDEN | PF_READONLY));
 }
 
 static void help_one(const DeviceType *t,
@@ -196,8 +204,7 @@ Json *device_list_properties(const char *type, Error **errp)
         for (const Prop *p = table; p->name; p++) {
             Json *o, *def;
 
-            if ((p->flags & (PF_HIDDEN | PF_READONLY)) ==
-                (PF_HIDDEN | PF_READONLY)) {
+            if (!is_told(p)) {
                 continue;
             }
             o = json_obj();

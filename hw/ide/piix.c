@@ -290,9 +290,11 @@ static const VmState piix_ide_state = {
     },
 };
 
+TYPE_NAME(type_pci_ide, { "pci-ide", "pci-device", true });
+
 #define PIIX_IDE(sym, nm, id, doc_) \
 DEVICE(sym, { \
-    .name = nm, .category = "storage", .size = sizeof(PiixIde), \
+    .name = nm, .parent = "pci-ide", .category = "storage", .size = sizeof(PiixIde), \
     .desc = "IDE controller of the PIIX3", \
     .doc = doc_, .on = &bus_pci, .flags = DT_NO_HOTPLUG, \
     .on_info = &(const PciInfo){ \

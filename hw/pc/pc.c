@@ -141,7 +141,7 @@ static MACHINE_CALL bool pc_timers(Pc *p, Error **errp)
     if (!p->rtc) {
         return false;
     }
-    if (p->pit) {
+    if (p->pit != OOA_OFF) {
         p->pit_dev = accel_irq.pit_in_kernel
                    ? kvm_pit_create(p->isa, errp)
                    : pit_create(p->isa, irq0, errp);
@@ -241,6 +241,14 @@ static MACHINE_CALL bool pc_ready(Machine *m, Error **errp)
 
 /* ---- machine types ------------------------------------------------------- */
 
+/* Firmware and guests of a PC take the 8259s for granted. */
+static bool pic_set(Obj *o, const Prop *p, const Json *v, Error **errp)
+{
+    return ((Pc *)o)->pic != OOA_OFF ||
+           error_set(errp, "a PC cannot be without its interrupt controllers "
+                     "(pic=off)");
+}
+
 static const PropEnum smbios_ep_enum = {
     .type = "SmbiosEntryPointType",
     .names = (const char *const[]){ "32", "64", "auto", NULL },
@@ -252,7 +260,9 @@ static const Prop pc_props[] = {
     PROP_AUTO("smm", Pc, smm, OOA_AUTO, .desc = "Enable SMM"),
     PROP_AUTO("acpi", Pc, acpi_prop, OOA_AUTO, .desc = "Enable ACPI"),
     PROP_BOOL("hpet", Pc, hpet, true, .desc = "Enable/disable HPET"),
-    PROP_BOOL("pit", Pc, pit, true, .desc = "Enable/disable PIT"),
+    PROP_AUTO("pit", Pc, pit, OOA_AUTO, .desc = "Enable/disable i8254 PIT"),
+    PROP_AUTO("pic", Pc, pic, OOA_AUTO, .set = pic_set,
+              .desc = "Enable/disable i8259 PIC"),
     PROP_BOOL("i8042", Pc, i8042, true, .desc = "Enable/disable i8042"),
     PROP_BOOL("sata", Pc, sata, true, .desc = "Enable/disable Serial ATA bus"),
     PROP_BOOL("smbus", Pc, smbus, true,
@@ -266,15 +276,16 @@ static const Prop pc_props[] = {
     PROP_SIZE("max-fw-size", Pc, max_fw_size, 8 * MiB,
               .desc = "Maximum combined firmware size"),
     PROP_ENUM("smbios-entry-point-type", Pc, smbios_ep, &smbios_ep_enum, 0,
+              .type = "str",
               .desc = "SMBIOS Entry Point type [32, 64]"),
     PROP_STR("pflash0", Pc, pflash0, .desc = "Node name of the firmware flash"),
     PROP_STR("pflash1", Pc, pflash1,
              .desc = "Node name of the variables flash"),
     PROP_STR("pcspk-audiodev", Pc, pcspk_audiodev,
              .desc = "Audio backend of the PC speaker"),
-    PROP_STR("x-oem-id", Pc, oem_id,
+    PROP_STR("x-oem-id", Pc, oem_id, .type = "string",
              .desc = "OEM id of ACPI tables, up to 6 characters"),
-    PROP_STR("x-oem-table-id", Pc, oem_table_id,
+    PROP_STR("x-oem-table-id", Pc, oem_table_id, .type = "string",
              .desc = "OEM table id of ACPI tables, up to 8 characters"),
     PROP_END
 };

@@ -37,9 +37,9 @@ static const X86Caches caches_EPYC = {
 
 /* ---- types --------------------------------------------------------------- */
 
-#define CPU_TYPE(sym, cname, rows) \
+#define CPU_CHILD(sym, cname, base, rows) \
     DEVICE(dev_##sym, { \
-        .name = cname "-x86_64-cpu", .parent = "x86_64-cpu", \
+        .name = cname "-x86_64-cpu", .parent = base, \
         .desc = "CPU model " cname, .category = "cpu", \
         .on_info = &type_##sym, .size = sizeof(X86CpuDev), \
         .props = rows, .base_props = x86_cpu_feature_props, \
@@ -47,6 +47,7 @@ static const X86Caches caches_EPYC = {
         .realize = x86_cpu_realize, .unrealize = x86_cpu_unrealize, \
         .request_unplug = x86_cpu_unplug_asked, .reset = x86_cpu_reset, \
     })
+#define CPU_TYPE(sym, cname, rows) CPU_CHILD(sym, cname, "x86_64-cpu", rows)
 #define CACHES(m) &caches_##m
 #define MODEL(sym, mname, ver, ...) \
     static const X86Model sym = { .name = mname, .version = ver, \
@@ -62,17 +63,17 @@ static const X86Caches caches_EPYC = {
     static const X86CpuType type_##sym = { &of, CPU_MODEL, mname, CT_SAME, \
                                            NULL }; \
     CPU_TYPE(sym, mname, x86_cpu_props);
-#define SPECIAL(sym, mname, kd, rows, text) \
+#define SPECIAL(sym, mname, kd, base, rows, text) \
     static const X86CpuType type_##sym = { NULL, kd, mname, CT_SPECIAL, \
                                            text }; \
-    CPU_TYPE(sym, mname, rows);
+    CPU_CHILD(sym, mname, base, rows);
 
 #include "models.def"
-SPECIAL(m_base, "base", CPU_BASE, x86_cpu_props,
+SPECIAL(m_base, "base", CPU_BASE, "x86_64-cpu", x86_cpu_props,
         "base CPU model type with no features enabled")
-SPECIAL(m_host, "host", CPU_HOST, x86_cpu_max_props,
+SPECIAL(m_host, "host", CPU_HOST, "max-x86_64-cpu", x86_cpu_max_props,
         "processor with all supported host features ")
-SPECIAL(m_max, "max", CPU_MAX, x86_cpu_max_props,
+SPECIAL(m_max, "max", CPU_MAX, "x86_64-cpu", x86_cpu_max_props,
         "Enables all features supported by the accelerator in the current "
         "host")
 

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * stats.c - counters of the VM and its vCPUs (KVM_GET_STATS_FD; the kernel's
+ * documentation virt/kvm/api.rst, section 4.133).
+ *
+ * Thread class: MACHINE_CALL. A vCPU's file is asked for from any thread.
+ *
+ * Invariants:
+ * 1. What the kernel writes is bounded before it is used; a descriptor that
+ *    points outside the data is left out.
+ */
+#include <glib.h>
+#include <unistd.h>
+#include "cpu.h"
+#include "kvm.h"
+#include "monitor.h"
+#include "obj.h"
+#include "schema/schema.h"
+
+#define DESC_MAX 4096                  /* counters of one thing               */
+#define DATA_MAX (1u << 20)            /* bytes of their values               */
+
+typedef struct StatsFile {
+    int fd;
+    struct kvm_stats_header head;
+    size_t step;                       /* bytes of a descriptor and its name  */
+    uint8_t *descs;
+    uint64_t *data;
+    size_t ndata;
+} StatsFile;
+
+/* ---- the file ------------------------------------------------------------ */
+
+static void file_close(StatsFile *f)
+{
+    if (f->fd >= 0) {
+        close(f->fd);
+    }
+    g_free(f->descs);
+    g_free(f->data);
+}
+
+static const struct kvm_stats_desc *desc_at(const StatsFile *f, unsigned i)
+{
+    return (const void *)(f->descs + i * f->step);
+}
+
+static bool desc_fits(const StatsFile *f, const struct kvm_stats_desc *d)
+{
+    return d->offset % 8 == 0 && d->offset / 8 <= f->ndata &&
+           d->size <= f->ndata - d->offset / 8;
+}
+
+/* Of the VM or a vCPU; false: this kernel has no such file. */
+static bool file_open(StatsFile *f, int of)
+{
+    size_t n, most = 0;
+    ssize_t got;
+
+    *f = (StatsFile){ .fd = kvm_ioctl_n(of, KVM_GET_STATS_FD, 0) };
+    if (f->fd < 0 || pread(f->fd, &f->head, sizeof(f->head), 0) !=
+                     sizeof(f->head) || f->head.name_size > 256 ||
+        !f->head.name_size || f->head.num_desc > DESC_MAX) {
+        file_close(f);
+        return false;
+    }
+    f->step = sizeof(struct kvm_stats_desc) + f->head.name_size;
+    n = f->step * f->head.num_desc;
+    f->descs = g_malloc0(n + 1);
+    if (pread(f->fd, f->descs, n, f->head.desc_offset) != (ssize_t)n) {
+        file_close(f);
+        return false;
+    }
+    for (unsigned i = 0; i < f->head.num_desc; i++) {
+        size_t end = desc_at(f, i)->offset + 8ul * desc_at(f, i)->size;
+
+        f->descs[i * f->step + f->step - 1] = '\0';
+        most = MAX(most, end);
+    }
+    most = MIN(most, DATA_MAX);
+    f->data = g_malloc0(most + 8);
+    got = pread(f->fd, f->data, most, f->head.data_offset);
+    f->ndata = got > 0 ? got / 8 : 0;
+    return true;
+}
+
+/* ---- values -------------------------------------------------------------- */
+
+static bool wanted(const char *name, const StrList *names)
+{
+    for (size_t i = 0; names && i < names->n; i++) {
+        if (!strcmp(names->v[i], name)) {
+            return true;
+        }
+    }
+    return !names;
+}
+
+static void list_values(const StatsFile *f, const StrList *names,
+                        StatsList *to)
+{
+    for (unsigned i = 0; i < f->head.num_desc; i++) {
+        const struct kvm_stats_desc *d = desc_at(f, i);
+        const uint64_t *v = f->data + d->offset / 8;
+        Stats *s;
+
+        if (!desc_fits(f, d) || !d->size || !wanted(d->name, names)) {
+            continue;
+        }
+        s = SCHEMA_ADD(to);
+        s->name = g_strdup(d->name);
+        if (d->size > 1) {
+            s->value.kind = 2;
+            for (unsigned k = 0; k < d->size; k++) {
+                *(uint64_t *)SCHEMA_ADD(&s->value.u.list) = v[k];
+            }
+        } else if ((d->flags & KVM_STATS_UNIT_MASK) ==
+                   KVM_STATS_UNIT_BOOLEAN) {
+            s->value.kind = 1;
+            s->value.u.boolean = *v != 0;
+        } else {
+            s->value.kind = 0;
+            s->value.u.scalar = *v;
+        }
+    }
+}
+
+static void list_schema(const StatsFile *f, StatsSchemaValueList *to)
+{
+    for (unsigned i = 0; i < f->head.num_desc; i++) {
+        const struct kvm_stats_desc *d = desc_at(f, i);
+        unsigned type = d->flags & KVM_STATS_TYPE_MASK;
+        unsigned unit = (d->flags & KVM_STATS_UNIT_MASK) >>
+                        KVM_STATS_UNIT_SHIFT;
+        StatsSchemaValue *s;
+
+        if (!desc_fits(f, d) || !d->size || type > KVM_STATS_TYPE_MAX ||
+            unit > KVM_STATS_UNIT_MAX >> KVM_STATS_UNIT_SHIFT) {
+            continue;
+        }
+        s = SCHEMA_ADD(to);
+        s->name = g_strdup(d->name);
+        s->type = (StatsType)type;     /* the same order                      */
+        s->has_unit = unit != 0;
+        s->unit = unit ? (StatsUnit)(unit - 1) : 0;
+        s->has_base = d->exponent != 0;
+        s->base = (d->flags & KVM_STATS_BASE_MASK) == KVM_STATS_BASE_POW2
+                  ? 2 : 10;
+        s->exponent = d->exponent;
+        s->has_bucket_size = type == KVM_STATS_TYPE_LINEAR_HIST;
+        s->bucket_size = d->bucket_size;
+    }
+}
+
+/* ---- commands ------------------------------------------------------------ */
+
+/* Names wanted of KVM's; *none: KVM is not among the providers. */
+static const StrList *names_of(const StatsFilter *a, bool *none)
+{
+    *none = a->has_providers;
+    for (size_t i = 0; a->has_providers && i < a->providers.n; i++) {
+        if (a->providers.v[i].provider == STATS_PROVIDER_KVM) {
+            *none = false;
+            return a->providers.v[i].has_names ? &a->providers.v[i].names
+                                               : NULL;
+        }
+    }
+    return NULL;
+}
+
+static void add_result(int of, char *path, const StrList *names,
+                       StatsResultList *to)
+{
+    StatsFile f;
+    StatsResult *r;
+
+    if (!file_open(&f, of)) {
+        g_free(path);
+        return;
+    }
+    r = SCHEMA_ADD(to);
+    r->provider = STATS_PROVIDER_KVM;
+    r->qom_path = path;
+    list_values(&f, names, &r->stats);
+    file_close(&f);
+}
+
+bool cmd_query_stats(const void *arg, void *ret, Error **errp)
+{
+    const StatsFilter *a = arg;
+    bool none;
+    const StrList *names = names_of(a, &none);
+
+    if (none || !kvm) {
+        return true;
+    }
+    if (a->target == STATS_TARGET_VM) {
+        add_result(kvm->vm, NULL, names, ret);
+        return true;
+    }
+    for (unsigned i = 0; i < cpu_count; i++) {
+        Cpu *cpu = cpus[i];
+
+        char *path = obj_path(&cpu->dev.obj);
+
+        if (cpu->accel && wanted(path, a->u.vcpu.has_vcpus ? &a->u.vcpu.vcpus
+                                                           : NULL)) {
+            add_result(kvm_cpu(cpu)->fd, path, names, ret);
+        } else {
+            g_free(path);
+        }
+    }
+    return true;
+}
+
+static void add_schema(int of, StatsTarget target, StatsSchemaList *to)
+{
+    StatsFile f;
+    StatsSchema *s;
+
+    if (file_open(&f, of)) {
+        s = SCHEMA_ADD(to);
+        s->provider = STATS_PROVIDER_KVM;
+        s->target = target;
+        list_schema(&f, &s->stats);
+        file_close(&f);
+    }
+}
+
+bool cmd_query_stats_schemas(const void *arg, void *ret, Error **errp)
+{
+    if (!kvm) {
+        return true;
+    }
+    add_schema(kvm->vm, STATS_TARGET_VM, ret);
+    for (unsigned i = 0; i < cpu_count; i++) {
+        Cpu *cpu = cpus[i];
+
+        if (cpu->accel) {
+            add_schema(kvm_cpu(cpu)->fd, STATS_TARGET_VCPU, ret);
+            break;
+        }
+    }
+    return true;
+}
+
+static bool in_list(const char *name, const char *list)
+{
+    size_t n = strlen(name);
+
+    for (const char *p = list; p; p = strchr(p, ',')) {
+        p += *p == ',';
+        if (!strncmp(p, name, n) && (!p[n] || p[n] == ',')) {
+            return true;
+        }
+    }
+    return !list || !strcmp(list, "*");
+}
+
+static void print_stats(int of, const char *names)
+{
+    StatsFile f;
+
+    if (!file_open(&f, of)) {
+        return;
+    }
+    mon_puts("provider: kvm\n");
+    for (unsigned i = 0; i < f.head.num_desc; i++) {
+        const struct kvm_stats_desc *d = desc_at(&f, i);
+
+        if (!desc_fits(&f, d) || !d->size || !in_list(d->name, names)) {
+            continue;
+        }
+        mon_printf("    %s:", d->name);
+        for (unsigned k = 0; k < d->size; k++) {
+            mon_printf(" %" PRIu64, f.data[d->offset / 8 + k]);
+        }
+        mon_puts("\n");
+    }
+    file_close(&f);
+}
+
+void hmp_info_stats(const Json *args)
+{
+    const char *target = json_get_str(args, "target");
+    const char *names = json_get_str(args, "names");
+    const char *provider = json_get_str(args, "provider");
+
+    if (strcmp(target, "vm") && strcmp(target, "vcpu")) {
+        mon_printf("invalid stats target '%s'\n", target);
+        return;
+    }
+    if (provider && strcmp(provider, "kvm")) {
+        mon_printf("invalid stats provider '%s'\n", provider);
+        return;
+    }
+    if (!kvm) {
+        return;
+    }
+    if (!strcmp(target, "vm")) {
+        print_stats(kvm->vm, names);
+        return;
+    }
+    for (unsigned i = 0; i < cpu_count; i++) {
+        Cpu *cpu = cpus[i];
+
+        if (cpu->accel && cpu->index == (uint32_t)mon_cpu_index()) {
+            print_stats(kvm_cpu(cpu)->fd, names);
+        }
+    }
+}
