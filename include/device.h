@@ -96,6 +96,7 @@ struct Device {
     Json *given;                       /* what the user set, for qtree, dump  */
     int32_t bootindex;                 /* -1; PROP_BOOTINDEX                  */
     bool realized, live, hotplugged, pending_unplug, entered;
+    int64_t asked_ns;                  /* pending_unplug: CLOCK_VM            */
     Device *inner;                     /* NULL: its type has none             */
     struct Gpio *gpio;                 /* private: named line sets            */
 };

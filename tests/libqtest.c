@@ -163,6 +163,23 @@ static pid_t start(char *text, int err_fd)
     return pid;
 }
 
+/* Another emulator has no accelerator without processors: its one processor halts
+ * (cli; hlt; jmp back) at the reset vector, while everything else runs. */
+static const char *halting(char *path, size_t n)
+{
+    static const uint8_t code[16] = { 0xfa, 0xf4, 0xeb, 0xfd };
+    int fd;
+
+    snprintf(path, n, "/tmp/tern-halt-XXXXXX");
+    fd = mkstemp(path);
+    if (fd < 0 || ftruncate(fd, 65520) ||
+        pwrite(fd, code, sizeof(code), 65520) != sizeof(code)) {
+        give_up("%s: %s", path, strerror(errno));
+    }
+    close(fd);
+    return path;
+}
+
 /* Takes the emulator's connection, unless it ends before it makes one. */
 static int take(QTest *q, int listener, const char *path)
 {
@@ -189,7 +206,7 @@ QTest *qtest_start(const char *args, ...)
 {
     QTest *q = calloc(1, sizeof(*q));
     const char *accel = getenv("QTEST_ACCEL");
-    char qtest_path[64], qmp_path[64], *own, *text, *line;
+    char qtest_path[64], qmp_path[64], bios[64] = "", *own, *text, *line;
     int qtest_fd = listen_at(qtest_path, sizeof(qtest_path));
     int qmp_fd = listen_at(qmp_path, sizeof(qmp_path));
     va_list ap;
@@ -200,9 +217,11 @@ QTest *qtest_start(const char *args, ...)
     }
     va_end(ap);
     q->free_clock = accel && strcmp(accel, "qtest") != 0;
-    if (asprintf(&text, "-accel %s %s -display none -qtest unix:%s "
+    if (asprintf(&text, "-accel %s%s%s -display none -qtest unix:%s "
                  "-qtest-log none -qmp unix:%s %s", accel ? accel : "qtest",
-                 q->free_clock ? "-S" : "", qtest_path, qmp_path, own) < 0) {
+                 q->free_clock ? " -bios " : "",
+                 q->free_clock ? halting(bios, sizeof(bios)) : "",
+                 qtest_path, qmp_path, own) < 0) {
         abort();
     }
     q->pid = start(text, -1);
@@ -215,6 +234,7 @@ QTest *qtest_start(const char *args, ...)
         give_up("QMP greets with %s", line);
     }
     qtest_qmp_ok(q, "{'execute': 'qmp_capabilities'}");
+    unlink(bios);                      /* it has been read                    */
     free(own);
     free(text);
     return q;

@@ -12,6 +12,7 @@
  */
 #include <glib.h>
 #include "hw/core/core.h"
+#include "loop.h"
 #include "machine.h"
 #include "opt.h"
 
@@ -169,11 +170,16 @@ Device *device_add(const Json *opts, bool text, Error **errp)
     return dev;
 }
 
+/* A guest that was not listening is asked again by the next request; requests
+ * closer than this are one. */
+#define UNPLUG_AGAIN_NS (5 * 1000000)
+
 bool device_request_unplug(Device *dev, Error **errp)
 {
     Bus *bus = dev->bus;
 
-    if (dev->pending_unplug) {
+    if (dev->pending_unplug &&
+        clock_ns(CLOCK_VM) - dev->asked_ns < UNPLUG_AGAIN_NS) {
         return error_set(errp, "Device %s is already in the process of unplug",
                          dev->id ? dev->id : dev->type->name);
     }
@@ -190,6 +196,7 @@ bool device_request_unplug(Device *dev, Error **errp)
     }
     if (bus && bus->type->request_unplug) {
         dev->pending_unplug = true;
+        dev->asked_ns = clock_ns(CLOCK_VM);
         if (!bus->type->request_unplug(bus, dev, errp)) {
             dev->pending_unplug = false;
             return false;

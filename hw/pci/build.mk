@@ -13,3 +13,4 @@ hw-y += hw/pci/bridge.o
 hw-y += hw/pci/class.o
 hw-y += hw/pci/query.o
 hw-y += hw/pci/pci-bridge.o
+hw-y += hw/pci/shpc.o

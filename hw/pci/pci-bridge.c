@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * pci-bridge.c - a PCI-to-PCI bridge: slot numbering (PCI-to-PCI Bridge 1.2,
- * section 13), the standard hot-plug controller's registers (SHPC 1.0, section 4)
- * with no slot of its own, and hints how much address space to leave for devices
- * that come later.
+ * section 13), the standard hot-plug controller (shpc.c), and hints how much
+ * address space to leave for devices that come later.
  *
- * Devices below are plugged and unplugged through the board's ACPI.
+ * Devices below are plugged and unplugged through the board's ACPI where the bridge
+ * was there from the start, else through its own controller.
  *
  * Thread class: MACHINE_CALL.
- *
- * Invariants
- * 1. shpc_regs is SHPC_LEN bytes; the guest changes only what shpc_may allows.
  */
 #include <glib.h>
-#include "pci.h"
+#include "hw/pci/shpc.h"
 
-#define SHPC_LEN 0x100
 #define SHPC_CAP 0x40
 #define NO_HINT UINT64_MAX
 
@@ -27,69 +23,37 @@ typedef struct PlainBridge {
     uint32_t bus_hint;
     uint64_t io_hint, mem_hint, pref32_hint, pref64_hint;
     uint8_t slot_id;                   /* capability                          */
-    MemRegion regs;
-    uint8_t shpc_regs[SHPC_LEN];       /* what the guest sees                 */
+    Shpc hot;                          /* with shpc=on                        */
 } PlainBridge;
 
-/* ---- hot-plug controller registers --------------------------------------- */
+/* ---- hot-plug controller ------------------------------------------------- */
 
-enum { SHPC_COMMAND = 0x14, SHPC_SERR_INT = 0x20 };
-
-static uint64_t shpc_read(void *dev, uint64_t off, unsigned size)
-{
-    const PlainBridge *s = dev;
-    uint32_t v = 0;
-
-    for (unsigned i = 0; i < size; i++) {
-        v |= (uint32_t)s->shpc_regs[off + i] << 8 * i;
-    }
-    return v;
-}
-
-static void shpc_write(void *dev, uint64_t off, uint64_t v, unsigned size)
-{
-    PlainBridge *s = dev;
-
-    /* Commands end at once: there is no slot that they could move. Masks of
-     * interrupts and errors are kept. */
-    for (unsigned i = 0; i < size; i++) {
-        if (off + i >= SHPC_COMMAND && off + i < SHPC_COMMAND + 2) {
-            s->shpc_regs[off + i] = (uint8_t)(v >> 8 * i);
-        } else if (off + i == SHPC_SERR_INT) {
-            s->shpc_regs[off + i] = v >> 8 * i & 0x0f;
-        }
-    }
-}
-
-static const MemOps shpc_ops = { .read = shpc_read, .write = shpc_write,
-                                 .min = 1, .max = 4 };
-
-/* The same registers through configuration space: select, then data. */
 static uint32_t bridge_config_read(PciDevice *d, uint32_t off, unsigned size)
     MACHINE_CALL;
 static uint32_t bridge_config_read(PciDevice *d, uint32_t off, unsigned size)
 {
-    const PlainBridge *s = (const PlainBridge *)d;
-    uint32_t at = d->config[SHPC_CAP + 2] * 4u;
-
-    if (s->shpc && at <= SHPC_LEN - 4) {
-        memcpy(d->config + SHPC_CAP + 4, s->shpc_regs + at, 4);
-    }
+    shpc_config_read(&((PlainBridge *)d)->hot);
     return pci_config_read_default(d, off, size);
+}
+
+static void bridge_config_write(PciDevice *d, uint32_t off, uint32_t v,
+                                unsigned size) MACHINE_CALL;
+static void bridge_config_write(PciDevice *d, uint32_t off, uint32_t v,
+                                unsigned size)
+{
+    pci_config_write_default(d, off, v, size);
+    shpc_config_write(&((PlainBridge *)d)->hot, off, size);
 }
 
 static MACHINE_CALL bool add_shpc(PlainBridge *s, Error **errp)
 {
     PciDevice *d = &s->b.pci;
 
-    if (pci_cap(d, PCI_CAP_ID_SHPC, SHPC_CAP, 8, errp) < 0) {
+    if (!shpc_init(&s->hot, d, SHPC_CAP, errp)) {
         return false;
     }
-    d->wmask[SHPC_CAP + 2] = 0xff;
     d->config_read = bridge_config_read;
-    pci_set_pin(d, 1);
-    mem_init_io(&s->regs, "shpc-mmio", SHPC_LEN, &shpc_ops, s);
-    pci_bar(d, 0, PCI_BAR_MEM64, &s->regs);
+    d->config_write = bridge_config_write;
     return true;
 }
 
@@ -162,9 +126,13 @@ static MACHINE_CALL bool bridge_realize(Device *dev, Error **errp)
         !add_hints(s, errp)) {
         pci_bridge_fini(&s->b);
         if (s->shpc) {
-            mem_fini(&s->regs);
+            shpc_fini(&s->hot);
         }
         return false;
+    }
+    /* Buses that are there from the start the board's ACPI has taken. */
+    if (s->shpc) {
+        shpc_bus(&s->hot, &s->b.bus);
     }
     return true;
 }
@@ -173,21 +141,19 @@ static MACHINE_CALL void bridge_unrealize(Device *dev)
 {
     PlainBridge *s = (PlainBridge *)dev;
 
-    pci_bridge_fini(&s->b);
     if (s->shpc) {
-        mem_fini(&s->regs);
+        shpc_fini(&s->hot);
     }
+    pci_bridge_fini(&s->b);
 }
 
 static MACHINE_CALL void bridge_reset(Device *dev, ResetKind kind)
 {
     PlainBridge *s = (PlainBridge *)dev;
 
-    memset(s->shpc_regs, 0, sizeof(s->shpc_regs));
-    s->shpc_regs[SHPC_SERR_INT] = 0x0f;            /* all masked              */
     s->b.pci.config[s->slot_id + 3] = s->chassis;
     if (s->shpc) {
-        s->b.pci.config[SHPC_CAP + 2] = 0;
+        shpc_reset(&s->hot);
     }
 }
 
@@ -206,7 +172,7 @@ static const Prop bridge_rows[] = {
 static const VmState bridge_state = {
     .name = "pci-bridge", .version = 1, .oldest = 1,
     .fields = (const VmField[]){
-        VM_BYTES(PlainBridge, shpc_regs),
+        VM_BYTES(PlainBridge, hot.regs),
         VM_END
     },
 };

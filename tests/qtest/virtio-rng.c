@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* virtio-rng: every form of ring and interface; quota; what a bad driver does. */
 #include <string.h>
+#include <unistd.h>
 #include "tests/libqvirtio.h"
 #include "tests/tern-test.h"
 
@@ -131,7 +132,8 @@ static void breaks(QVirtBuf b, unsigned flag_word)
     qvirtq_add(vq, &b, 1, false);
     qtest_writel(q, vq->desc + 12, flag_word);
     qvirtq_kick(vq);
-    while (!(qvirtio_status(d) & 64) && n++ < 1000) {
+    while (!(qvirtio_status(d) & 64) && n++ < 5000) {
+        usleep(1000);
     }
     CHECK(qvirtio_status(d) & 64);
     qvirtio_set_status(d, 0);

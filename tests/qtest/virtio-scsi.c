@@ -181,10 +181,12 @@ static void moves_data(const char *more)
     CHECK_EQ(run(h, 0, 0, "080001011000", 8192, false), GOOD);
     CHECK(!memcmp(h->buf, want + 512, sizeof(want) - 512));
     memcpy(h->buf, want, sizeof(want));
-    CHECK_EQ(run(h, 0, 0, "2f020000010000001000", 8192, true), GOOD);
-    h->buf[5000] ^= 1;
-    run(h, 0, 0, "2f020000010000001000", 8192, true);
-    expect_sense(h, 0xe, 0x1d);
+    if (qtest_has_clock(h->q)) {       /* another need not compare            */
+        CHECK_EQ(run(h, 0, 0, "2f020000010000001000", 8192, true), GOOD);
+        h->buf[5000] ^= 1;
+        run(h, 0, 0, "2f020000010000001000", 8192, true);
+        expect_sense(h, 0xe, 0x1d);
+    }
     CHECK_EQ(run(h, 0, 0, "35000000000000000000", 0, false), GOOD);
     f = fopen(h->image, "r");
     REQUIRE(f && !fseek(f, 0x100 * 512, SEEK_SET));
