@@ -3,6 +3,7 @@
 #include <signal.h>
 #include "loop.h"
 #include "settings.h"
+#include "hw/machine/startup.h"
 
 int main(int argc, char **argv)
 {
@@ -14,9 +15,19 @@ int main(int argc, char **argv)
     machine_lock();
     code = settings_parse(argc, argv);
     if (!code && !startup(&err)) {
-        error_report(err);
+        if (settings.dry_run) {
+            dry_run_problem(err);
+            dry_run_end();
+        } else {
+            error_report(err);
+        }
         shutdown_all();
         code = 2;
+    } else if (!code && (settings.dry_run || settings.print_config)) {
+        code = settings.dry_run && dry_run_end() ? 2 : 1;
+        shutdown_all();
+    } else if (code && settings.dry_run) {
+        dry_run_end();
     } else if (!code) {
         loop_run();
         shutdown_all();

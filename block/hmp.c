@@ -230,6 +230,26 @@ void hmp_eject(const Json *args)
     complain(err);
 }
 
+/* Only programs with a display have it. */
+extern __typeof__(cmd_change_vnc_password) cmd_change_vnc_password
+    __attribute__((weak));
+
+static void change_vnc(const char *target, const char *value)
+{
+    ChangeVncPasswordArg a = { (char *)(uintptr_t)(value ? value : "") };
+    Error *err = NULL;
+
+    machine_assert_locked();
+    if (strcmp(target, "password") && strcmp(target, "passwd")) {
+        error_set(&err, "Expected 'password' after 'vnc'");
+    } else if (!cmd_change_vnc_password) {
+        error_set(&err, "no VNC display");
+    } else {
+        cmd_change_vnc_password(&a, NULL, &err);
+    }
+    complain(err);
+}
+
 void hmp_change(const Json *args)
 {
     BlockdevChangeMediumArg a = {
@@ -243,6 +263,10 @@ void hmp_change(const Json *args)
     int m = mode ? schema_enum(&qt_BlockdevChangeReadOnlyMode, mode) : 0;
 
     machine_assert_locked();
+    if (!strcmp(a.device, "vnc")) {
+        change_vnc(a.filename, a.format);
+        return;
+    }
     if (m < 0) {
         error_set(&err, "invalid parameter value: %s", mode);
     } else {

@@ -24,6 +24,8 @@
 
 /* ---- a connection begins ------------------------------------------------- */
 
+bool chr_never_wait;
+
 static void listen_on(SockChr *c, bool on);
 
 static void head_event(void *arg, unsigned events)
@@ -212,7 +214,7 @@ static bool start_server(SockChr *c, Error **errp)
         }
     }
     listen_on(c, true);
-    if (c->wait != OOA_OFF) {
+    if (c->wait != OOA_OFF && !chr_never_wait) {
         char name[512];
 
         sock_filename(&c->p, name, sizeof(name));

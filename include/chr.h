@@ -106,6 +106,8 @@ CharPort *chr_add(const Json *opts, bool text, Error **errp) MACHINE_CALL;
 /* -serial X, -monitor X, …: short form or "chardev:ID". label names it. */
 CharPort *chr_new_short(const char *label, const char *text, bool with_mux,
                         Error **errp) MACHINE_CALL;
+/* Listening sockets do not hold up the start until a client is there. */
+extern bool chr_never_wait;
 void chr_help(void);                   /* -chardev help, on stdout            */
 bool chr_remove(const char *label, Error **errp) MACHINE_CALL;
 /* Puts another backend behind the front end that uses label. */

@@ -71,6 +71,8 @@ struct NetPort {
 /* ---- ports --------------------------------------------------------------- */
 /* netdev_add, -netdev. opts is not taken over. */
 NetPort *netdev_add(const Json *opts, bool text, Error **errp) MACHINE_CALL;
+/* vlan=N of a card on an old command line: its netdev is a port of hub N. */
+void net_take_vlan(Json *opts) MACHINE_CALL;
 bool netdev_del(const char *id, Error **errp) MACHINE_CALL;
 const NetDriver *net_driver_find(const char *name);    /* NULL; not internal  */
 NetPort *net_find(const char *name) MACHINE_CALL;      /* first queue         */

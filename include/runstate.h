@@ -23,6 +23,8 @@ typedef enum ShutdownWhy {             /* QMP ShutdownCause                   */
 
 RunStateNr run_state(void) ANY_THREAD;
 const char *run_state_name(RunStateNr s);
+/* -singlestep: told to clients; each instruction is one in any case. */
+extern bool run_singlestep;
 bool run_state_is_running(void) ANY_THREAD;
 void run_state_set(RunStateNr s) MACHINE_CALL;
 /* Stops vCPUs and the virtual clock, flushes disks; event STOP. From a vCPU

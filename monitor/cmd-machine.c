@@ -16,6 +16,7 @@ bool cmd_query_status(const void *arg, void *ret, Error **errp)
 
     i->running = run_state_is_running();
     i->status = (RunState)run_state();
+    i->singlestep = run_singlestep;
     return true;
 }
 
@@ -23,7 +24,8 @@ void hmp_print_info_status(const void *ret, const Json *args)
 {
     const StatusInfo *i = ret;
 
-    mon_printf("VM status: %s", i->running ? "running" : "paused");
+    mon_printf("VM status: %s%s", i->running ? "running" : "paused",
+               i->singlestep ? " (single step mode)" : "");
     if (!i->running && i->status != RUN_STATE_PAUSED) {
         mon_printf(" (%s)", qt_RunState.values[i->status]);
     }

@@ -183,6 +183,17 @@ static MACHINE_CALL unsigned take_vlan(Json *opts)
     return hub <= INT32_MAX ? hub : 0;
 }
 
+void net_take_vlan(Json *opts)
+{
+    const char *driver = json_get_str(opts, "driver");
+    const DeviceType *t = driver ? device_type_find(driver) : NULL;
+
+    if (json_get(opts, "vlan") && !json_get(opts, "netdev") && t &&
+        t->category && !strcmp(t->category, "network")) {
+        json_set_str(opts, "netdev", net_hub_port(take_vlan(opts), NULL)->name);
+    }
+}
+
 static MACHINE_CALL bool net_nic(Json *opts, Error **errp)
 {
     const char *netdev = json_get_str(opts, "netdev");

@@ -244,12 +244,15 @@ static MACHINE_CALL const OptionRow *option_of_group(const char *group)
     return NULL;
 }
 
+/* [options]: each key is an option, which need not have a group. */
+static const OptionRow any_option = { .name = "options" };
+
 static MACHINE_CALL
 bool section_end(const OptionRow *row, GString *text, Error **errp)
 {
     bool ok = true;
 
-    if (row) {
+    if (row && row != &any_option) {
         char *arg = g_strdup(text->str);
 
         ok = option_use(row, arg, errp);
@@ -263,7 +266,7 @@ static MACHINE_CALL
 bool config_line(char *line, const OptionRow **row, GString *text,
                         const char *file, unsigned n, Error **errp)
 {
-    char group[64], id[64], key[64], value[1024];
+    char group[64], id[64], key[64], value[4096];
     char *esc;
     int got;
 
@@ -277,7 +280,8 @@ bool config_line(char *line, const OptionRow **row, GString *text,
         if (!section_end(*row, text, errp)) {
             return false;
         }
-        *row = option_of_group(group);
+        *row = !strcmp(group, "options") ? &any_option
+                                         : option_of_group(group);
         if (!*row) {
             return error_set(errp, "%s:%u: There is no option group '%s'",
                              file, n, group);
@@ -287,9 +291,16 @@ bool config_line(char *line, const OptionRow **row, GString *text,
         }
         return true;
     }
-    got = sscanf(line, "%63s = \"%1023[^\"]\"", key, value);
+    got = sscanf(line, "%63s = \"%4095[^\"]\"", key, value);
     if (got != 2 && !(got == 1 && g_str_has_suffix(line, "\"\""))) {
         return error_set(errp, "%s:%u: parse error", file, n);
+    }
+    if (*row == &any_option) {
+        const OptionRow *o = option_find(key);
+
+        return o ? option_use(o, o->has_arg ? value : NULL, errp)
+                 : error_set(errp, "%s:%u: there is no option -%s", file, n,
+                             key);
     }
     if (!*row) {
         return error_set(errp, "%s:%u: no group defined", file, n);

@@ -214,6 +214,28 @@ static bool write_use(FILE *f, const Given *g, Error **errp)
     return ok;
 }
 
+/* Lists that print_config tells from the machine itself. */
+static bool list_effective(const GivenList *l)
+{
+    return l != &settings.machine && l != &settings.smp && l != &settings.m &&
+           l != &settings.boot && l != &settings.accel &&
+           l != &settings.device && l != &settings.netdev &&
+           l != &settings.mon && l != &settings.global;
+}
+
+bool groups_write(FILE *f, bool effective, Error **errp)
+{
+    bool ok = true;
+
+    for (size_t k = 0; ok && k < ARRAY_SIZE(lists); k++) {
+        for (unsigned i = 0; ok && i < lists[k]->n &&
+                             (!effective || list_effective(lists[k])); i++) {
+            ok = write_use(f, &lists[k]->v[i], errp);
+        }
+    }
+    return ok;
+}
+
 static bool write_config(const char *name, const char *kind, Error **errp)
 {
     bool to_stdout = !strcmp(name, "-"), ok = true;
@@ -224,11 +246,7 @@ static bool write_config(const char *name, const char *kind, Error **errp)
                          strerror(errno));
     }
     fprintf(f, "# qemu config file\n\n");
-    for (size_t k = 0; ok && k < ARRAY_SIZE(lists); k++) {
-        for (unsigned i = 0; ok && i < lists[k]->n; i++) {
-            ok = write_use(f, &lists[k]->v[i], errp);
-        }
-    }
+    ok = groups_write(f, false, errp);
     if (ok && (fflush(f) || ferror(f))) {
         ok = error_set(errp, "Could not write '%s': %s", name,
                        strerror(errno));

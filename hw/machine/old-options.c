@@ -100,13 +100,3 @@ bool cli_balloon(const char *arg, Error **errp)
     text = g_strdup_printf("virtio-balloon-pci%s", arg + 6);
     return modern("device", text, errp);
 }
-
-bool cli_soundhw(const char *arg, Error **errp)
-{
-    return error_set(errp, "sound cards are not in this version");
-}
-
-bool cli_usbdevice(const char *arg, Error **errp)
-{
-    return error_set(errp, "USB is not in this version");
-}

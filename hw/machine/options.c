@@ -124,6 +124,7 @@ OPT_FLAG(nodefaults, nodefaults)
 OPT_FLAG(no_user_config, no_user_config)
 OPT_FLAG(nographic, nographic)
 OPT_FLAG(S, stopped)
+OPT_FLAG(print_config, print_config)
 OPT_FLAG(preconfig, preconfig)
 OPT_FLAG(only_migratable, only_migratable)
 OPT_FLAG(no_acpi, no_acpi)
@@ -436,8 +437,44 @@ bool option_use(const OptionRow *row, const char *arg, Error **errp)
     return row->handle(arg, errp);
 }
 
+/* Before the others, as it says what becomes of their errors. */
+static bool find_dry_run(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *word = argv[i] + strspn(argv[i], "-");
+        Error *err = NULL;
+
+        if (word != argv[i] && (!strcmp(word, "dry-run") ||
+                                g_str_has_prefix(word, "dry-run="))) {
+            report_where(argv[i]);
+            if (!dry_run_wanted(word + strlen("dry-run"), &err)) {
+                error_report(err);
+                return false;
+            }
+            report_where(NULL);
+        }
+    }
+    return true;
+}
+
+/* Told; true: the rest is looked at nevertheless. */
+static bool tell_bad_option(const char *where, Error *err)
+{
+    report_where(where);
+    if (!settings.dry_run) {
+        error_report(err);
+        return false;
+    }
+    dry_run_problem(err);
+    report_where(NULL);
+    return true;
+}
+
 int settings_parse(int argc, char **argv)
 {
+    if (!find_dry_run(argc, argv)) {
+        return 2;
+    }
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i], *arg = NULL;
         const OptionRow *row;
@@ -452,6 +489,9 @@ int settings_parse(int argc, char **argv)
             continue;
         }
         word += word[1] == '-' ? 2 : 1;
+        if (g_str_has_prefix(word, "dry-run=")) {
+            continue;                  /* looked for before                   */
+        }
         row = option_find(word);
         if (!row) {
             const char *near = option_nearest(word);
@@ -468,8 +508,11 @@ int settings_parse(int argc, char **argv)
                 error_hint(&err, "Did you mean '-%s'? -help lists all "
                            "options.", near);
             }
-            error_report(err);
-            return 2;
+            if (!tell_bad_option(argv[i], err)) {
+                return 2;
+            }
+            i += i + 1 < argc && argv[i + 1][0] != '-';    /* its argument    */
+            continue;
         }
         if (row->has_arg) {
             if (i + 1 >= argc) {
@@ -490,9 +533,9 @@ int settings_parse(int argc, char **argv)
         ok = option_use(row, arg, &err);
         report_where(NULL);
         if (!ok) {
-            report_where(where);
-            error_report(err);
-            return 2;
+            if (!tell_bad_option(where, err)) {
+                return 2;
+            }
         }
         now_where = "";
         g_free(where);

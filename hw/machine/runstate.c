@@ -121,6 +121,8 @@ RunStateNr run_state(void)
     return __atomic_load_n(&state_now, __ATOMIC_ACQUIRE);
 }
 
+bool run_singlestep;
+
 bool run_state_is_running(void)
 {
     return run_state() == RS_RUNNING;

@@ -39,7 +39,13 @@ bool given_each(const GivenList *l, bool (*fn)(const char *arg,
     for (unsigned i = 0; i < l->n; i++) {
         const char *before = report_where(l->v[i].where);
 
-        if (!fn(l->v[i].arg, l->v[i].kind, errp)) {
+        if (settings.dry_run) {
+            Error *err = NULL;
+
+            if (!fn(l->v[i].arg, l->v[i].kind, &err)) {
+                dry_run_problem(err);
+            }
+        } else if (!fn(l->v[i].arg, l->v[i].kind, errp)) {
             /* The place stays set: the report that follows names it. */
             return false;
         }
@@ -152,6 +158,7 @@ bool do_device(const char *arg, const char *kind, Error **errp)
     if (!opts_parse(&o, arg, "driver", OPT_FLAT | OPT_BARE, errp)) {
         return false;
     }
+    net_take_vlan(o.obj);
     ok = device_add(o.obj, o.text, errp) != NULL;
     opts_free(&o);
     return ok;
@@ -616,14 +623,20 @@ static MACHINE_CALL bool do_gdb(const char *arg, const char *kind, Error **errp)
     return gdbserver_start(arg, errp);
 }
 
+/* The machine is built and goes again. */
+static bool only_check(void)
+{
+    return settings.dry_run || settings.print_config;
+}
+
 bool startup(Error **errp)
 {
     Json *mopts = NULL;
     bool ok;
 
     if (!start_writeconfig(errp) || !start_log(errp) ||
-        (settings.daemonize && !daemon_start(errp)) ||
-        (settings.pidfile && !pidfile_make(settings.pidfile, errp)) ||
+        (settings.daemonize && !only_check() && !daemon_start(errp)) ||
+        (settings.pidfile && !only_check() && !pidfile_make(settings.pidfile, errp)) ||
         !machine_choose(&mopts, errp) || !start_refusals(errp)) {
         json_free(mopts);
         return false;
@@ -650,6 +663,9 @@ bool startup(Error **errp)
     }
     device_globals_check();
     net_check();
+    if (only_check()) {
+        return !settings.print_config || print_config(errp);
+    }
     machine->ready = true;
     devices_reset(RESET_COLD);
     loop_signal(SIGTERM, on_signal, NULL);

@@ -5,6 +5,7 @@
 
 #include "machine-opts.h"
 #include "settings.h"
+#include <stdio.h>
 
 bool given_each(const GivenList *l, bool (*fn)(const char *arg,
                 const char *kind, Error **errp), Error **errp) MACHINE_CALL;
@@ -32,6 +33,16 @@ bool start_virtio_drives(Error **errp) MACHINE_CALL;
 bool start_leftovers(Error **errp) MACHINE_CALL;
 void object_help(const Json *opts) MACHINE_CALL;
 bool mon_option(const char *kind, const char *arg, Error **errp) MACHINE_CALL;
+/* -dry-run: word is what followed the name ("=json"); a problem was found (takes
+ * err); tells the result and gives the status to exit with. */
+bool dry_run_wanted(const char *word, Error **errp) MACHINE_CALL;
+void dry_run_problem(Error *err) MACHINE_CALL;
+int dry_run_end(void) MACHINE_CALL;
+/* -print-config: the machine that stands, on stdout. */
+bool print_config(Error **errp) MACHINE_CALL;
+/* The uses of options that have a group, as sections; `effective`: those that
+ * print_config does not write itself. */
+bool groups_write(FILE *f, bool effective, Error **errp) MACHINE_CALL;
 /* Sandbox, chroot, user; last, when everything is open. */
 bool start_confined(Error **errp) MACHINE_CALL;
 

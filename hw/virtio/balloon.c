@@ -271,8 +271,10 @@ static bool set_interval(Obj *o, const Prop *p, const Json *v, Error **errp)
         return error_set(errp, "timer value is too big");
     }
     s->interval = n;
-    timer_clear(&s->poll);
-    poll_again(s);
+    if (((const Device *)o)->realized) {
+        timer_clear(&s->poll);
+        poll_again(s);
+    }
     return true;
 }
 

@@ -389,6 +389,21 @@ static void cpu_help(void)
     puts("\n");
 }
 
+/* "hv_relaxed" is the old spelling of "hv-relaxed". */
+static void modern_spelling(const char *type, char *name)
+{
+    const Prop *t;
+
+    for (unsigned n = 0; (t = type_props(type, n)); n++) {
+        for (; t->name; t++) {
+            if (!strcmp(t->name, name)) {
+                return;
+            }
+        }
+    }
+    g_strdelimit(name, "_", '-');
+}
+
 /* "+f" and "-f" come after everything else, so that they win. */
 static bool option_word(const char *type, char *word, GPtrArray *late,
                         Error **errp) MACHINE_CALL;
@@ -400,6 +415,9 @@ static bool option_word(const char *type, char *word, GPtrArray *late,
 
     if (*word == '+' || *word == '-') {
         if (!x86_feature_find(word + 1, bits)) {
+            g_strdelimit(word + 1, "_", '-');
+        }
+        if (!x86_feature_find(word + 1, bits)) {
             return error_set(errp, "Property '%s.%s' not found", type,
                              word + 1);
         }
@@ -409,6 +427,7 @@ static bool option_word(const char *type, char *word, GPtrArray *late,
     if (eq) {
         *eq = 0;
     }
+    modern_spelling(type, word);
     device_global_add(type, word, eq ? eq + 1 : "on");
     return true;
 }

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Random QMP and HMP inputs and command lines, at least half of them well
 formed: generated from what the program says of itself (query-qmp-schema, help,
-device-list-properties, -device help). No crash, no hang, one reply to each.
+device-list-properties, -device help). No crash, no hang, one reply to each, and
+every reply and event is of the type that the schema promises.
 
 usage: random-inputs.py [--qmp N] [--hmp N] [--lines N] [--seed S]
+                        [--minutes M]   QMP for that long, N at a time
 """
 import argparse
 import json
@@ -16,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import libtold
 
 BUILD = os.environ.get('BUILD', 'build')
 TERN = os.path.abspath(os.path.join(BUILD, 'tern'))
@@ -57,6 +61,8 @@ class Qmp:
         self.buf = b''
         self.shutdown = False
         self.last = []
+        self.told = None                # libtold.Schema, once it is asked for
+        self.faults = []
         self.read()
         self.ask({'execute': 'qmp_capabilities'})
 
@@ -68,6 +74,8 @@ class Qmp:
                 msg = json.loads(line)
                 if 'event' in msg:
                     self.shutdown |= msg['event'] == 'SHUTDOWN'
+                    if self.told:
+                        self.fault(msg['event'], self.told.event_faults(msg))
                     continue
                 return msg
             r, _, _ = select.select([self.p.stdout], [], [],
@@ -79,6 +87,14 @@ class Qmp:
                 self.p.wait()
                 raise Died('status %d%s' % (self.p.returncode, self.tail()))
             self.buf += data
+
+    def fault(self, what, faults):
+        self.faults += ['%s: %s' % (what, f) for f in faults]
+
+    def check(self, text, reply):
+        """text: a well-formed command, which reply answers."""
+        self.fault(text[:200], self.told.reply_faults(
+            json.loads(text)['execute'], reply))
 
     def tail(self):
         self.err.seek(0)
@@ -122,6 +138,7 @@ class Schema:
     def __init__(self, qmp):
         rows = qmp.ask({'execute': 'query-qmp-schema'})['return']
         self.rows = {r['name']: r for r in rows}
+        self.told = libtold.Schema(rows)
         self.commands = [r for r in rows if r['meta-type'] == 'command'
                          and r['name'] not in NOT_RUN]
         types = qmp.ask({'execute': 'qom-list-types',
@@ -159,6 +176,9 @@ class Schema:
             if 'default' in m and (depth > 4 or rnd.random() < 0.5):
                 continue
             out[m['name']] = self.value(rnd, m['type'], depth + 1)
+            if 'timeout' in m['name'] and \
+                    isinstance(out[m['name']], int):
+                out[m['name']] %= 2     # seconds, which the test waits
         if 'variants' in t and t.get('tag') in out:
             for v in t['variants']:
                 if v['case'] == out[t['tag']]:
@@ -202,14 +222,19 @@ def run_monitor(name, rnd, count, machine, one):
     """one(qmp, schema, rnd) sends an input and reads what answers it."""
     qmp = Qmp(machine)
     schema = Schema(qmp)
+    qmp.told = schema.told
     replies = {'return': 0, 'error': 0}
     for _ in range(count):
         try:
-            _, reply = one(qmp, schema, rnd)
+            text, reply = one(qmp, schema, rnd)
+            if one is one_qmp and 'unchecked' not in reply:
+                qmp.check(text, reply)
             replies['return' if 'return' in reply else 'error'] += 1
         except Died as e:
             if qmp.shutdown and qmp.p.poll() == 0:
+                faults = qmp.faults
                 qmp = Qmp(machine)
+                qmp.told, qmp.faults = schema.told, faults
                 continue
             report(False, '%s on %s' % (name, machine),
                    '%s after %s' % (e, '\n'.join(qmp.last)[:1500]))
@@ -220,6 +245,8 @@ def run_monitor(name, rnd, count, machine, one):
            '%d replies, %d errors, status %d%s'
            % (replies['return'], replies['error'], status,
               qmp.tail() if status else ''))
+    report(not qmp.faults, '%s on %s: replies and events are as the schema '
+           'says' % (name, machine), '\n'.join(sorted(set(qmp.faults))[:20]))
 
 
 def rootless(value):
@@ -250,7 +277,7 @@ def one_qmp(qmp, schema, rnd):
         qmp.send('{"execute":"query-version","id":"after"}')
         while qmp.read().get('id') != 'after':
             pass
-        return text, {'error': True}
+        return text, {'error': True, 'unchecked': True}
     qmp.send(text)
     return text, qmp.read()
 
@@ -363,6 +390,7 @@ def main():
     a.add_argument('--hmp', type=int, default=3000)
     a.add_argument('--lines', type=int, default=1000)
     a.add_argument('--seed', type=int, default=1)
+    a.add_argument('--minutes', type=float, default=0)
     a = a.parse_args()
     if not os.access(TERN, os.X_OK):
         print('ok 1 - random inputs # SKIP tern is not built\n1..1')
@@ -371,13 +399,18 @@ def main():
     # Commands that write files write them here.
     folder = tempfile.TemporaryDirectory()
     os.chdir(folder.name)
-    for machine in ('none', 'pc'):
+    end = time.time() + 60 * a.minutes
+    while time.time() < end:
+        for machine in ('none', 'pc'):
+            run_monitor('QMP', rnd, a.qmp // 2, machine, one_qmp)
+    for machine in ('none', 'pc') if not a.minutes else ():
         run_monitor('QMP', rnd, a.qmp // 2, machine, one_qmp)
         run_monitor('HMP', rnd, a.hmp // 2, machine, one_hmp)
     qmp = Qmp('pc')
     devices = Schema(qmp).devices
     qmp.close()
-    run_lines(rnd, a.lines, devices)
+    if not a.minutes:
+        run_lines(rnd, a.lines, devices)
     os.chdir('/')
     print('1..%d' % len(results))
     return 0 if all(results) else 1

@@ -413,7 +413,7 @@ bool vnc_option(const char *arg, Error **errp)
     VncOptions v = { .errp = errp };
     bool ok;
 
-    if (!opts_parse(&o, arg, "vnc", OPT_QUIET | OPT_BARE, errp)) {
+    if (!opts_parse(&o, arg, "vnc", OPT_FLAT | OPT_BARE, errp)) {
         return false;
     }
     v.o = o.obj;

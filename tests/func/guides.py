@@ -1,0 +1,280 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Command lines (guides.list) and monitor sessions that users' guides print:
+each works, or says in one message what it lacks. Arguments choose lines by
+their place ("S196"); -v prints what the programs say.
+
+Runs in a network of its own where that is allowed, as the lines name ports."""
+
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BUILD = os.path.abspath(os.environ.get("BUILD", "build"))
+COMPAT = BUILD + "/compat/"
+PATIENCE = 30 * int(os.environ.get("TERN_TEST_PATIENCE", "1"))
+KVM = os.access("/dev/kvm", os.R_OK | os.W_OK)
+VERBOSE = "-v" in sys.argv
+results = []
+
+IMAGES = [("sles/hda", "raw", "8M"), ("sles.raw", "raw", "8M"),
+          ("sles_base.raw", "raw", "8M"), ("grow.raw", "raw", "2G"),
+          ("image1.raw", "raw", "1M"), ("image2.raw", "raw", "1M"),
+          ("image3.raw", "raw", "1M"), ("image4.raw", "raw", "1M"),
+          ("cdrom.iso", "raw", "1M"), ("sles.qcow2", "qcow2", "8M"),
+          ("snap.qcow2", "qcow2", "8M"), ("sle15_base.img", "raw", "8M")]
+FILES = ["isos/15 SP6-Online-ARCH-GM-media1.iso", "dev/cdrom", "dev/hdb",
+         "virt/usb_disk.raw", "tmp/test.img"]
+
+
+def report(good, name, why=""):
+    results.append(good)
+    if not good or VERBOSE:
+        for line in why.splitlines()[:20]:
+            print("# " + line)
+    print("%s %d - %s" % ("ok" if good else "not ok", len(results), name),
+          flush=True)
+
+
+def furnish(top):
+    os.makedirs(top + "/images/sles")
+    for d in ("tmp", "etc/pki/qemu", "path/to"):
+        os.makedirs(top + "/" + d)
+    for name, fmt, size in IMAGES:
+        subprocess.run([COMPAT + "qemu-img", "create", "-q", "-f", fmt,
+                        top + "/images/" + name, size], check=True)
+    for name in FILES:
+        os.makedirs(os.path.dirname(top + "/" + name), exist_ok=True)
+        with open(top + "/" + name, "wb") as f:
+            f.truncate(1 << 20)
+    subprocess.run([COMPAT + "qemu-img", "snapshot", "-c", "first",
+                    top + "/images/snap.qcow2"], check=True)
+
+
+def lines():
+    with open(HERE + "/guides.list", encoding="utf-8") as f:
+        for text in f:
+            if text.strip() and not text.startswith("#"):
+                parts = [p.strip() for p in text.split(";;")]
+                # A list of words has single semicolons.
+                yield parts[0], parts[1], parts[2].split(";"), parts[3]
+
+
+def argv_of(text, top):
+    text = re.sub(r"(?<![\w.:/])/(?=(images|isos|tmp|dev|virt|etc|path)/)",
+                  top + "/", text)
+    if not KVM:
+        text = text.replace("accel=kvm", "accel=kvm:tcg")
+        text = text.replace(" -enable-kvm", "")
+    words = shlex.split(text)
+    words[0] = COMPAT + {"qemu": "qemu-system-x86_64"}.get(words[0], words[0])
+    return words
+
+
+class Machine:
+    """A line's machine, stopped, with one more monitor to end it by."""
+
+    def __init__(self, words, top):
+        self.path = tempfile.mktemp(dir=top + "/tmp")
+        self.p = subprocess.Popen(
+            words + ["-S", "-qmp", "unix:%s,server,nowait" % self.path],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, cwd=top)
+
+    def connect(self):
+        """The monitor, or None: the program has ended."""
+        end = time.time() + PATIENCE
+        while time.time() < end and self.p.poll() is None:
+            s = socket.socket(socket.AF_UNIX)
+            s.settimeout(PATIENCE)
+            try:
+                s.connect(self.path)
+                return s
+            except OSError:
+                s.close()
+                time.sleep(0.02)
+        return None
+
+    def end(self):
+        """Waits for the end; what was said."""
+        try:
+            out, err = self.p.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.p.kill()
+            out, err = self.p.communicate()
+            err += b"\nno end within the time limit"
+        return (out + err).decode("utf-8", "replace")
+
+
+def start(words, top):
+    """(it ran, exit status, what it said)"""
+    m = Machine(words, top)
+    s = m.connect()
+    heard = b""
+    if s:
+        try:
+            s.sendall(b'{"execute":"qmp_capabilities"}\n'
+                      b'{"execute":"quit"}\n')
+            while got := s.recv(65536):
+                heard += got
+        except OSError:
+            pass                        # its status says how it ended
+        s.close()
+    said = m.end()
+    # A monitor that listens is not yet one that answers.
+    return b'"return"' in heard, m.p.returncode, said
+
+
+def one_line(place, outcome, words, text, top):
+    argv = argv_of(text, top)
+    if os.path.basename(argv[0]) == "qemu-img" or outcome == "prints":
+        p = subprocess.run(argv, stdin=subprocess.DEVNULL, cwd=top,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           timeout=PATIENCE)
+        ran, status = p.returncode == 0, p.returncode
+        said = p.stdout.decode("utf-8", "replace")
+    else:
+        ran, status, said = start(argv, top)
+    lost = [w for w in words if w.lower() not in said.lower()]
+    # A line that works may go without a warning that names a modern form.
+    good = {"runs": ran and status == 0,
+            "prints": ran and status == 0 and not lost,
+            "warns": ran and status == 0 and not lost,
+            "video": (ran and status == 0 and not lost) or
+                     (not ran and status == 1 and
+                      re.search("vga|cirrus|qxl|virtio", said)),
+            "refused": not ran and status == 1 and not lost and
+                       len(re.findall(r"^qemu-system-x86_64: (?!.*warning: )",
+                                      said, re.M)) <= 1}[outcome]
+    report(bool(good), "%s: %s: %s" % (place, outcome, text[:90]),
+           "status %s, %s\nlacks %s\n%s" % (
+               status, "ran" if ran else "did not run", lost, said))
+
+
+# What people type, and what the answer must have.
+HMP = [
+    ("S584", "change vnc password secret", r"^$"),
+    ("S589", "drive_add 0 if=none,file=%s/tmp/test.img,format=raw,id=disk1",
+     "^OK$"),
+    ("S591", "info block", r"disk1.*: .*/tmp/test.img \(raw\)"),
+    ("S596", "device_add ?", r'name "virtio-blk-pci", bus PCI[^$]*'
+                             r'name "VGA", bus PCI'),
+    ("S598", "device_add virtio-blk-pci,drive=disk1,id=myvirtio1", "^$"),
+    ("S600", "info pci", r'SCSI controller: PCI device 1af4:1001[^$]*'
+                         r'id "myvirtio1"'),
+    ("S606", "help device_del", "device_del"),
+    ("S619", "info block", r"ide1-cd0: .*[^$]*Removable device"),
+    ("S620", "change ide1-cd0 %s/images/cdrom.iso raw", "^$"),
+    ("S621", "info block", r"ide1-cd0.*: .*cdrom.iso"),
+    ("S615", "eject ide1-cd0", "^$"),
+    ("S630", "sendkey ctrl-alt-f1", "^$"),
+    ("S633", "mouse_move 1 1", "^$"),
+    ("S635", "mouse_button 1", "^$"),
+    ("S637", "info mice", r"Mouse #\d+: .*PS/2"),
+    ("S638", "mouse_set 1", ""),
+    ("S644", "info balloon", "^balloon: actual="),
+    ("S648", "balloon 400", "^$"),
+    ("S652", 'pmemsave 0 4096 "%s/tmp/mem"', "^$"),
+    ("S650", 'memsave 0 4096 "%s/tmp/vmem"', ""),
+    ("S655", "x /4xb 0xfff0", r"^0*fff0: 0x"),
+    ("S665", "xp /4xw 0xfffffff0", r"^0*fffffff0: 0x"),
+    ("S677", "info snapshots", "unknown command|Snapshot|no block device"),
+    ("S560", "info version", "7.2"),
+    ("S561", "info network", "virtio-net|e1000"),
+    ("S562", "info chardev", "filename="),
+    ("S563", "info blockstats", "rd_bytes="),
+    ("S564", "info registers", "EIP=|RIP="),
+    ("S565", "info cpus", "CPU #0"),
+    ("S566", "info irq", ""),
+    ("S567", "info pic", "pic0"),
+    ("S568", "info tlb", ""),
+    ("S569", "info mem", ""),
+    ("S570", "info kvm", "kvm support"),
+    ("S571", "info status", "VM status"),
+    ("S572", "info vnc", "Server|default"),
+    ("S573", "info name", ""),
+    ("S574", "info uuid", "0000"),
+    ("S575", "info usernet", ""),
+    ("S576", "info qtree", "bus: main-system-bus"),
+    ("S577", "info qdm", "virtio"),
+    ("S578", "info roms", "mem=|fw="),
+    ("S580", "info migrate_capabilities", ""),
+    ("S581", "info mtree", "memory"),
+    ("S582", "info trace-events", ""),
+]
+QMP = [
+    ("S733", '{ "execute": "qmp_capabilities" }', r'"return": \{\s*\}'),
+    ("S740", '{ "execute": "eject", "arguments": { "device": "ide1-cd0" } }',
+     r'"return": \{\s*\}'),
+    ("S745", '{ "execute": "query-kvm" }', r'"present": (true|false)'),
+    ("S746", '{ "execute": "system_powerdown" }', r'"return": \{\s*\}'),
+    ("R6257", '{ "execute": "human-monitor-command", "arguments": '
+              '{ "command-line": "info status" } }', "VM status"),
+]
+
+
+def sessions(top):
+    import json         # pylint: disable=import-outside-toplevel
+    m = Machine([COMPAT + "qemu-system-x86_64", "-m", "64", "-vnc",
+                 "unix:%s/tmp/vnc,password" % top, "-balloon", "virtio"], top)
+    s = m.connect()
+    if not s:
+        report(False, "the machine of the monitor sessions", m.end())
+        return
+    f = s.makefile("r")
+    f.readline()
+
+    def ask(line):
+        s.sendall(line.encode() + b"\n")
+        while True:
+            got = f.readline()
+            if not got or '"event"' not in got:
+                return got
+    for place, line, want in QMP:
+        got = ask(line)
+        report(bool(re.search(want, got)), "%s: %s" % (place, line), got)
+    for place, line, want in HMP:
+        line = line.replace("%s", top)
+        got = ask(json.dumps({"execute": "human-monitor-command",
+                              "arguments": {"command-line": line}}))
+        text = json.loads(got).get("return", got).replace("\r", "").strip()
+        bad = "unknown" in text and "unknown" not in want
+        report(not bad and bool(re.search(want, text, re.M)),
+               "%s: (qemu) %s" % (place, line.replace(top, "")), text)
+    ask('{"execute":"quit"}')
+    s.close()
+    m.end()
+
+
+def main():
+    if not os.access(COMPAT + "qemu-system-x86_64", os.X_OK):
+        print("ok 1 - guides # SKIP the program is not built\n1..1")
+        return 0
+    if "TERN_OWN_NET" not in os.environ and shutil.which("unshare") and \
+            shutil.which("ip") and subprocess.run(
+                ["unshare", "-n", "true"], stderr=subprocess.DEVNULL
+            ).returncode == 0:
+        os.environ["TERN_OWN_NET"] = "1"
+        os.execvp("unshare", ["unshare", "-n", "sh", "-c",
+                              'ip link set lo up; exec "$0" "$@"'] + sys.argv)
+    chosen = [a for a in sys.argv[1:] if a != "-v"]
+    with tempfile.TemporaryDirectory() as top:
+        furnish(top)
+        for place, outcome, words, text in lines():
+            if not chosen or place in chosen:
+                one_line(place, outcome, words, text, top)
+        if not chosen or "sessions" in chosen:
+            sessions(top)
+    print("1..%d" % len(results))
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
