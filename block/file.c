@@ -10,6 +10,7 @@
  */
 #include <fcntl.h>
 #include <glib.h>
+#include <linux/cdrom.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <sys/ioctl.h>
@@ -50,6 +51,9 @@ static bool file_open_fd(FileNode *f, Error **errp)
     int base = O_CLOEXEC | (n->flags & BLKO_DIRECT ? O_DIRECT : 0), err;
     Error *why = NULL;
 
+    if (!strcmp(n->drv->name, "host_cdrom")) {
+        base |= O_NONBLOCK;            /* an empty drive opens too            */
+    }
     f->fd = host_open(f->path, base | (n->read_only ? O_RDONLY : O_RDWR), 0,
                       &why);
     if (f->fd < 0 && !n->read_only && n->auto_read_only &&
@@ -295,12 +299,33 @@ static void file_info(BlkNode *n, BlkNodeInfo *i)
 {
 }
 
-#define FILE_DRIVER(sym, nm, pre, ...) \
+/* A drive may be empty, and its medium may go at any time. */
+static bool cdrom_loaded(const BlkNode *n)
+{
+    return ioctl(((const FileNode *)n)->fd, CDROM_DRIVE_STATUS,
+                 CDSL_CURRENT) == CDS_DISC_OK;
+}
+
+static void cdrom_submit(BlkNode *n, BlkReq *req)
+{
+    if (cdrom_loaded(n)) {
+        file_submit(n, req);
+    } else {
+        blk_complete(req, -ENOMEDIUM);
+    }
+}
+
+static int cdrom_sync(BlkNode *n, BlkReq *req)
+{
+    return cdrom_loaded(n) ? file_sync(n, req) : -ENOMEDIUM;
+}
+
+#define FILE_DRIVER(sym, nm, pre, on_submit, on_sync, ...) \
 BLK_DRIVER(sym, { \
     .name = nm, .size = sizeof(FileNode), .props = file_props, \
     .protocol = true, .prefix = pre, .open = file_open, .close = file_close, \
     .reopen = file_reopen, \
-    .submit = file_submit, .sync = file_sync, .lend = file_lend, \
+    .submit = on_submit, .sync = on_sync, .lend = file_lend, \
     .plug = file_plug, \
     .unplug = file_unplug, \
     .set_perm = file_set_perm, .set_loop = file_set_loop, \
@@ -308,15 +333,18 @@ BLK_DRIVER(sym, { \
     .extent = file_extent, .counts = file_counts, .info = file_info, __VA_ARGS__ \
 })
 
-FILE_DRIVER(file_driver, "file", "file:", .desc = "a regular file",
+FILE_DRIVER(file_driver, "file", "file:", file_submit, file_sync,
+            .desc = "a regular file",
             .create = file_create, .create_props = file_create_props,
             .create_size = sizeof(FileCreate),
             .doc = "Data in a file of the host. aio=threads works everywhere; "
                    "aio=native needs cache.direct=on; aio=io_uring needs a "
                    "kernel that allows it.");
-FILE_DRIVER(host_device_driver, "host_device", "host_device:",
+FILE_DRIVER(host_device_driver, "host_device", "host_device:", file_submit,
+            file_sync,
             .desc = "a block or character device of the host",
             .doc = "Data on a device of the host.");
-FILE_DRIVER(host_cdrom_driver, "host_cdrom", "host_cdrom:",
+FILE_DRIVER(host_cdrom_driver, "host_cdrom", "host_cdrom:", cdrom_submit,
+            cdrom_sync,
             .desc = "a CD-ROM drive of the host",
             .doc = "Data on a disc in a drive of the host.");

@@ -19,8 +19,7 @@
 char *blk_filename_driver(const char *filename, const char **rest,
                           Error **errp)
 {
-    size_t n = strspn(filename, "abcdefghijklmnopqrstuvwxyz"
-                      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
+    size_t n = strcspn(filename, ":/");
     struct stat st;
     const char *p;
 
@@ -61,6 +60,10 @@ static MACHINE_CALL const BlkDriver *probe(BlkNode *file, Error **errp)
     }
     ret = len ? blk_pread(b, 0, buf, len) : 0;
     blk_unref(b);
+    if (ret == -ENOMEDIUM) {           /* nothing to look at: raw             */
+        ret = 0;
+        len = 0;
+    }
     if (ret < 0) {
         error_set_errno(errp, -ret,
                         "Could not read image for determining its format");
@@ -197,7 +200,9 @@ static void probe_warning(const char *filename)
             "         Automatically detecting the format is dangerous for raw "
             "images, write operations on block 0 will be restricted.\n"
             "         Specify the 'raw' format explicitly to remove the "
-            "restrictions.\n", filename);
+            "restrictions.\n"
+            "         Fix: format=raw (-drive), -f raw (image tools).\n",
+            filename);
 }
 
 /* Format over protocol: the node of the format takes the rest of opts. */
@@ -287,7 +292,7 @@ BlkNode *blk_open(const char *filename, const Json *given, unsigned flags,
     }
     if (n && guessed && !n->read_only) {
         n->probed = true;
-        probe_warning(filename ? filename : n->filename);
+        probe_warning(n->file ? n->file->filename : n->filename);
     }
     return n;
 }

@@ -35,6 +35,7 @@ VARY = [
     (re.compile(r',1,\d+:\d\d:\d\d\.\d\d,.*'), ',1,TIME'),
     (re.compile(r'\((\d+\.\d\d/100%)\)'), '(P)'),
     (re.compile(r'#block\d+'), '#blockN'),
+    (re.compile(r' +Fix: format=raw.*\n'), ''),
 ]
 # The peer cannot always measure the time that a password takes.
 FLAKY = 'Unable to get accurate CPU usage'
