@@ -324,17 +324,17 @@ static NO_TSA void by_event(const char *layout, unsigned op)
                                          "discard", "flush", NULL };
     const char *const *names = qt_BlkdebugEvent.values;
 
-    for (int how = 0; how < 4; how++) {
-        int err = how & 1 ? ENOSPC : EIO;
+    for (int how = 0; how < 2; how++) {
+        int err = how ? ENOSPC : EIO;
 
         for (int i = 0; strcmp(names[i], "none"); i++) {
-            Json *v = rule(names[i], NULL, err, how & 2);
+            Json *v = rule(names[i], NULL, err, !how);
 
             one(layout, op, v, 1000 * (how + 1) + i);
             json_free(v);
         }
         for (int i = 0; types[i]; i++) {
-            Json *v = rule("none", types[i], err, how & 2);
+            Json *v = rule("none", types[i], err, !how);
 
             one(layout, op, v, 1000 * (how + 1) + 100 + i);
             json_free(v);
@@ -371,7 +371,7 @@ static NO_TSA void all(void (*fn)(const char *layout, unsigned op))
     base_was = g_strdup_printf("%s/base.was", dir);
     quiet(true);
     machine_lock();
-    for (size_t i = 0; i < (slow ? ARRAY_SIZE(layouts) : 2); i++) {
+    for (size_t i = 0; i < (slow ? 3 : 1); i++) {
         seed = 5;
         images_make(layouts[i]);
         for (unsigned op = 0; op < ARRAY_SIZE(ops); op++) {

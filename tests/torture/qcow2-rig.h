@@ -268,7 +268,7 @@ static void clean(void)
 
 static void begin(void)
 {
-    TEST_LIMIT(900);
+    TEST_LIMIT(3000);
     if (!img) {
         atexit(clean);
     } else {
