@@ -131,8 +131,9 @@ bool q2_truncate(BlkNode *n, uint64_t size, BlkPrealloc prealloc, bool exact,
         return false;
     }
     if (l1_entries(s, size) > Q2_L1_BYTES_MAX / 8) {
-        return error_set(errp, "The image size is too large (try using a larger "
-                         "cluster size)");
+        error_set_errno(errp, EFBIG, "Failed to grow the L1 table");
+        error_hint(errp, "A larger cluster size would do.");
+        return false;
     }
     if (size < s->disk_size) {
         if (prealloc) {

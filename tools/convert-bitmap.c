@@ -25,6 +25,14 @@ bool bitmaps_check(BlkNode *from, bool skip_broken)
     return true;
 }
 
+bool bitmaps_fit(BlkNode *to)
+{
+    const BlkBitmapOps *ops = to->drv->bitmaps;
+
+    /* An image of an older version cannot hold even the smallest. */
+    return ops && ops->can_store(to, "b", 1u << 31, NULL);
+}
+
 static MACHINE_CALL bool copy_one(const BlkBitmap *b, BlkNode *to)
 {
     Error *err = NULL;

@@ -30,6 +30,8 @@ typedef struct Copy {
 } Copy;
 /* 0, or -errno after the error has been printed. */
 int copy_run(const Copy *c) MACHINE_CALL;
+/* Can the target keep bitmaps at all? */
+bool bitmaps_fit(BlkNode *to) MACHINE_CALL;
 /* --bitmaps; the errors have been printed. */
 bool bitmaps_check(BlkNode *from, bool skip_broken) MACHINE_CALL;
 bool bitmaps_copy(BlkNode *from, BlkNode *to) MACHINE_CALL;

@@ -429,7 +429,7 @@ static MACHINE_CALL int convert(Convert *v)
         !target_prepare(v)) {
         return 1;
     }
-    if (a->bitmaps && !blk_root(c->target)->drv->bitmaps) {
+    if (a->bitmaps && !bitmaps_fit(blk_root(c->target))) {
         error_reportf("Format driver '%s' does not support bitmaps",
                       blk_root(c->target)->drv->name);
         return 1;

@@ -220,6 +220,54 @@ def auto_ro(prog, folder):
     return said
 
 
+def kept(size, more=""):
+    """What ours keeps of an image's tables: its limits, and what it has."""
+    with tempfile.TemporaryDirectory() as folder:
+        img(folder, "create -q -f qcow2 disk " + size)
+        m = Machine(OURS, folder, ["-drive", "if=none,id=d,file=disk,"
+                                   "node-name=n" + more] + DISK)
+
+        def now():
+            node, = (x for x in m.qmp("query-named-block-nodes")
+                     if x["node-name"] == "n")
+            d = node["image"]["format-specific"]["data"]
+            return [d[k] for k in ("l2-cache-size", "l2-cache-used",
+                                   "refcount-cache-size",
+                                   "refcount-cache-used")]
+        before = now()
+        for at in ("0", "1G", "2G"):
+            m.hmp('qemu-io d "write -q %s 4k"' % at)
+        after = now()
+        text = m.hmp("info block -v d")
+        m.end()
+    return before, after, text
+
+
+def caches():
+    """Up to 32 MiB as they are needed, or what -drive says."""
+    for size, more, limit in (("64G", "", 32 << 20), ("2T", "", 32 << 20),
+                              ("64G", ",l2-cache-size=1M", 1 << 20),
+                              ("64G", ",cache-size=2M", None)):
+        before, after, text = kept(size, more)
+        ok = before[1] == 0 and 0 < after[1] <= after[0] and \
+            after[0] == before[0] and 0 < after[3] <= after[2] and \
+            (limit is None or before[0] == limit) and \
+            (limit or before[0] + before[2] <= 2 << 20) and \
+            "l2 cache used: %d" % after[1] in text
+        result(ok, "caches of %s%s" % (size, more), before, after, text)
+
+
+def warned():
+    """Who lets a raw image be guessed is told what to write instead."""
+    with tempfile.TemporaryDirectory() as folder:
+        img(folder, "create -q -f raw disk 1M")
+        p = subprocess.run([IMG, "resize", "disk", "2M"], cwd=folder, text=True,
+                           stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+        result("probing guessed raw" in p.stderr and
+               "Fix: format=raw (-drive), -f raw" in p.stderr,
+               "a guess is warned of, with the remedy", p.stderr)
+
+
 def main():
     SIDES.extend([OURS] + ([PEER] if libqmp.peer_there() else []))
     both("qemu-io in the monitor", monitor_io,
@@ -239,6 +287,8 @@ def main():
          s[4] == b"\1\1\1\1")
     both("/dev/fdset", fdset, lambda s: s[1] == b"\0A\1A")
     both("auto-read-only", auto_ro)
+    caches()
+    warned()
     return libqmp.end()
 
 
