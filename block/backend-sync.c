@@ -143,6 +143,18 @@ static MACHINE_CALL void limits_set_open(BlkBackend *b, bool on)
     }
 }
 
+/* Is something in flight? The last one to end wakes the main loop. */
+static bool flying(BlkBackend *b)
+{
+    return __atomic_or_fetch(&b->in_flight, FLIGHT_WATCHED,
+                             __ATOMIC_ACQ_REL) != FLIGHT_WATCHED;
+}
+
+static void watch_end(BlkBackend *b)
+{
+    __atomic_and_fetch(&b->in_flight, ~FLIGHT_WATCHED, __ATOMIC_ACQ_REL);
+}
+
 void blk_drain_begin(BlkBackend *b)
 {
     if (__atomic_add_fetch(&b->quiesce, 1, __ATOMIC_ACQ_REL) == 1) {
@@ -151,7 +163,7 @@ void blk_drain_begin(BlkBackend *b)
         }
         limits_set_open(b, true);
     }
-    while (__atomic_load_n(&b->in_flight, __ATOMIC_ACQUIRE)) {
+    while (flying(b)) {
         loop_step(true);
     }
 }
@@ -161,6 +173,7 @@ void blk_drain_end(BlkBackend *b)
     if (__atomic_sub_fetch(&b->quiesce, 1, __ATOMIC_ACQ_REL)) {
         return;
     }
+    watch_end(b);
     limits_set_open(b, false);
     if (b->ops && b->ops->drained_end) {
         b->ops->drained_end(b->dev);
@@ -228,12 +241,13 @@ void blk_node_drain_end(BlkDrain *d)
 
 void blk_drain(BlkBackend *b)
 {
-    while (__atomic_load_n(&b->in_flight, __ATOMIC_ACQUIRE) || b->waiting) {
-        if (__atomic_load_n(&b->quiesce, __ATOMIC_ACQUIRE) &&
-            !__atomic_load_n(&b->in_flight, __ATOMIC_ACQUIRE)) {
-            return;
-        }
+    bool drained = __atomic_load_n(&b->quiesce, __ATOMIC_ACQUIRE);
+
+    while (flying(b) || (b->waiting && !drained)) {
         loop_step(true);
+    }
+    if (!drained) {
+        watch_end(b);
     }
 }
 

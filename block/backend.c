@@ -6,7 +6,9 @@
  * Thread class: requests LOOP_CALL(backend's loop), the rest MACHINE_CALL.
  *
  * Invariants
- * 1. in_flight counts requests handed to the node and not yet given back.
+ * 1. in_flight counts requests handed to the node and not yet given back; those
+ *    of another thread until their done has returned, so that nothing of theirs
+ *    runs in a drained section. (In the main loop done may itself drain.)
  * 2. done is never called in the stack of blk_submit.
  * 3. While quiesce is not 0 no request but a synchronous one is handed down.
  * 4. A request that leaves the medium's range never reaches a node.
@@ -380,6 +382,7 @@ static void zero_late(void *arg)
 static void backend_done(BlkReq *req)
 {
     BlkBackend *b = req->blk;
+    bool here = b->loop == loop_main;
 
     if (UNLIKELY(req->ret == -ENOTSUP && req->op == BLK_ZERO &&
                  !(req->flags & BLKF_NO_FALLBACK) &&
@@ -391,11 +394,15 @@ static void backend_done(BlkReq *req)
         req->op = BLK_WRITE;
     }
     blk_account(b, req);
-    if (__atomic_sub_fetch(&b->in_flight, 1, __ATOMIC_ACQ_REL) == 0 &&
-        __atomic_load_n(&b->quiesce, __ATOMIC_ACQUIRE) && b->loop != loop_main) {
-        loop_post_fn(loop_main, nudge, NULL);
+    if (LIKELY(here)) {
+        __atomic_sub_fetch(&b->in_flight, FLIGHT_ONE, __ATOMIC_ACQ_REL);
     }
     req->done(req);
+    /* After the last one b may go at any time. */
+    if (!here && __atomic_sub_fetch(&b->in_flight, FLIGHT_ONE,
+                                    __ATOMIC_ACQ_REL) == FLIGHT_WATCHED) {
+        loop_post_fn(loop_main, nudge, NULL);
+    }
 }
 
 static void answer_late(void *arg)
@@ -501,7 +508,7 @@ static void hand_down(BlkBackend *b, BlkReq *req)
     bool over;
     int ret = blk_prepare(b, req, &over);
 
-    __atomic_add_fetch(&b->in_flight, 1, __ATOMIC_ACQ_REL);
+    __atomic_add_fetch(&b->in_flight, FLIGHT_ONE, __ATOMIC_ACQ_REL);
     req->start_ns = clock_ns(CLOCK_RT);
     if (UNLIKELY(over)) {
         answer(b, req, ret);
@@ -550,7 +557,7 @@ void blk_cancel(BlkReq *req)
             if (!*at) {
                 b->waiting_last = at;
             }
-            __atomic_add_fetch(&b->in_flight, 1, __ATOMIC_ACQ_REL);
+            __atomic_add_fetch(&b->in_flight, FLIGHT_ONE, __ATOMIC_ACQ_REL);
             req->start_ns = clock_ns(CLOCK_RT);
             answer(b, req, -ECANCELED);
             return;

@@ -10,6 +10,9 @@ typedef struct BlkStats {              /* of one kind of request              */
     uint64_t ops, failed, invalid, bytes, ns;
 } BlkStats;
 
+#define FLIGHT_ONE     2u
+#define FLIGHT_WATCHED 1u
+
 struct BlkBackend {
     char *name;                        /* "" for anonymous                    */
     int refs;
@@ -17,7 +20,8 @@ struct BlkBackend {
     BlkParent parent;                  /* in node's list while there is one   */
     uint64_t perm, shared;             /* wanted                              */
     Loop *loop;
-    unsigned in_flight;                /* atomic                              */
+    unsigned in_flight;                /* atomic: twice the number of requests,
+                                          and 1 while the main loop waits     */
     unsigned quiesce;                  /* atomic                              */
     BlkReq *waiting, **waiting_last;   /* arrived while drained               */
     Work resume;
