@@ -136,6 +136,8 @@ struct Display {
     void *arg;
     Console *con;                      /* what it shows; NULL: none exists    */
     bool pinned;                       /* else it follows console_select      */
+    bool text;                         /* asks for characters when refreshed:
+                                          nothing is drawn for it             */
     unsigned interval_ms;              /* 0: it wants no updates now          */
     Display *next;                     /* private                             */
 };

@@ -298,7 +298,7 @@ static bool watched(const Console *c) MACHINE_CALL;
 static bool watched(const Console *c)
 {
     for (Display *d = displays; d; d = d->next) {
-        if (d->con == c && d->interval_ms) {
+        if (d->con == c && d->interval_ms && !d->text) {
             return true;
         }
     }

@@ -10,26 +10,33 @@
 #include <string.h>
 #include <unistd.h>
 #include "console.h"
+#include "module.h"
 #include "opt.h"
 #include "settings.h"
 #include "ui.h"
+#include "ui/curses.h"
 #include "ui/vnc/vnc.h"
 #include "schema/schema.h"
 
-typedef enum DisplayKind { SHOW_DEFAULT, SHOW_NONE, SHOW_VNC } DisplayKind;
+typedef enum DisplayKind { SHOW_DEFAULT, SHOW_NONE, SHOW_VNC,
+                           SHOW_CURSES } DisplayKind;
 
 static DisplayKind kind;
 static char *vnc_given;                /* of -display vnc=                    */
+static char *charset;                  /* of -display curses                  */
 
 static void help(void)
 {
-    printf("Available display backend types:\nnone\n");
+    printf("Available display backend types:\nnone\n%s",
+           module_present("ui-curses") ? "curses\n" : "");
     fflush(stdout);
     _exit(0);
 }
 
-/* Members that the type does not have are refused. */
-static bool no_members(const char *arg, Error **errp)
+/* Members that the type does not have are refused; *value gets the one that it
+ * has, `name`, if any. */
+static bool members(const char *arg, const char *name, char **value,
+                    Error **errp)
 {
     Opts o;
     bool ok = true;
@@ -40,6 +47,11 @@ static bool no_members(const char *arg, Error **errp)
     for (size_t i = 0; ok && i < json_count(o.obj); i++) {
         const char *key = json_key_at(o.obj, i);
 
+        if (name && !strcmp(key, name)) {
+            g_free(*value);
+            *value = g_strdup(json_get_str(o.obj, key));
+            continue;
+        }
         ok = !strcmp(key, "type") ||
             error_set(errp, "Parameter '%s' is unexpected", key);
     }
@@ -50,7 +62,7 @@ static bool no_members(const char *arg, Error **errp)
 bool display_option(const char *arg, Error **errp)
 {
     static const char *const elsewhere[] = {
-        "curses", "gtk", "sdl", "egl-headless", "spice-app", "dbus",
+        "gtk", "sdl", "egl-headless", "spice-app", "dbus",
     };
     size_t n = strcspn(arg, ",=");
 
@@ -75,11 +87,15 @@ bool display_option(const char *arg, Error **errp)
     }
     if (n == 4 && !strncmp(arg, "none", n)) {
         kind = SHOW_NONE;
-        return no_members(arg, errp);
+        return members(arg, NULL, NULL, errp);
     }
     if (n == 7 && !strncmp(arg, "default", n)) {
         kind = SHOW_DEFAULT;
-        return no_members(arg, errp);
+        return members(arg, NULL, NULL, errp);
+    }
+    if (n == 6 && !strncmp(arg, "curses", n)) {
+        kind = SHOW_CURSES;
+        return members(arg, "charset", &charset, errp);
     }
     return error_set(errp, "Parameter 'type' does not accept value '%.*s'",
                      (int)n, arg);
@@ -92,6 +108,9 @@ bool display_start(bool graphics, Error **errp)
 
     if (kind == SHOW_VNC) {
         return vnc_option(vnc_given, errp);
+    }
+    if (kind == SHOW_CURSES) {
+        return curses_display_start(charset, errp);
     }
     if (kind == SHOW_NONE || vnc_servers || !graphics) {
         return true;
@@ -117,7 +136,9 @@ bool cmd_query_display_options(const void *arg, void *ret, Error **errp)
 
 void display_exit(void)
 {
+    curses_display_stop();
     vnc_exit();
     g_free(vnc_given);
-    vnc_given = NULL;
+    g_free(charset);
+    vnc_given = charset = NULL;
 }

@@ -6,6 +6,7 @@
  * Thread class: any.
  */
 #include <string.h>
+#include "console.h"
 #include "ui/keymaps.h"
 
 /* Symbols that mean the same key on every keyboard, and its XT number. */
@@ -84,4 +85,32 @@ int keymap_key(const Keymap *m, uint32_t sym, int *level)
     }
     *level = r->level;
     return r->number;
+}
+
+unsigned keymap_text_key(uint32_t sym, bool ctrl)
+{
+    static const struct { uint32_t sym; unsigned plain, ctrl; } rows[] = {
+        { 0xff08, CONSOLE_KEY_BACKSPACE, CONSOLE_KEY_BACKSPACE },
+        { 0xff09, '\t', '\t' }, { 0xff0d, '\r', '\r' }, { 0xff8d, '\r', '\r' },
+        { 0xff1b, 27, 27 }, { 0xffff, CONSOLE_KEY_DELETE, CONSOLE_KEY_DELETE },
+        { 0xff50, CONSOLE_KEY_HOME, CONSOLE_KEY_HOME },
+        { 0xff51, CONSOLE_KEY_LEFT, CONSOLE_KEY_LEFT },
+        { 0xff52, CONSOLE_KEY_UP, CONSOLE_KEY_CTRL_UP },
+        { 0xff53, CONSOLE_KEY_RIGHT, CONSOLE_KEY_RIGHT },
+        { 0xff54, CONSOLE_KEY_DOWN, CONSOLE_KEY_CTRL_DOWN },
+        { 0xff55, CONSOLE_KEY_PAGEUP, CONSOLE_KEY_CTRL_PAGEUP },
+        { 0xff56, CONSOLE_KEY_PAGEDOWN, CONSOLE_KEY_CTRL_PAGEDOWN },
+        { 0xff57, CONSOLE_KEY_END, CONSOLE_KEY_END },
+        { 0xff63, CONSOLE_KEY_INSERT, CONSOLE_KEY_INSERT },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (rows[i].sym == sym) {
+            return ctrl ? rows[i].ctrl : rows[i].plain;
+        }
+    }
+    if (sym >= 0x20 && sym <= 0xff) {
+        return ctrl && sym >= '@' && sym < 0x7f ? sym & 31 : sym;
+    }
+    return (sym & 0xff000000) == 0x01000000 ? sym & 0xffffff : 0;
 }

@@ -23,5 +23,8 @@ const Keymap *keymap_find(const char *name);
 /* The key for a symbol: its number, 0 when no key gives it. *level: what must be
  * held with it (KeymapRow.level); -1: that does not matter (Return, F1). */
 int keymap_key(const Keymap *m, uint32_t sym, int *level);
+/* What a text console gets for a symbol: a character, or one of CONSOLE_KEY_*;
+ * 0: nothing. */
+unsigned keymap_text_key(uint32_t sym, bool ctrl);
 
 #endif

@@ -23,6 +23,7 @@ typedef struct VcChr {
     Console *con;
     Term term;
     uint32_t *shown;                   /* cell, bit 16: with the cursor       */
+    uint16_t *cells;                   /* as told last to who wants text      */
 } VcChr;
 
 /* ---- the screen ---------------------------------------------------------- */
@@ -74,6 +75,24 @@ static void vc_update(void *arg)
     }
 }
 
+static bool vc_text(void *arg, ConsoleText *out)
+{
+    VcChr *c = arg;
+    const Term *t = &c->term;
+
+    for (int y = 0; y < t->rows; y++) {
+        for (int x = 0; x < t->cols; x++) {
+            c->cells[y * t->cols + x] = term_cell(t, x, y);
+        }
+    }
+    *out = (ConsoleText){
+        .columns = t->cols, .rows = t->rows, .cells = c->cells,
+        .cursor_x = t->back ? -1 : MIN2(t->x, t->cols - 1),
+        .cursor_y = t->back ? -1 : t->y,
+    };
+    return true;
+}
+
 /* ---- keys ---------------------------------------------------------------- */
 static void send(VcChr *c, const char *s)
 {
@@ -123,7 +142,8 @@ static void vc_key(void *arg, unsigned key)
 }
 
 static const ConsoleOps vc_console = {
-    .update = vc_update, .invalidate = vc_invalidate, .key = vc_key,
+    .update = vc_update, .invalidate = vc_invalidate, .text = vc_text,
+    .key = vc_key,
 };
 
 /* ---- the port ------------------------------------------------------------ */
@@ -138,6 +158,7 @@ static bool vc_open(CharPort *p, Error **errp)
     c->term.answer = vc_answer;
     c->term.arg = c;
     c->shown = g_new(uint32_t, (size_t)c->term.cols * (size_t)c->term.rows);
+    c->cells = g_new(uint16_t, (size_t)c->term.cols * (size_t)c->term.rows);
     vc_invalidate(c);
     c->con = console_new(NULL, 0, p->label, &vc_console, c);
     console_show(c->con, surface_new(c->term.cols * CELL_W,
@@ -157,7 +178,9 @@ static void vc_close(CharPort *p)
     }
     term_fini(&c->term);
     g_free(c->shown);
+    g_free(c->cells);
     c->shown = NULL;
+    c->cells = NULL;
 }
 
 static ssize_t vc_write(CharPort *p, const void *buf, size_t n)

@@ -607,7 +607,7 @@ static MACHINE_CALL bool start_boards(Json *mopts, Error **errp)
     return given_each(&settings.blockdev, do_blockdev, errp) &&
            given_each(&settings.drive, do_drive, errp) &&
            default_drives(errp) &&
-           start_serials(errp) && given_each(&settings.mon, do_mon, errp) &&
+           given_each(&settings.mon, do_mon, errp) && start_serials(errp) &&
            start_qtest(errp) && start_net(errp) &&
            given_each(&settings.object, do_object_after_net, errp) &&
            machine->type->build(machine, errp) && net_make_cards(errp) &&

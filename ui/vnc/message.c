@@ -222,36 +222,6 @@ static bool switches(VncClient *c, int qcode)
     return true;
 }
 
-/* A symbol for a text console: a character, or one of CONSOLE_KEY_*. */
-static unsigned text_key(const VncClient *c, uint32_t sym)
-{
-    bool ctrl = held(c, Q_KEY_CODE_CTRL) || held(c, Q_KEY_CODE_CTRL_R);
-    static const struct { uint32_t sym; unsigned plain, ctrl; } rows[] = {
-        { 0xff08, CONSOLE_KEY_BACKSPACE, CONSOLE_KEY_BACKSPACE },
-        { 0xff09, '\t', '\t' }, { 0xff0d, '\r', '\r' }, { 0xff8d, '\r', '\r' },
-        { 0xff1b, 27, 27 }, { 0xffff, CONSOLE_KEY_DELETE, CONSOLE_KEY_DELETE },
-        { 0xff50, CONSOLE_KEY_HOME, CONSOLE_KEY_HOME },
-        { 0xff51, CONSOLE_KEY_LEFT, CONSOLE_KEY_LEFT },
-        { 0xff52, CONSOLE_KEY_UP, CONSOLE_KEY_CTRL_UP },
-        { 0xff53, CONSOLE_KEY_RIGHT, CONSOLE_KEY_RIGHT },
-        { 0xff54, CONSOLE_KEY_DOWN, CONSOLE_KEY_CTRL_DOWN },
-        { 0xff55, CONSOLE_KEY_PAGEUP, CONSOLE_KEY_CTRL_PAGEUP },
-        { 0xff56, CONSOLE_KEY_PAGEDOWN, CONSOLE_KEY_CTRL_PAGEDOWN },
-        { 0xff57, CONSOLE_KEY_END, CONSOLE_KEY_END },
-        { 0xff63, CONSOLE_KEY_INSERT, CONSOLE_KEY_INSERT },
-    };
-
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        if (rows[i].sym == sym) {
-            return ctrl ? rows[i].ctrl : rows[i].plain;
-        }
-    }
-    if (sym >= 0x20 && sym <= 0xff) {
-        return ctrl && sym >= '@' && sym < 0x7f ? sym & 31 : sym;
-    }
-    return (sym & 0xff000000) == 0x01000000 ? sym & 0xffffff : 0;
-}
-
 static void typed(VncClient *c, int qcode, uint32_t sym, bool down)
     MACHINE_CALL;
 static void typed(VncClient *c, int qcode, uint32_t sym, bool down)
@@ -262,7 +232,8 @@ static void typed(VncClient *c, int qcode, uint32_t sym, bool down)
         return;
     }
     if (con && !console_is_graphic(con)) {
-        unsigned k = down ? text_key(c, sym) : 0;
+        bool ctrl = held(c, Q_KEY_CODE_CTRL) || held(c, Q_KEY_CODE_CTRL_R);
+        unsigned k = down ? keymap_text_key(sym, ctrl) : 0;
 
         /* modifiers are remembered, not sent to the guest */
         if (qcode > 0 && qcode < (int)sizeof(c->down) * 8) {
