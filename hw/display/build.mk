@@ -12,3 +12,4 @@ hw-y += hw/display/cirrus-mem.o
 hw-y += hw/display/cirrus-blit.o
 hw-y += hw/display/cirrus-cursor.o
 hw-y += hw/display/cirrus-cards.o
+fuzz-display-objs = $(test_lib_objs)
