@@ -8,13 +8,13 @@
  */
 #include "seg.h"
 
-/* Error code for a fault that the delivery of vec meets. */
-static uint32_t idt_err(int vec, int kind)
+/* Error code for a fault of the gate of vec itself; EXT is added to all. */
+static uint32_t idt_err(int vec)
 {
-    return vec << 3 | 2 | (kind != EV_SOFT);
+    return vec << 3 | 2;
 }
 
-static void event_real(SoftCpu *c, int vec, int kind, uint64_t ip)
+static void event_real(SoftCpu *c, int vec, uint64_t ip)
 {
     X86Regs *x = c->x;
     uint64_t sp = c->r[X86_RSP];
@@ -23,7 +23,7 @@ static void event_real(SoftCpu *c, int vec, int kind, uint64_t ip)
                    .mask = c->mode & MW_SS32 ? 0xffffffff : 0xffff };
 
     if (vec * 4 + 3u > x->idt.limit) {
-        soft_fault_err(c, NULL, EXC_GP, idt_err(vec, kind));
+        soft_fault_err(c, NULL, EXC_GP, idt_err(vec));
     }
     entry = soft_ld_sys(c, NULL, x->idt.base + vec * 4, 4);
     soft_stk_push(c, NULL, &k, eflags_get(c), 2);
@@ -51,7 +51,7 @@ static Gate gate_read(SoftCpu *c, int vec, int kind)
     Gate g = { 0 };
 
     if (vec * size + size - 1 > x->idt.limit) {
-        soft_fault_err(c, NULL, EXC_GP, idt_err(vec, kind));
+        soft_fault_err(c, NULL, EXC_GP, idt_err(vec));
     }
     lo = soft_ld_sys(c, NULL, x->idt.base + vec * size, 8);
     g.sel = lo >> 16;
@@ -68,13 +68,13 @@ static Gate gate_read(SoftCpu *c, int vec, int kind)
     }
     if (g.type != 14 && g.type != 15 &&
         (c->lma || (g.type != 5 && g.type != 6 && g.type != 7))) {
-        soft_fault_err(c, NULL, EXC_GP, idt_err(vec, kind));
+        soft_fault_err(c, NULL, EXC_GP, idt_err(vec));
     }
     if (kind == EV_SOFT && g.dpl < c->cpl) {
-        soft_fault_err(c, NULL, EXC_GP, idt_err(vec, kind));
+        soft_fault_err(c, NULL, EXC_GP, idt_err(vec));
     }
     if (!g.present) {
-        soft_fault_err(c, NULL, EXC_NP, idt_err(vec, kind));
+        soft_fault_err(c, NULL, EXC_NP, idt_err(vec));
     }
     return g;
 }
@@ -133,33 +133,33 @@ static void pick_stack(SoftCpu *c, const Gate *g, unsigned cpl, NewStack *k,
     }
 }
 
-static void event_gate(SoftCpu *c, const Gate *g, int kind, bool has_err,
+static void event_gate(SoftCpu *c, const Gate *g, bool has_err,
                        uint32_t err, uint64_t ip, uint32_t flags)
 {
     unsigned n = c->lma ? 8 : g->type & 8 ? 4 : 2, cpl;
-    uint32_t ext = kind != EV_SOFT;
     bool v86 = soft_v86(c);
     uint16_t ss = 0;
     Desc d, sd = { 0 };
     NewStack k;
 
     if (!(g->sel & ~3)) {
-        soft_fault_err(c, NULL, EXC_GP, ext);
+        soft_fault_err(c, NULL, EXC_GP, 0);
     }
     if (!soft_desc_read(c, NULL, g->sel, &d) || !DESC_S(d) || !DESC_CODE(d) ||
         DESC_DPL(d) > c->cpl || (c->lma && (!DESC_L(d) || DESC_D(d)))) {
-        soft_fault_err(c, NULL, EXC_GP, (g->sel & ~3) | ext);
+        soft_fault_err(c, NULL, EXC_GP, g->sel & ~3);
     }
     if (!DESC_P(d)) {
-        soft_fault_err(c, NULL, EXC_NP, (g->sel & ~3) | ext);
+        soft_fault_err(c, NULL, EXC_NP, g->sel & ~3);
     }
     cpl = DESC_CONF(d) ? c->cpl : DESC_DPL(d);
     if (v86 && cpl) {
-        soft_fault_err(c, NULL, EXC_GP, (g->sel & ~3) | ext);
+        soft_fault_err(c, NULL, EXC_GP, g->sel & ~3);
     }
     pick_stack(c, g, cpl, &k, &ss, &sd);
-    if (!c->lma && g->ip > soft_desc_limit(d)) {
-        soft_fault_err(c, NULL, EXC_GP, ext);
+    if (c->lma ? !soft_canonical(g->ip, c->x->cr4) :
+        g->ip > soft_desc_limit(d)) {
+        soft_fault_err(c, NULL, EXC_GP, 0);
     }
     if (v86) {
         push_v86_segments(c, &k, n);
@@ -200,6 +200,21 @@ static void event_gate(SoftCpu *c, const Gate *g, int kind, bool has_err,
     c->r[R_IP] = g->ip;
 }
 
+static void event_task(SoftCpu *c, uint16_t sel, uint64_t ip, bool has_err,
+                       uint32_t err)
+{
+    Desc d;
+
+    if (sel & 4 || !soft_desc_read(c, NULL, sel, &d) || DESC_S(d) ||
+        (DESC_TYPE(d) & ~8) != 1) {
+        soft_fault_err(c, NULL, EXC_GP, sel & ~3);
+    }
+    if (!DESC_P(d)) {
+        soft_fault_err(c, NULL, EXC_NP, sel & ~3);
+    }
+    soft_task_switch(c, NULL, sel, d, TASK_INT, ip, has_err, err);
+}
+
 void soft_event(SoftCpu *c, int vec, int kind, bool has_err, uint32_t err,
                 uint64_t ip)
 {
@@ -216,31 +231,17 @@ void soft_event(SoftCpu *c, int vec, int kind, bool has_err, uint32_t err,
     c->exc_soft = 0;
     c->shadow = 0;
     c->pend_db = 0;
+    c->ext = kind != EV_SOFT;
     if (!soft_pe(c)) {
-        event_real(c, vec, kind, ip);
-        return;
-    }
-    g = gate_read(c, vec, kind);
-    if (has_err && kind == EV_EXC && c->delivering_vec >= EXC_TS &&
-        vec != EXC_PF && vec != EXC_DF && vec != EXC_AC &&
-        c->delivering == 2) {
-        err |= 1;
-    }
-    if (g.type == 5) {
-        Desc d;
-
-        if (g.sel & 4 || !soft_desc_read(c, NULL, g.sel, &d) || DESC_S(d) ||
-            (DESC_TYPE(d) & ~8) != 1) {
-            soft_fault_err(c, NULL, EXC_GP, (g.sel & ~3) | (kind != EV_SOFT));
+        event_real(c, vec, ip);
+    } else {
+        g = gate_read(c, vec, kind);
+        if (g.type == 5) {
+            c->eflags |= flags & F_RF;
+            event_task(c, g.sel, ip, has_err, err);
+        } else {
+            event_gate(c, &g, has_err, err, ip, flags);
         }
-        if (!DESC_P(d)) {
-            soft_fault_err(c, NULL, EXC_NP, (g.sel & ~3) | (kind != EV_SOFT));
-        }
-        if (flags & F_RF) {
-            c->eflags |= F_RF;
-        }
-        soft_task_switch(c, NULL, g.sel, d, TASK_INT, ip, has_err, err);
-        return;
     }
-    event_gate(c, &g, kind, has_err, err, ip, flags);
+    c->ext = false;
 }

@@ -23,7 +23,7 @@ _Noreturn void soft_fault_err(SoftCpu *c, const Slot *s, int vec, uint32_t err)
     }
     c->exc = vec;
     c->exc_has_err = true;
-    c->exc_err = err;
+    c->exc_err = err | (c->ext && vec >= EXC_TS && vec <= EXC_GP);
     _longjmp(c->jb, FAULTED);
 }
 
@@ -308,6 +308,7 @@ int soft_run(SoftCpu *c)
 
     if (why) {
         soft_lock_end(c);
+        c->ext = false;
     }
     if (why == AGAIN) {
         c->delivering = 0;

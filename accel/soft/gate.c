@@ -10,9 +10,7 @@
 static void check_ip(SoftCpu *c, const Slot *s, Desc d, uint64_t ip)
 {
     if (c->lma && DESC_L(d)) {
-        unsigned k = c->x->cr4 >> 12 & 1 ? 7 : 16;
-
-        if ((uint64_t)((int64_t)(ip << k) >> k) != ip) {
+        if (!soft_canonical(ip, c->x->cr4)) {
             SOFT_GP0(c, s);
         }
     } else if (ip > soft_desc_limit(d)) {
@@ -120,6 +118,38 @@ static void gate_jump(SoftCpu *c, const Slot *s, uint16_t gsel, Desc g,
     c->r[R_IP] = ip;
 }
 
+/* To the task of a TSS descriptor, or of a task gate. */
+static void task_jump(SoftCpu *c, const Slot *s, uint16_t sel, Desc d,
+                      bool call)
+{
+    if (c->lma || DESC_DPL(d) < c->cpl || DESC_DPL(d) < (sel & 3u)) {
+        soft_fault_err(c, s, EXC_GP, sel & ~3);
+    }
+    if (!DESC_P(d)) {
+        soft_fault_err(c, s, EXC_NP, sel & ~3);
+    }
+    if (DESC_TYPE(d) == 5) {
+        sel = d.lo >> 16;
+        if (sel & 4 || !soft_desc_read(c, s, sel, &d) || DESC_S(d) ||
+            (DESC_TYPE(d) & ~8) != 1) {
+            soft_fault_err(c, s, EXC_GP, sel & ~3);
+        }
+        if (!DESC_P(d)) {
+            soft_fault_err(c, s, EXC_NP, sel & ~3);
+        }
+    }
+    soft_task_switch(c, s, sel, d, call ? TASK_CALL : TASK_JUMP,
+                     ip_next(c, s), false, 0);
+}
+
+/* A target of real and virtual-8086 mode. */
+static void check_ip_real(SoftCpu *c, const Slot *s, uint64_t ip)
+{
+    if (ip > c->x->seg[SEG_CS].limit) {
+        SOFT_GP0(c, s);
+    }
+}
+
 void soft_far_jump(SoftCpu *c, const Slot *s, uint16_t sel, uint64_t ip,
                    bool call)
 {
@@ -128,9 +158,7 @@ void soft_far_jump(SoftCpu *c, const Slot *s, uint16_t sel, uint64_t ip,
     Desc d;
 
     if (!soft_pe(c) || soft_v86(c)) {
-        if (ip > 0xffff && soft_v86(c)) {
-            SOFT_GP0(c, s);
-        }
+        check_ip_real(c, s, ip);
         if (call) {
             uint64_t sp = c->r[X86_RSP];
 
@@ -155,17 +183,7 @@ void soft_far_jump(SoftCpu *c, const Slot *s, uint16_t sel, uint64_t ip,
     if (!DESC_S(d)) {
         switch (DESC_TYPE(d)) {
         case 1: case 9: case 5:
-            if (c->lma) {
-                break;
-            }
-            if (DESC_DPL(d) < c->cpl || DESC_DPL(d) < (sel & 3u)) {
-                break;
-            }
-            if (!DESC_P(d)) {
-                soft_fault_err(c, s, EXC_NP, sel & ~3);
-            }
-            soft_task_switch(c, s, sel, d, call ? TASK_CALL : TASK_JUMP,
-                             ip_next(c, s), false, 0);
+            task_jump(c, s, sel, d, call);
             return;
         case 4:
             if (c->lma) {
@@ -305,6 +323,7 @@ void soft_far_ret(SoftCpu *c, const Slot *s, unsigned imm)
     uint16_t sel = peek_n(c, s, n, n);
 
     if (!soft_pe(c) || soft_v86(c)) {
+        check_ip_real(c, s, ip);
         sp_set(c, c->r[X86_RSP] + 2 * n + imm);
         soft_seg_real(c, SEG_CS, sel);
         soft_mode_update(c);
@@ -329,6 +348,7 @@ static void iret_real(SoftCpu *c, const Slot *s)
     } else {
         mask |= F_IOPL;
     }
+    check_ip_real(c, s, ip);
     if (n > 2) {
         mask |= F_AC | F_ID | F_RF;
     }
@@ -349,6 +369,9 @@ static void iret_v86(SoftCpu *c, const Slot *s, uint64_t ip, uint16_t cs,
     for (unsigned i = 0; i < 5; i++) {
         v[i] = peek_n(c, s, 16 + 4 * i, 4);
     }
+    if (ip > 0xffff) {
+        SOFT_GP0(c, s);
+    }
     soft_eflags_write(c, flags, F_VALID | F_ARITH);
     c->cpl = 3;
     soft_seg_real(c, SEG_CS, cs);
@@ -357,7 +380,7 @@ static void iret_v86(SoftCpu *c, const Slot *s, uint64_t ip, uint16_t cs,
     }
     soft_mode_update(c);
     c->r[X86_RSP] = sp;
-    c->r[R_IP] = (uint16_t)ip;
+    c->r[R_IP] = ip;
 }
 
 void soft_iret(SoftCpu *c, const Slot *s)

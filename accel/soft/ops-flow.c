@@ -17,9 +17,7 @@ __attribute__((noinline, cold))
 static void ip_judge(SoftCpu *c, const Slot *s, uint64_t ip)
 {
     if (c->code64) {
-        unsigned k = c->x->cr4 >> 12 & 1 ? 7 : 16;
-
-        if ((uint64_t)((int64_t)(ip << k) >> k) != ip) {
+        if (!soft_canonical(ip, c->x->cr4)) {
             SOFT_GP0(c, s);
         }
     } else if (!(c->mode & MW_NOCHK << SEG_CS) &&

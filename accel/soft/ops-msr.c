@@ -9,9 +9,9 @@
 #include <sys/random.h>
 #include "ops-sys.h"
 
-static bool canonical(uint64_t v)
+static bool canonical(const SoftCpu *c, uint64_t v)
 {
-    return (uint64_t)((int64_t)(v << 7) >> 7) == v;
+    return soft_canonical(v, c->cr4_valid);
 }
 
 /* Registers that are plain 64-bit words. */
@@ -93,7 +93,7 @@ bool soft_msr_write(SoftCpu *c, uint32_t msr, uint64_t v)
         return true;
     case 0x175: case 0x176: case 0xc0000082: case 0xc0000083:
     case 0xc0000100: case 0xc0000101: case 0xc0000102:
-        if (!canonical(v)) {
+        if (!canonical(c, v)) {
             return false;
         }
         break;
@@ -198,17 +198,25 @@ H(invpcid)
     la = ea(c, s, 16, false);
     desc = ld64(c, s, la);
     addr = ld64(c, s, la + 8);
-    if (type > 3 || desc >> 12 || (type == 0 && !canonical(addr))) {
+    if (type > 3 || desc >> 12 || (type == 0 && !canonical(c, addr)) ||
+        (type < 2 && desc && !(c->x->cr4 >> 17 & 1))) {
         SOFT_GP0(c, s);
     }
     soft_tlb_flush(c, true);
     NEXT;
 }
+/* For these it is #UD. */
+static void there_at_cpl0(SoftCpu *c, const Slot *s)
+{
+    if (c->cpl) {
+        SOFT_UD(c, s);
+    }
+}
 H(monitor)
 {
     uint64_t off = c->r[X86_RAX] << s->ash >> s->ash;
 
-    soft_need_cpl0(c, s);
+    there_at_cpl0(c, s);
     if ((uint32_t)c->r[X86_RCX]) {
         SOFT_GP0(c, s);
     }
@@ -221,7 +229,7 @@ H(monitor)
  * eight bytes there have changed or something is pending, else after a nap. */
 H(mwait)
 {
-    soft_need_cpl0(c, s);
+    there_at_cpl0(c, s);
     if (reg_n(c, X86_RCX * 8, 4) & ~1u) {
         SOFT_GP0(c, s);
     }
@@ -236,7 +244,7 @@ H(mwait)
 }
 H(stac)
 {
-    soft_need_cpl0(c, s);
+    there_at_cpl0(c, s);
     if (s->sub == M_STAC) {
         c->eflags |= F_AC;
     } else {
@@ -296,7 +304,7 @@ H(rdbase)
         NEXT;
     }
     v = reg_n(c, s->ra, s->osz);
-    if (!canonical(v)) {
+    if (!canonical(c, v)) {
         SOFT_GP0(c, s);
     }
     c->x->seg[seg].base = v;

@@ -60,6 +60,37 @@ static void io_check(SoftCpu *c, const Slot *s, uint16_t port, unsigned n)
     }
 }
 
+/* A debug register that watches ports: a trap, when the access is done. */
+static void io_watch(SoftCpu *c, uint16_t port, unsigned n)
+{
+    uint64_t dr7 = c->x->dr[7];
+
+    if (LIKELY(!(dr7 & 0xff)) || !(c->x->cr4 & 8)) {
+        return;
+    }
+    for (int i = 0; i < 4; i++) {
+        unsigned len = (dr7 >> (18 + 4 * i) & 3) + 1;
+        uint64_t at = c->x->dr[i] & ~(uint64_t)(len - 1);
+
+        if (dr7 >> 2 * i & 3 && (dr7 >> (16 + 4 * i) & 3) == 2 &&
+            port < at + len && at < port + n) {
+            c->pend_db |= 1ull << i;
+        }
+    }
+}
+static uint64_t io_read(SoftCpu *c, uint16_t port, unsigned n)
+{
+    uint64_t v = c->hooks->in(c, port, n);
+
+    io_watch(c, port, n);
+    return v;
+}
+static void io_write(SoftCpu *c, uint16_t port, uint64_t v, unsigned n)
+{
+    c->hooks->out(c, port, v, n);
+    io_watch(c, port, n);
+}
+
 /* One element. True: a compare that ends a repeat. */
 static inline bool element(SoftCpu *c, const Slot *s, unsigned op, unsigned n)
 {
@@ -98,13 +129,13 @@ static inline bool element(SoftCpu *c, const Slot *s, unsigned op, unsigned n)
     case S_INS:
         la = dst_lin(c, s, n, true);
         soft_probe_write(c, s, la, n);
-        a = c->hooks->in(c, c->r[X86_RDX], n);
+        a = io_read(c, c->r[X86_RDX], n);
         st_n(c, s, la, a, n);
         idx_add(c, s, X86_RDI, step);
         return false;
     default:
         a = ld_n(c, s, src_lin(c, s, n), n);
-        c->hooks->out(c, c->r[X86_RDX], a, n);
+        io_write(c, c->r[X86_RDX], a, n);
         idx_add(c, s, X86_RSI, step);
         return false;
     }
@@ -246,7 +277,7 @@ H(in)
     uint16_t port = s->rep ? s->imm : c->r[X86_RDX];
 
     io_check(c, s, port, s->sub);
-    reg_set(c, 0, c->hooks->in(c, port, s->sub), s->sub);
+    reg_set(c, 0, io_read(c, port, s->sub), s->sub);
     NEXT;
 }
 H(out)
@@ -254,7 +285,7 @@ H(out)
     uint16_t port = s->rep ? s->imm : c->r[X86_RDX];
 
     io_check(c, s, port, s->sub);
-    c->hooks->out(c, port, reg_n(c, 0, s->sub), s->sub);
+    io_write(c, port, reg_n(c, 0, s->sub), s->sub);
     NEXT;
 }
 static bool bind_io(Xlate *x)

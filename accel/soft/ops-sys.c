@@ -206,9 +206,10 @@ H(mov_fromdr)
 }
 H(lmsw)
 {
-    uint16_t v = rm_load(c, s, s->ra, 2);
+    uint16_t v;
 
     soft_need_cpl0(c, s);
+    v = rm_load(c, s, s->ra, 2);
     /* PE can be set but not cleared */
     cr0_write(c, (c->x->cr0 & ~0xeull) | (v & 15));
     NEXT;
@@ -246,7 +247,7 @@ H(table_load)
     if (n == 4 && s->osz == 2) {
         base &= 0xffffff;
     }
-    if (c->code64 && (uint64_t)((int64_t)(base << 7) >> 7) != base) {
+    if (c->code64 && !soft_canonical(base, c->cr4_valid)) {
         SOFT_GP0(c, s);
     }
     t->limit = limit;
@@ -562,7 +563,7 @@ H(sysret)
     }
     need_prot(c, s);
     soft_need_cpl0(c, s);
-    if (wide && (uint64_t)((int64_t)(ip << 7) >> 7) != ip) {
+    if (wide && !soft_canonical(ip, c->cr4_valid)) {
         SOFT_GP0(c, s);
     }
     if (c->code64) {
@@ -601,7 +602,9 @@ H(sysexit)
     bool wide = s->osz == 8;
 
     need_prot(c, s);
-    if (!sel || c->cpl) {
+    if (!sel || c->cpl ||
+        (wide && (!soft_canonical(c->r[X86_RCX], c->cr4_valid) ||
+                  !soft_canonical(c->r[X86_RDX], c->cr4_valid)))) {
         SOFT_GP0(c, s);
     }
     flat_cs(c, (sel + (wide ? 32 : 16)) | 3, 3, wide);

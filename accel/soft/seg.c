@@ -258,6 +258,8 @@ void soft_stk_push(SoftCpu *c, const Slot *s, NewStack *k, uint64_t v,
             soft_fault_err(c, s, EXC_SS, k->err);
         }
         la = (uint32_t)(off + k->seg.base);
+    } else if (!soft_canonical(off, c->x->cr4)) {
+        soft_fault_err(c, s, EXC_SS, k->err);
     }
     c->tlb = c->tlbs[k->cpl == 3 ? MMU_USER : c->x->cr4 >> 21 & 1 ? MMU_SMAP :
                      MMU_KERNEL];

@@ -167,6 +167,7 @@ struct SoftCpu {
     Block *cur;
     /* Exception being raised. */
     uint8_t exc, exc_has_err, exc_soft, delivering, delivering_vec;
+    bool ext;                          /* delivering what no INT n asked for  */
     uint32_t exc_err;
     uint64_t pend_db;                  /* DR6 bits for a trap                 */
     uint64_t a20_mask, phys_mask, cr4_valid, efer_valid, xcr0_valid;
@@ -285,6 +286,15 @@ static inline uint32_t eflags_get(const SoftCpu *c)
     return c->eflags | fl_get(c) | 2;
 }
 
+/* Whether an address is canonical with these bits of CR4, of which LA57 counts:
+ * those in force for a target, those the processor knows for what is stored. */
+static inline bool soft_canonical(uint64_t la, uint64_t cr4)
+{
+    unsigned k = cr4 >> 12 & 1 ? 7 : 16;
+
+    return (uint64_t)((int64_t)(la << k) >> k) == la;
+}
+
 /* ---- exceptions ---------------------------------------------------------- */
 enum {
     EXC_DE, EXC_DB, EXC_NMI, EXC_BP, EXC_OF, EXC_BR, EXC_UD, EXC_NM, EXC_DF,
@@ -321,6 +331,7 @@ void soft_probe_write(SoftCpu *c, const Slot *s, uint64_t la, unsigned n);
 uint64_t soft_ld_sys(SoftCpu *c, const Slot *s, uint64_t la, unsigned size);
 void soft_st_sys(SoftCpu *c, const Slot *s, uint64_t la, uint64_t v,
                  unsigned size);
+void soft_probe_sys(SoftCpu *c, const Slot *s, uint64_t la, unsigned n);
 const uint8_t *soft_fetch_host(SoftCpu *c, uint64_t la, uint32_t **gen);
 /* global: also the entries of global pages. */
 void soft_tlb_flush(SoftCpu *c, bool global);
@@ -536,10 +547,19 @@ static inline uint64_t stack_lin(SoftCpu *c, const Slot *s, uint64_t off,
 {
     return LIKELY(c->code64) ? off : soft_stack_lin(c, s, off, n, write);
 }
+/* An address that is not canonical is the stack's fault, whatever segment the
+ * instruction's own operand is in. */
+static inline void stack_judge(SoftCpu *c, const Slot *s, uint64_t sp)
+{
+    if (c->code64 && s && s->mem && UNLIKELY(!soft_canonical(sp, c->x->cr4))) {
+        soft_fault_err(c, s, EXC_SS, 0);
+    }
+}
 static inline void push_n(SoftCpu *c, const Slot *s, uint64_t v, unsigned n)
 {
     uint64_t sp = sp_cut(c, c->r[X86_RSP] - n);
 
+    stack_judge(c, s, sp);
     st_n(c, s, stack_lin(c, s, sp, n, true), v, n);
     sp_set(c, sp);
 }
@@ -548,6 +568,7 @@ static inline uint64_t peek_n(SoftCpu *c, const Slot *s, unsigned at,
 {
     uint64_t sp = sp_cut(c, c->r[X86_RSP] + at);
 
+    stack_judge(c, s, sp);
     return ld_n(c, s, stack_lin(c, s, sp, n, false), n);
 }
 

@@ -145,7 +145,7 @@ void soft_task_switch(SoftCpu *c, const Slot *s, uint16_t sel, Desc d,
         soft_fault_err(c, s, EXC_TS, sel & ~3);
     }
     read_task(c, s, base, wide, &t);
-    soft_probe_write(c, s, x->tr.base, x->tr.attr & 8 ? 104 : 44);
+    soft_probe_sys(c, s, x->tr.base, x->tr.attr & 8 ? 104 : 44);
     if (why == TASK_IRET) {
         flags &= ~F_NT;
     }

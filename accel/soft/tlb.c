@@ -300,9 +300,7 @@ bool soft_load_pdptes(SoftCpu *c, uint64_t cr3)
 
 static bool canonical(const SoftCpu *c, uint64_t la)
 {
-    unsigned k = c->x->cr4 & CR4_LA57 ? 7 : 16;
-
-    return (uint64_t)((int64_t)(la << k) >> k) == la;
+    return soft_canonical(la, c->x->cr4);
 }
 
 bool soft_translate(SoftCpu *c, uint64_t la, uint64_t *pa)
@@ -678,6 +676,13 @@ void soft_st_sys(SoftCpu *c, const Slot *s, uint64_t la, uint64_t v,
 {
     sys_mmu(c);
     st_n(c, s, c->lma ? la : (uint32_t)la, v, size);
+    soft_mmu_pick(c);
+}
+
+void soft_probe_sys(SoftCpu *c, const Slot *s, uint64_t la, unsigned n)
+{
+    sys_mmu(c);
+    soft_probe_write(c, s, la, n);
     soft_mmu_pick(c);
 }
 

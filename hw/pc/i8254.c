@@ -165,8 +165,8 @@ static void pit_fire(void *arg)
 
     machine_assert_locked();
     if (!s->irq_off) {
-        if (s->ch[0].mode == 2) {
-            irq_lower(&s->irq);
+        if (s->ch[0].mode == 2 || s->ch[0].mode >= 4) {
+            irq_lower(&s->irq);         /* a low tick that may be over        */
         }
         irq_set(&s->irq, pit_out(&s->ch[0], now));
     }
