@@ -166,13 +166,13 @@ H(mov_fromcr)
 /* DR4 and DR5 are DR6 and DR7 unless CR4.DE is set. */
 static unsigned dr_number(SoftCpu *c, const Slot *s, unsigned n)
 {
+    soft_need_cpl0(c, s);
     if (n == 4 || n == 5) {
         if (c->x->cr4 & 8) {
             SOFT_UD(c, s);
         }
         n += 2;
     }
-    soft_need_cpl0(c, s);
     if (c->x->dr[7] & 0x2000) {
         c->x->dr[6] |= 0x2000;
         soft_fault(c, s, EXC_DB);
@@ -585,8 +585,7 @@ H(sysenter)
     X86Regs *x = c->x;
     uint16_t sel = x->sysenter_cs & 0xfffc;
 
-    need_prot(c, s);
-    if (!sel) {
+    if (!soft_pe(c) || !sel) {
         SOFT_GP0(c, s);
     }
     flat_cs(c, sel, 0, c->lma);
@@ -601,8 +600,7 @@ H(sysexit)
     uint16_t sel = c->x->sysenter_cs & 0xfffc;
     bool wide = s->osz == 8;
 
-    need_prot(c, s);
-    if (!sel || c->cpl ||
+    if (!soft_pe(c) || !sel || c->cpl ||
         (wide && (!soft_canonical(c->r[X86_RCX], c->cr4_valid) ||
                   !soft_canonical(c->r[X86_RDX], c->cr4_valid)))) {
         SOFT_GP0(c, s);

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "soft.h"
+#include "thunk.h"
 
 #define POOL (4u << 20)
 

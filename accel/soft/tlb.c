@@ -492,15 +492,32 @@ static uint64_t lin_add(const SoftCpu *c, uint64_t la, unsigned n)
     return c->lma && c->code64 ? la + n : (uint32_t)(la + n);
 }
 
+/* The two pages of an access, before anything is done in either; where it ends
+ * beyond what is canonical no table is asked. True: both are RAM. */
+static bool both_pages(SoftCpu *c, const Slot *s, uint64_t la, unsigned size,
+                       int acc)
+{
+    uint64_t last = lin_add(c, la, size - 1);
+    SoftPage p;
+    bool ram;
+
+    if (c->lma && !canonical(c, last)) {
+        bad_address(c, s);
+    }
+    fill(c, s, la, acc, &p);
+    ram = p.host;
+    fill(c, s, last & ~0xfffull, acc, &p);
+    align_check(c, s, la, size);
+    return ram && p.host;
+}
+
 uint64_t soft_ld_slow(SoftCpu *c, const Slot *s, uint64_t la, unsigned size)
 {
     SoftPage p;
     uint64_t pa, v = 0;
 
     if ((la & 0xfff) + size > 4096) {
-        fill(c, s, la, ACC_READ, &p);
-        fill(c, s, lin_add(c, la, size - 1) & ~0xfffull, ACC_READ, &p);
-        align_check(c, s, la, size);
+        both_pages(c, s, la, size, ACC_READ);
         for (unsigned i = 0; i < size; i++) {
             v |= (uint64_t)ld8(c, s, lin_add(c, la, i)) << 8 * i;
         }
@@ -527,10 +544,7 @@ void soft_st_slow(SoftCpu *c, const Slot *s, uint64_t la, uint64_t v,
     uint64_t pa;
 
     if ((la & 0xfff) + size > 4096) {
-        /* both pages are judged before either is written */
-        fill(c, s, la, ACC_WRITE, &p);
-        fill(c, s, lin_add(c, la, size - 1) & ~0xfffull, ACC_WRITE, &p);
-        align_check(c, s, la, size);
+        both_pages(c, s, la, size, ACC_WRITE);
         for (unsigned i = 0; i < size; i++) {
             st8(c, s, lin_add(c, la, i), v >> 8 * i);
         }
@@ -565,14 +579,9 @@ void soft_lock_end(SoftCpu *c)
 void *soft_rmw_slow(SoftCpu *c, const Slot *s, uint64_t la, unsigned size)
 {
     SoftPage p;
-    bool ram;
 
     if ((la & 0xfff) + size > 4096) {
-        fill(c, s, la, ACC_WRITE, &p);
-        ram = p.host;
-        fill(c, s, lin_add(c, la, size - 1) & ~0xfffull, ACC_WRITE, &p);
-        c->rmw_device = !ram || !p.host;
-        align_check(c, s, la, size);
+        c->rmw_device = !both_pages(c, s, la, size, ACC_WRITE);
         return NULL;
     }
     fill(c, s, la, ACC_WRITE, &p);
@@ -594,6 +603,9 @@ static bool bytes_check(SoftCpu *c, const Slot *s, uint64_t la, unsigned n,
         n == 28 || n == 108 ? 4 : n & (n - 1) ? 1 : MIN2(n, 16u);
     SoftPage p;
 
+    if (c->lma && UNLIKELY(!canonical(c, lin_add(c, la, n - 1)))) {
+        bad_address(c, s);
+    }
     if (!strict(c)) {
         return false;
     }

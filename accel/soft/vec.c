@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <ucontext.h>
+#include "thunk.h"
 #include "vec-misc.h"
 
 #define H(name) static const Slot *name(SoftCpu *c, const Slot *s)

@@ -10,7 +10,7 @@
  *    unmasked exception pending; the guest gets its #MF instead.
  * 2. The host's unit is reinitialised after each instruction.
  */
-#include "soft.h"
+#include "thunk.h"
 
 #define H(name) static const Slot *name(SoftCpu *c, const Slot *s)
 

@@ -371,6 +371,77 @@ static bool one(uint64_t s, uint64_t n, const char *only, bool *ran)
     return false;
 }
 
+/* Instructions that user code may not have: which exception, and that it comes
+ * before any of their operands. */
+static bool refused(const InsnRow *r)
+{
+    static const char *const vary[] = {     /* with the kernel's settings */
+        "rdpmc", "rdtsc", "rdtscp", "syscall", "sysenter", "vmcall", "vmmcall",
+        "invlpga", "skinit", "clgi", "stgi", "vmrun", "vmload", "vmsave", "in",
+        "out", "ins", "outs", "xsaves", "xrstors", "monitorx", "mwaitx",
+        "invpcid", "vmread", "vmwrite",
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(vary); i++) {
+        if (!strcmp(r->name, vary[i])) {
+            return false;
+        }
+    }
+    return r->attr & IA_CPL0 && r->feat != FEAT_SVM && r->feat != FEAT_VMX &&
+        !(r->attr & IA_O64);
+}
+
+TEST(refuses_as_the_host)
+{
+    unsigned rows = 0;
+
+#ifdef CONFIG_TSAN
+    SKIP("the thread sanitizer delays the signals that native code raises");
+#endif
+    TEST_LIMIT(300);
+    setup();
+    mode = MODE_64;
+    for (unsigned i = 0; i < insn_row_count; i++) {
+        const InsnRow *r = &insn_rows[i];
+        bool met = false;
+        char text[128];
+        uint8_t b[16];
+        Insn d;
+
+        seed = i + 1;
+        for (int n = 0; refused(r) && n < 300; n++) {
+            encode(r, b);
+            if (insn_decode(&d, b, 15, MODE_64) != INSN_OK || d.row != r ||
+                d.lock) {
+                continue;
+            }
+            memset(&in, 0, sizeof(in));
+            random_fp();
+            for (int k = 0; k < 16; k++) {
+                in.r[k] = odd_value();
+            }
+            in.flags = 0x202;
+            in.rip = CODE + 2048;
+            memset(code + 2048, 0xf4, 96);
+            memcpy(code + 2048, b, d.len);
+            met = true;
+            run_native();
+            run_soft();
+            if (native.trap != soft.trap || native.rip != soft.rip ||
+                native.err != soft.err) {
+                tt_fail(__FILE__, __LINE__, "%s: native %d, soft %d",
+                        insn_text(&d, CODE + 2048, text, sizeof(text)),
+                        native.trap, soft.trap);
+                break;
+            }
+        }
+        rows += met;
+    }
+    printf("# %u rows\n", rows);
+    CHECK(rows > 20);
+    rig_close(&rig);
+}
+
 TEST(agrees_with_the_host)
 {
     const char *e = getenv("SOFT_CASES"), *only = getenv("SOFT_ROW");
