@@ -276,7 +276,7 @@ static void world_alarm(int sig)
 
 static void world_limit(bool on)
 {
-    struct itimerval limit = { .it_value.tv_usec = on ? 300000 : 0 };
+    struct itimerval limit = { .it_value.tv_usec = on ? 900000 : 0 };
 
     setitimer(ITIMER_REAL, &limit, NULL);
 }
