@@ -100,6 +100,9 @@ IrqLine pc_a20_line(int source);        /* the same as a line                 */
 /* The x87 error line: whether an error stands that CR0.NE keeps from being #MF.
  * True: the guest has asked to go on in spite of it. */
 bool pc_ferr(bool error) MACHINE_CALL;
+/* IGNNE#, of the first processor's saved state. */
+bool pc_ferr_ignored(void) MACHINE_CALL;
+void pc_ferr_ignore(bool ignored) MACHINE_CALL;
 /* PIIX4 function 3: ACPI power management, SMBus. */
 PciDevice *piix4_pm_create(PciBus *bus, int devfn, IrqLine sci, Error **errp)
     MACHINE_CALL;

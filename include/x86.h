@@ -70,6 +70,7 @@ typedef struct X86Regs {
     uint32_t exc_error;
     uint64_t exc_payload;
     uint8_t int_injected, int_nr, int_soft;
+    uint8_t ignne;                     /* go on in spite of an x87 error      */
 } X86Regs;
 
 typedef struct Machine Machine;

@@ -194,22 +194,28 @@ static MACHINE_CALL void soft_cpu_exec(Cpu *cpu)
     }
 }
 
-static void soft_cpu_get(Cpu *cpu)
+/* With the machine lock, as the object that a state is saved from is. */
+static MACHINE_CALL void soft_cpu_get(Cpu *cpu)
 {
     SoftCpu *c = soft_of(cpu);
 
     if (c) {
         soft_save(c);
+        c->x->ignne = pc && !cpu->index && pc_ferr_ignored();
     }
 }
 
-static void soft_cpu_put(Cpu *cpu, bool full)
+static MACHINE_CALL void soft_cpu_put(Cpu *cpu, bool full)
 {
     SoftCpu *c = soft_of(cpu);
 
     if (c) {
         soft_load(c);
         c->halted = cpu->halted;
+        if (pc && !cpu->index) {
+            pc_ferr_ignore(c->x->ignne);
+            c->ferr = c->x->ignne;      /* its end is to be told of */
+        }
     }
 }
 

@@ -26,6 +26,18 @@ bool pc_ferr(bool error)
     return ferr_ignored;
 }
 
+bool pc_ferr_ignored(void)
+{
+    machine_assert_locked();
+    return ferr_ignored;
+}
+
+void pc_ferr_ignore(bool ignored)
+{
+    machine_assert_locked();
+    ferr_ignored = ignored;
+}
+
 static uint64_t ferr_read(void *dev, uint64_t off, unsigned size)
 {
     return ~0ull;

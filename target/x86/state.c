@@ -152,6 +152,21 @@ static const VmState regs_vm = {
     },
 };
 
+static bool ignne_needed(const void *s)
+{
+    return ((const X86CpuDev *)s)->x.regs.ignne;
+}
+static const VmState ignne_vm = {
+    .name = "x86-cpu/ignne", .version = 1, .needed = ignne_needed,
+    .fields = (const VmField[]){ VM_U8(X86CpuDev, x.regs.ignne), VM_END },
+};
+
+static bool cpu_before_load(void *s, Error **errp)
+{
+    ((X86CpuDev *)s)->x.regs.ignne = 0;
+    return true;
+}
+
 static void cpu_before_save(void *s)
 {
     X86CpuDev *d = s;
@@ -178,7 +193,9 @@ static bool cpu_after_load(void *s, int version, Error **errp)
 
 const VmState x86_cpu_vm = {
     .name = "x86-cpu", .version = 1,
-    .before_save = cpu_before_save, .after_load = cpu_after_load,
+    .before_save = cpu_before_save, .before_load = cpu_before_load,
+    .after_load = cpu_after_load,
+    .sections = (const VmState *const[]){ &ignne_vm, NULL },
     .fields = (const VmField[]){
         VM_STRUCT(X86CpuDev, x.regs, &regs_vm),
         VM_U32(X86CpuDev, x.cpu.interrupt), VM_END
