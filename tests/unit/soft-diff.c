@@ -267,14 +267,9 @@ static bool compare(const Insn *d)
     return ok;
 }
 
-static void setup(void)
+/* For the life of the process: the same addresses natively and in the guest. */
+static void maps(void)
 {
-    static uint8_t stack[65536];
-    stack_t ss = { .ss_sp = stack, .ss_size = sizeof(stack) };
-    struct sigaction sa = { .sa_sigaction = handler,
-                            .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
-    uint64_t next = 0x2000;
-
     arena = mmap((void *)ARENA, ARENA_LEN, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     REQUIRE(arena == (void *)ARENA);
@@ -286,6 +281,19 @@ static void setup(void)
     code = mmap((void *)CODE, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     REQUIRE(code == (void *)CODE);
+}
+
+static void setup(void)
+{
+    static uint8_t stack[65536];
+    stack_t ss = { .ss_sp = stack, .ss_size = sizeof(stack) };
+    struct sigaction sa = { .sa_sigaction = handler,
+                            .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
+    uint64_t next = 0x2000;
+
+    if (!arena) {
+        maps();
+    }
     memset(code, 0xf4, 4096);
     sigaltstack(&ss, NULL);
     for (unsigned i = 0; i < 6; i++) {
