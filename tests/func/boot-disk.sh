@@ -101,6 +101,15 @@ floppy="-drive file=$TMP/floppy,format=raw,if=floppy"
     boots "bootindex: AHCI before virtio-blk" "chosen, from drive 80" \
         -accel tcg -M pc $node $other -device virtio-blk-pci,drive=d \
         -device ich9-ahci,id=a -device ide-hd,drive=o,bus=a.4,bootindex=0
+    three="$disk $floppy -drive file=$TMP/cd,format=raw,media=cdrom"
+    boots "-boot order=c of three" "started from drive 80" \
+        -accel tcg -M pc $three -boot order=c
+    boots "-boot order=d of three" "started from drive e0" \
+        -accel tcg -M pc $three -boot order=dca
+    boots "-boot order=a of three" "started from drive 00" \
+        -accel tcg -M pc $three -boot order=ac
+    boots "-boot once=d before order=c" "started from drive e0" \
+        -accel tcg -M pc $three -boot once=d,order=c
     boots "virtio-blk behind a bridge" "started from drive 80" \
         -accel tcg -M pc $node -device pci-bridge,id=b1,chassis_nr=1 \
         -device virtio-blk-pci,drive=d,bus=b1,addr=1,bootindex=0

@@ -98,7 +98,7 @@ REGION, RING, DATA = 0xe0000000, 0x100000, 0x200000
 class Emulator:
     """virtio-scsi with one scsi-generic, QMP and a qtest driver."""
 
-    def __init__(self, prog):
+    def __init__(self, prog, device="scsi-generic"):
         names = ("qtest", "qmp")
         listeners = []
         for n in names:
@@ -117,7 +117,7 @@ class Emulator:
                  "driver": "host_device", "filename": "/dev/null",
                  "node-name": "d", "pr-manager": "pr"}),
              "-device", "virtio-scsi-pci,addr=5", "-device",
-             "scsi-generic,drive=d"],
+             device + ",drive=d"],
             env=shim_env(False), stdin=subprocess.DEVNULL, stderr=self.log)
         conns = []
         for n, s in zip(names, listeners):
@@ -292,6 +292,35 @@ def pair(title, prog, helper_prog, restart):
     stop(helper)
 
 
+def block():
+    """scsi-block sends the guest's commands on in the same way."""
+    helper = helper_start(HELPER)
+    try:
+        e = Emulator(TERN, "scsi-block")
+    except RuntimeError as err:
+        check("scsi-block: starts", False, err)
+        stop(helper)
+        return
+    for _ in range(4):                 # unit attentions
+        if e.scsi(b"\0" * 6)[0] == 0:
+            break
+    got = e.scsi(struct.pack(">BBBHB", 0x12, 0, 0, 36, 0), want=36)
+    check("scsi-block: INQUIRY", got[0] == 0 and got[2][8:20] ==
+          b"FAKE    DISK", got)
+    data = os.urandom(512)
+    got = e.scsi(struct.pack(">BBIBHB", 0x2a, 0, 9, 0, 1, 0), out=data)
+    back = e.scsi(struct.pack(">BBIBHB", 0x28, 0, 9, 0, 1, 0), want=512)
+    check("scsi-block: WRITE, READ", (got[0], back[0]) == (0, 0) and
+          back[2] == data, (got, back[:2]))
+    got = e.scsi(struct.pack(">BBIBHB", 0x28, 0, 64, 0, 1, 0), want=512)
+    check("scsi-block: the device's sense", got[0] == 2 and
+          (got[1][2], got[1][12]) == (5, 0x21), got)
+    got = e.scsi(pr_in(0, 64), want=64)
+    check("scsi-block: READ KEYS by the helper", got[0] == 0, got)
+    e.end()
+    stop(helper)
+
+
 # ---- the helper alone
 
 def exact(s, n):
@@ -433,6 +462,7 @@ def main():
                              "tests/func/sg-device.c", "-ldl"], check=True)
         alone("tern-pr-helper", HELPER)
         life()
+        block()
         pair("tern, tern-pr-helper", TERN, HELPER, True)
         if PEER and PEER_HELPER:
             alone("qemu-pr-helper", PEER_HELPER)

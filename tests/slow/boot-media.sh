@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Boot loaders and firmware from Debian's packages, unmodified, on the software
-# CPU, each to its prompt on the serial line: GRUB, SYSLINUX, iPXE, OVMF; and
-# memtest86+ through its first pass.
+# CPU, each to its prompt on the serial line: GRUB, SYSLINUX, ISOLINUX, iPXE,
+# OVMF; and memtest86+ through its first pass.
 . tests/tap.sh
 . tests/guest-linux.sh
 . tests/serial-line.sh
@@ -78,6 +78,80 @@ END2
     rm -f "$TMP/fat"
 }
 
+# An ISO with the kernel, and the boot image that $1 names in $TMP/iso.
+iso()
+{
+    xorriso -as mkisofs -quiet -o "$TMP/cd" -b "$1" -c boot/boot.cat \
+        -no-emul-boot -boot-load-size 4 -boot-info-table "$TMP/iso" \
+        >"$TMP/made" 2>&1
+}
+
+from_cd()   # name, arguments of the drive
+{
+    name=$1
+    shift
+    line_start -accel soft -M pc -m 256 -nodefaults -no-reboot -boot d "$@"
+    line_wait $((20 * slow)) "$prompt"
+    verdict "$name: prompt" $?
+    if [ "$prompt" = 'boot:' ]; then
+        line_say "vmlinuz initrd=initrd.gz $linux_append"
+    else
+        line_say "linux /boot/vmlinuz $linux_append"
+        line_wait $((20 * slow)) 'grub>' &&
+            line_say 'initrd /boot/initrd.gz' &&
+            line_wait $((20 * slow)) 'grub>' && line_say boot
+    fi
+    line_wait $((60 * slow)) 'checks end' && line_end $((5 * slow))
+    verdict "$name starts the kernel" $?
+    line_end 0
+}
+
+cds()
+{
+    command -v xorriso >/dev/null || {
+        skip "CDs" "no xorriso"
+        return
+    }
+    linux_make cloud && tap_out=$(sh scripts/debian-unpack "$media" isolinux \
+        syslinux-common grub-common grub-pc-bin 2>&1) || {
+        skip "CDs" "$(echo "$tap_out" | tail -n 1)"
+        return
+    }
+    mkdir -p "$TMP/iso/boot"
+    cp "$vmlinuz" "$TMP/iso/boot/vmlinuz"
+    cp "$initrd" "$TMP/iso/boot/initrd.gz"
+    cp "$media/isolinux/usr/lib/ISOLINUX/isolinux.bin" \
+        "$media/syslinux-common/usr/lib/syslinux/modules/bios/ldlinux.c32" \
+        "$TMP/iso/boot/"
+    printf 'serial 0 115200\nprompt 1\ntimeout 0\n' \
+        >"$TMP/iso/boot/isolinux.cfg"
+    prompt='boot:'
+    if iso boot/isolinux.bin; then
+        from_cd "ISOLINUX from an IDE CD" -cdrom "$TMP/cd"
+    else
+        fail "an ISO with ISOLINUX" "$(cat "$TMP/made")"
+    fi
+    cat >"$TMP/early.cfg" <<'END2'
+serial --unit=0 --speed=115200
+terminal_input serial
+terminal_output serial
+END2
+    prompt='grub>'
+    if "$media/grub-common/usr/bin/grub-mkimage" -O i386-pc-eltorito \
+        -d "$media/grub-pc-bin/usr/lib/grub/i386-pc" -p /boot/grub \
+        -c "$TMP/early.cfg" -o "$TMP/iso/boot/grub.img" biosdisk iso9660 \
+        serial terminal linux normal echo ls >"$TMP/made" 2>&1 &&
+        iso boot/grub.img; then
+        from_cd "GRUB from an IDE CD" -cdrom "$TMP/cd"
+        from_cd "GRUB from an AHCI CD" -device ich9-ahci,id=a \
+            -drive "if=none,id=c,format=raw,readonly=on,file=$TMP/cd" \
+            -device ide-cd,bus=a.1,drive=c,bootindex=0
+    else
+        fail "an ISO with GRUB" "$(cat "$TMP/made")"
+    fi
+    rm -rf "$TMP/iso" "$TMP/cd"
+}
+
 ipxe()
 {
     tap_out=$(sh scripts/debian-unpack "$media" ipxe 2>&1) || {
@@ -130,7 +204,7 @@ memtest()
     line_end 0
 }
 
-for what in ${MEDIA:-grub syslinux_ ipxe ovmf memtest}; do
+for what in ${MEDIA:-grub syslinux_ cds ipxe ovmf memtest}; do
     $what
 done
 finish

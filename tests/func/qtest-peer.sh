@@ -1,0 +1,41 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The device tests of disks, PCI and virtio, as they are, against the peer where it
+# is installed: what both pass is no author's misreading. What the peer cannot serve
+# is named below with the reason.
+. tests/tap.sh
+
+peer=$(command -v qemu-system-x86_64) || skip_all "the peer is not installed"
+
+why()       # program:test
+{
+    case $1 in
+    virtio-rng:broken_rings_need_a_reset)
+        echo "its status does not show NEEDS_RESET" ;;
+    virtio-scsi:task_management)
+        echo "it ends in an assertion: a reset of a unit in an iothread" ;;
+    iothread-load:*) echo "it has no iothread-vq-mapping" ;;
+    esac
+}
+
+for p in ahci fdc ide pci-bridge pci-testdev virtio-balloon virtio-blk \
+    virtio-rng virtio-scsi virtio-serial; do
+    prog=$BUILD/tests/qtest/$p
+    [ -x "$prog" ] || {
+        skip "$p" "not built"
+        continue
+    }
+    for t in $("$prog" --list); do
+        reason=$(why "$p:$t")
+        if [ -n "$reason" ]; then
+            skip "$p: $t" "$reason"
+            continue
+        fi
+        if out=$(QTEST_ACCEL=tcg TERN=$peer timeout 120 "$prog" "$t" 2>&1); then
+            pass "$p: $t"
+        else
+            fail "$p: $t" "$out"
+        fi
+    done
+done
+finish
