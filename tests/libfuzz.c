@@ -256,6 +256,7 @@ long fuzz_run(Fuzz *f, void (*step)(Fuzz *f))
     unsigned long n = 0;
     long first = 0, last;
 
+    qtest_ignore_events(f->q);
     while (time(NULL) < end) {
         step(f);
         n++;

@@ -87,6 +87,8 @@ void qtest_qmp_ok(QTest *q, const char *fmt, ...)
 char *qtest_event(QTest *q, const char *name);
 /* Has it come by now? Forgets it if so. */
 bool qtest_event_seen(QTest *q, const char *name);
+/* For who makes more of them than can be kept. */
+void qtest_ignore_events(QTest *q);
 /* Text of an HMP command, with JSON's escapes undone; caller frees. */
 char *qtest_hmp(QTest *q, const char *command);
 

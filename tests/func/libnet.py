@@ -77,7 +77,7 @@ class Qmp:
         self.events = []
         self.cmd("qmp_capabilities")
 
-    def cmd(self, name, **args):
+    def cmd(self, name, /, **args):
         self.f.write(json.dumps({"execute": name, "arguments": {
             k.replace("_", "-"): v for k, v in args.items()}}) + "\n")
         self.f.flush()

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# SeaBIOS and the iPXE ROM of each card load Debian's PXELINUX by DHCP and TFTP
-# from the user network; at its prompt the kernel and the initial RAM disk of
-# Debian's netboot installer are asked for, and the installer asks back.
+# SeaBIOS and the iPXE ROM of each card (or of those that are named) load Debian's
+# PXELINUX by DHCP and TFTP from the user network; at its prompt the kernel and the
+# initial RAM disk of Debian's netboot installer are asked for, and the installer
+# asks back.
 . tests/tap.sh
 . tests/serial-line.sh
 
@@ -28,7 +29,7 @@ kernel linux
 append initrd=initrd.gz console=ttyS0 DEBIAN_FRONTEND=text quiet
 END
 
-for card in virtio-net-pci e1000 rtl8139; do
+for card in ${*:-virtio-net-pci e1000 rtl8139}; do
     line_start -accel soft -M pc -m 512 -nodefaults -no-reboot \
         -netdev "user,id=n,tftp=$TMP/tftp,bootfile=pxelinux.0" \
         -device $card,netdev=n,bootindex=1
