@@ -169,28 +169,35 @@ static uint32_t free_buffers(const E1000 *s)
     return head <= tail ? tail - head : ring - head + tail;
 }
 
-/* Part of the frame as stored, which lacks a stripped tag. */
+/* Part of the frame as stored, which lacks a stripped tag. What lies in one piece
+ * goes from there. */
 static MACHINE_CALL void copy_out(E1000 *s, const Frame *f, size_t off,
                                   uint64_t to, size_t n)
 {
     uint8_t buf[2048];
 
     while (n) {
-        size_t want = MIN2(n, sizeof(buf)), part;
-        size_t from = off;
+        const uint8_t *from = buf;
+        size_t at = off, want = n;
 
         if (f->strip) {
             if (off < 12) {
                 want = MIN2(want, 12 - off);
             } else {
-                from = off + 4;
+                at = off + 4;
             }
         }
-        part = net_iov_read(f->iov, f->niov, from, buf, want);
-        if (part < want) {             /* the frame check sequence            */
-            memset(buf + part, 0, want - part);
+        if (f->niov == 1 && at < f->n) {
+            want = MIN2(want, f->n - at);
+            from = (const uint8_t *)f->iov->iov_base + at;
+        } else {
+            size_t part;
+
+            want = MIN2(want, sizeof(buf));
+            part = net_iov_read(f->iov, f->niov, at, buf, want);
+            memset(buf + part, 0, want - part);        /* check sequence      */
         }
-        pci_dma_write(&s->pci, to, buf, want);
+        pci_dma_write(&s->pci, to, from, want);
         to += want;
         off += want;
         n -= want;
@@ -222,8 +229,7 @@ static MACHINE_CALL bool store(E1000 *s, const Frame *f)
         d[12] = f->status | ST_DD | (off == total ? ST_EOP : 0);
         d[13] = off == total ? f->errors : 0;
         st_le16(d + 14, f->strip ? ld_be16(f->head + 14) : 0);
-        pci_dma_write(&s->pci, at, d, 12);
-        pci_dma_write(&s->pci, at + 12, d + 12, 4);
+        pci_dma_write(&s->pci, at + 8, d + 8, 8);      /* one store           */
         if (++REG(s, R_RDH) >= REG(s, R_RDLEN) / 16) {
             REG(s, R_RDH) = 0;
         }

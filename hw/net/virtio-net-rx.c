@@ -158,7 +158,8 @@ ssize_t vnet_receive(VirtioNet *s, unsigned pair, const struct iovec *iov,
     if (!(s->v.status & VIRTIO_DRIVER_OK) || pair >= s->pairs_on) {
         return n;                      /* nobody listens                      */
     }
-    got = net_iov_read(iov, niov, vnet, frame, sizeof(frame));
+    got = net_iov_read(iov, niov, vnet, frame,
+                       s->hash.on ? sizeof(frame) : 18);
     if (!vnet_wants(s, frame, got)) {
         return n;
     }
@@ -177,7 +178,9 @@ ssize_t vnet_receive(VirtioNet *s, unsigned pair, const struct iovec *iov,
                 ? 0 : (ssize_t)n;
         }
     }
-    virtq_want_kicks(q, false);
+    if (!q->kicks_off) {
+        virtq_want_kicks(q, false);
+    }
     if (deliver(s, q, &o)) {
         virtq_notify(q);
     }
