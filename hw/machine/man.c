@@ -15,6 +15,7 @@
 #include "device.h"
 #include "machine.h"
 #include "monitor.h"
+#include "net.h"
 #include "schema/schema.h"
 
 /* ---- roff ---------------------------------------------------------------- */
@@ -226,6 +227,21 @@ static void put_chardevs(void)
     }
 }
 
+static void put_netdevs(void)
+{
+    put_head("Network backends");
+    put("Given to -netdev, -nic, -net and netdev_add, with an id.\n");
+    SET_EACH(net_drivers, NetDriver, d) {
+        if ((*d)->internal) {
+            continue;
+        }
+        put_term((*d)->name, NULL);
+        put_sentence((*d)->desc);
+        put_sentence((*d)->doc);
+        put_props((*d)->props);
+    }
+}
+
 static void put_accels(void)
 {
     put_head("Accelerators");
@@ -312,6 +328,7 @@ bool cli_x_man(const char *arg, Error **errp)
     put_devices();
     put_objects();
     put_chardevs();
+    put_netdevs();
     put_hmp();
     put_qmp();
     put_head("See also");

@@ -118,4 +118,18 @@ has "other options take the word" "$(printf 'info name\nquit\n' | timeout 60 \
     "$TERN" -accel qtest -nodefaults -display none -S -monitor stdio \
     -name help)" "help"
 has "a page is printed" "$("$TERN" --x-man)" '.TH TERN 1'
+# Networks: what old guides say, and the manual page.
+out=$(printf 'info network\nquit\n' | timeout 60 "$TERN" -accel qtest -m 16 \
+    -nodefaults -display none -S -monitor stdio -net nic,vlan=3,model=rtl8139 \
+    -net socket,vlan=3,listen=127.0.0.1:0 2>&1)
+has "vlan= is the number of a hub" "$out" "hub 3"
+has "with the card in it" "$out" "model=rtl8139"
+has "and what to say now" "$out" "use -netdev hubport,hubid=3, or -nic"
+out=$("$TERN" --x-man | sed 's/\\-/-/g')
+for word in "NETWORK BACKENDS" hubid= local= remote= reconnect= mcast= vnet_hdr= \
+    sndbuf= helper= ifname= maxlen= rx_queue_size= host_mtu= \
+    autonegotiation=; do
+    has "the manual page knows $word" "$out" "$word"
+done
+
 finish
