@@ -145,11 +145,12 @@ class Machine:
         return self.p.returncode, said
 
 
-def refused(name, netdev, text):
+def refused(name, netdev, text, **popen):
     """The option ends the program, and this is what it says."""
     p = subprocess.run([TERN, "-M", "none", "-display", "none", "-nodefaults",
                         "-netdev", netdev + ",id=n"], capture_output=True,
-                       stdin=subprocess.DEVNULL, text=True, timeout=PATIENCE)
+                       stdin=subprocess.DEVNULL, text=True, timeout=PATIENCE,
+                       **popen)
     check(name, p.returncode == 1 and text in p.stderr, p.stderr)
 
 

@@ -139,6 +139,34 @@ def descriptors():
     ip("link del t2")
 
 
+def advice():
+    """What fails says what to do."""
+    ip("tuntap add t3 mode tap")
+    m = Machine("tap,ifname=t3,script=no,downscript=no")
+    refused("an interface in use", "tap,ifname=t3,script=no,downscript=no",
+            "Another program has it")
+    m.quit()
+    refused("too many queues", "tap,ifname=t3,script=no,downscript=no,queues=2",
+            "must have been made for as many queues")
+    ip("link del t3")
+    refused("a missing script", "tap,ifname=t3,script=/nonesuch",
+            "script=no sets up nothing")
+    refused("a missing helper", "bridge,helper=/nonesuch",
+            "/nonesuch could not be started")
+    if subprocess.call([TERN, "-version"], user=65534, group=65534,
+                       extra_groups=[], stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL) == 0:
+        refused("no privilege", "tap,ifname=t3,script=no,downscript=no",
+                "or use -netdev bridge", user=65534, group=65534,
+                extra_groups=[])
+    else:
+        check("no privilege # SKIP the program is not for all", True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", "/dev/net"], check=True)
+    refused("no TAP in the kernel", "tap,ifname=t3,script=no,downscript=no",
+            "modprobe tun")
+    subprocess.run(["umount", "/dev/net"], check=True)
+
+
 def macvtap():
     ip("link add d0 type veth peer name d1")
     ip("link set d0 up")
@@ -237,4 +265,4 @@ def bridge():
 
 subprocess.run(["mount", "-t", "sysfs", "none", "/sys"])
 ip("link set lo up")
-run_parts((by_name, descriptors, macvtap, bridge))
+run_parts((by_name, descriptors, advice, macvtap, bridge))

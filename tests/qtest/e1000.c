@@ -160,6 +160,69 @@ TEST(eeprom_sums_up)
     qtest_quit(n.q);
 }
 
+/* The three cards tell themselves apart by their ids, in configuration space and
+ * in the EEPROM, and by their PHY's. */
+TEST(sister_cards)
+{
+    static const struct {
+        const char *name;
+        uint16_t device, phy;
+    } t[] = {
+        { "e1000", 0x100e, 0x0c20 }, { "e1000-82544gc", 0x100c, 0x0c30 },
+        { "e1000-82545em", 0x100f, 0x0c20 },
+    };
+
+    for (unsigned i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+        Nic n = { qtest_start("-machine pc -nodefaults -m 16 -device %s",
+                              t[i].name), 0, 0, 0 };
+        int devfn = qpci_find(n.q, 0x8086, t[i].device, 0);
+
+        REQUIRE(devfn >= 0);
+        n.bar = qpci_map(n.q, devfn, 0, NULL);
+        CHECK_EQ(qpci_read(n.q, devfn, 8, 4), 0x02000003u);
+        for (unsigned w = 11; w <= 13; w += 2) {
+            wr(&n, EERD, w << 8 | 1);
+            CHECK_EQ(rd(&n, EERD) >> 16, (uint32_t)t[i].device);
+        }
+        wr(&n, MDIC, 2u << 26 | 1 << 21 | 3 << 16);
+        CHECK_EQ(rd(&n, MDIC) & 0xffff, (uint32_t)t[i].phy);
+        qtest_quit(n.q);
+    }
+}
+
+/* Does the card pull its line? */
+static bool asks(Nic *n)
+{
+    return qpci_read(n->q, qpci_find(n->q, 0x8086, 0x100e, 0), 6, 2) & 8;
+}
+
+TEST(interrupts_keep_their_distance)
+{
+    static const char *const more[2] = { "", ",mitigation=off" };
+
+    for (unsigned i = 0; i < 2; i++) {
+        Nic n = start(more[i]);
+
+        REQUIRE(n.bar);
+        if (!qtest_has_clock(n.q)) {
+            qtest_quit(n.q);
+            SKIP("the clock runs by itself");
+        }
+        wr(&n, ITR, 1000);             /* of 256 ns                           */
+        wr(&n, IMS, 4);
+        wr(&n, ICS, 4);
+        CHECK(asks(&n));
+        CHECK_EQ(rd(&n, ICR), 4u);
+        CHECK(!asks(&n));
+        qtest_clock_step(n.q, 100000);
+        wr(&n, ICS, 4);
+        CHECK_EQ(asks(&n), i == 1);    /* 100 us are too few                  */
+        qtest_clock_step(n.q, 160000);
+        CHECK(asks(&n));
+        qtest_quit(n.q);
+    }
+}
+
 static void clock_bit(Nic *n, uint32_t base, unsigned bit)
 {
     wr(n, EECD, base | bit << 2);

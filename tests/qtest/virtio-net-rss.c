@@ -23,7 +23,8 @@
 #define BUF 2048
 #define HEAD 20                        /* virtio_net_hdr_v1_hash              */
 
-enum { F_CTRL = 17, F_MQ = 22, F_HASH = 57, F_RSS = 60 };
+enum { F_CSUM = 0, F_GUEST_CSUM = 1, F_CTRL_OFFLOADS = 2, F_GUEST_TSO4 = 7,
+       F_HOST_TSO4 = 11, F_CTRL = 17, F_MQ = 22, F_HASH = 57, F_RSS = 60 };
 
 typedef struct Card {
     QTest *q;
@@ -101,20 +102,26 @@ static void card_stop(Card *c)
     qtest_quit(c->q);
 }
 
-static unsigned command(Card *c, unsigned cmd, const void *data, unsigned n)
+static unsigned command_of(Card *c, unsigned class, unsigned cmd,
+                           const void *data, unsigned n)
 {
     uint64_t at = qvirtio_alloc(c->d, n + 16, 16);
     QVirtBuf b[3] = { { at, 2, false }, { at + 2, n, false },
                       { at + 2 + n, 1, true } };
     unsigned id;
 
-    qtest_writeb(c->q, at, 4);
+    qtest_writeb(c->q, at, class);
     qtest_writeb(c->q, at + 1, cmd);
     qtest_write(c->q, at + 2, data, n);
     qvirtq_add(c->ctrl, b, 3, false);
     qvirtq_kick(c->ctrl);
     qvirtq_wait(c->ctrl, &id);
     return qtest_readb(c->q, at + 2 + n);
+}
+
+static unsigned command(Card *c, unsigned cmd, const void *data, unsigned n)
+{
+    return command_of(c, 4, cmd, data, n);
 }
 
 /* Table of four queues, others to queue 3. */
@@ -239,6 +246,52 @@ TEST(reports_alone)
     CHECK_EQ(command(&c, 1, d, 53), 1u);       /* steering was not agreed on  */
     frame_make(f, 6, 0x420995bb, 0xa18e6450, 2794u << 16 | 1766);
     lands(&c, f, 0, 0x51ccc178, 2);
+    card_stop(&c);
+}
+
+/* One long segment leaves as it is, for the kernel to cut; the guest turns off
+ * what it would be sent, but nothing that it has not agreed on. */
+TEST(offloads)
+{
+    uint8_t head[HEAD] = { 1, 1, 54, 0, 0xe8, 3, 34, 0, 16, 0 }, f[64];
+    uint8_t csum[8] = { 1 << F_GUEST_CSUM }, ufo[8] = { 0, 4 }, none[8] = { 0 };
+    static uint8_t got[4096];
+    struct pollfd p;
+    QVirtBuf b;
+    Card c;
+    ssize_t n = 0;
+    unsigned id;
+    uint64_t at;
+
+    if (!card_start(&c, QV_F(F_HASH) | QV_F(F_CSUM) | QV_F(F_GUEST_CSUM) |
+                    QV_F(F_CTRL_OFFLOADS) | QV_F(F_GUEST_TSO4) |
+                    QV_F(F_HOST_TSO4))) {
+        SKIP("needs root and /dev/net/tun");
+    }
+    CHECK_EQ(command_of(&c, 5, 0, csum, 8), 0u);
+    CHECK_EQ(command_of(&c, 5, 0, ufo, 8), 1u);
+    CHECK_EQ(command_of(&c, 5, 0, none, 8), 0u);
+    CHECK_EQ(command_of(&c, 5, 0, none, 4), 1u);
+    at = qvirtio_alloc(c.d, HEAD + 3054, 16);
+    frame_make(f, 6, 0x0a000001, 0x0a000002, 0);
+    f[16] = 3040 >> 8;
+    f[17] = 3040 & 0xff;
+    f[22] = 64;
+    f[46] = 0x50;
+    memcpy(f, "\x52\x54\x00\x00\x00\x09", 6);
+    qtest_memset(c.q, at, 0x5a, HEAD + 3054);
+    qtest_write(c.q, at, head, HEAD);
+    qtest_write(c.q, at + HEAD, f, 54);
+    b = (QVirtBuf){ at, HEAD + 3054, false };
+    qvirtq_add(c.tx[0], &b, 1, false);
+    qvirtq_kick(c.tx[0]);
+    qvirtq_wait(c.tx[0], &id);
+    p = (struct pollfd){ c.wire, POLLIN, 0 };
+    for (unsigned i = 0; i < 50 && n != 3054 && poll(&p, 1, 10000) == 1; i++) {
+        n = read(c.wire, got, sizeof(got));
+    }
+    CHECK_EQ(n, 3054);
+    CHECK_EQ(got[3053], 0x5a);
     card_stop(&c);
 }
 
