@@ -38,7 +38,7 @@ for card in ${*:-virtio-net-pci e1000 rtl8139}; do
     else
         fail "$card: a boot loader" "$(line_shown)"
     fi
-    if line_say install && line_wait $((150 * slow)) 'Choose language'; then
+    if line_say install && line_wait $((300 * slow)) 'Choose language'; then
         pass "$card: Debian's netboot installer"
     else
         fail "$card: Debian's netboot installer" "$(line_shown)"
