@@ -359,6 +359,8 @@ bindir = $(DESTDIR)$(prefix)/bin
 libexecdir = $(DESTDIR)$(prefix)/libexec/tern
 mandir = $(DESTDIR)$(prefix)/share/man/man1
 docdir = $(DESTDIR)$(prefix)/share/doc/tern
+bashdir = $(DESTDIR)$(prefix)/share/bash-completion/completions
+zshdir = $(DESTDIR)$(prefix)/share/zsh/site-functions
 
 .PHONY: install
 install: all man
@@ -375,6 +377,10 @@ install: all man
 	install -m 644 README.md LICENSE $(wildcard docs/*.md) $(docdir)
 	install -d $(mandir)
 	install -m 644 $(man_pages) $(mandir)
+	install -d $(bashdir) $(zshdir)
+	$(foreach p,$(filter-out $(inner_helpers),$(programs)), \
+	    scripts/completion bash $(BUILD)/$(p) >$(bashdir)/$(p) && \
+	    scripts/completion zsh $(BUILD)/$(p) >$(zshdir)/_$(p) &&) :
 
 # ---- cleaning, formatting, help
 
