@@ -3,6 +3,7 @@
  * virtio-blk: requests of every type by every kind of ring, data as the image has
  * it, what a bad driver does. Most of it runs against any emulator.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -358,5 +359,65 @@ TEST(read_only)
     begin(&k, false, QV_F(QV_VERSION_1) | QV_F(F_RO), 1);
     CHECK_EQ(request(&k, T_OUT, 0, 512, false, NULL), S_IOERR);
     CHECK_EQ(request(&k, T_IN, 0, 512, false, NULL), S_OK);
+    stop(&k);
+}
+
+static unsigned byte_of(const char *image, long at)
+{
+    FILE *f = fopen(image, "r");
+    int c = f && !fseek(f, at, SEEK_SET) ? fgetc(f) : -1;
+
+    if (f) {
+        fclose(f);
+    }
+    return (unsigned)c;
+}
+
+/* -snapshot keeps writes from the image until the monitor's commit. */
+TEST(snapshot_and_commit)
+{
+    Disk k = { .q = NULL };
+
+    make_image(&k);
+    k.q = qtest_start("-machine pc -nodefaults -m 16 -snapshot -drive if=none,"
+                      "id=d,format=raw,file=%s -device virtio-blk-pci,drive=d",
+                      k.image);
+    begin(&k, false, QV_F(QV_VERSION_1), 1);
+    qtest_memset(k.q, k.data, 0x77, 4096);
+    CHECK_EQ(request(&k, T_OUT, 8, 4096, false, NULL), S_OK);
+    CHECK_EQ(request(&k, T_FLUSH, 0, 0, false, NULL), S_OK);
+    CHECK_EQ(byte_of(k.image, 4096), 0u);
+    free(qtest_hmp(k.q, "commit d"));
+    CHECK_EQ(byte_of(k.image, 4096), 0x77u);
+    qtest_memset(k.q, k.data, 0x78, 512);
+    CHECK_EQ(request(&k, T_OUT, 0, 512, false, NULL), S_OK);
+    free(qtest_hmp(k.q, "commit all"));
+    CHECK_EQ(byte_of(k.image, 0), 0x78u);
+    CHECK_EQ(byte_of(k.image, 8191), 0x77u);
+    stop(&k);
+}
+
+/* drive_del takes the medium from a guest that goes on. */
+TEST(drive_del_under_a_guest)
+{
+    Disk k = { .q = NULL };
+    char command[160], *s;
+
+    make_image(&k);
+    k.q = qtest_start("-machine pc -nodefaults -m 16 -drive if=none,id=d,"
+                      "format=raw,file=%s -device virtio-blk-pci,drive=d",
+                      k.image);
+    begin(&k, false, QV_F(QV_VERSION_1), 1);
+    CHECK_EQ(request(&k, T_IN, 0, 512, false, NULL), S_OK);
+    free(qtest_hmp(k.q, "drive_del d"));
+    CHECK_EQ(request(&k, T_IN, 0, 512, false, NULL), S_IOERR);
+    snprintf(command, sizeof(command), "drive_add 0 if=none,id=e,format=raw,"
+             "file=%s", k.image);
+    s = qtest_hmp(k.q, command);
+    CHECK(strstr(s, "OK"));
+    free(s);
+    s = qtest_hmp(k.q, "drive_del e");
+    CHECK(!*s);
+    free(s);
     stop(&k);
 }
