@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <glib.h>
 #include "obj.h"
+#include "opt.h"
 
 static const char *container_type(const Obj *o)
 {
@@ -251,6 +252,32 @@ const Prop *obj_prop(const Obj *o, const char *name)
     return o ? own_prop(o, name) : NULL;
 }
 
+#define NAMES_MAX 1024                 /* more than any object has             */
+
+/* "not found", with the name that may have been meant. */
+static bool no_property(const Obj *o, const char *name, Error **errp)
+{
+    const char *names[NAMES_MAX], *near;
+    size_t n = 0;
+    const Prop *t;
+
+    for (const Obj *at = o; at; at = at->kind->inner
+                            ? at->kind->inner((Obj *)(uintptr_t)at) : NULL) {
+        for (unsigned i = 0; at->kind->props && (t = at->kind->props(at, i));
+             i++) {
+            for (; t->name && n < NAMES_MAX; t++) {
+                names[n++] = t->name;
+            }
+        }
+    }
+    error_set(errp, "Property '%s.%s' not found", obj_type(o), name);
+    near = opt_nearest(name, names, n);
+    if (near) {
+        error_hint(errp, "Did you mean '%s'?", near);
+    }
+    return false;
+}
+
 bool obj_set(Obj *o, const char *name, const Json *v, bool text, Error **errp)
 {
     Obj *holder = obj_prop_holder(o, name);
@@ -258,7 +285,7 @@ bool obj_set(Obj *o, const char *name, const Json *v, bool text, Error **errp)
 
     o = holder ? holder : o;
     if (!p && strcmp(name, "type") && !obj_child(o, name)) {
-        return error_set(errp, "Property '%s.%s' not found", obj_type(o), name);
+        return no_property(o, name, errp);
     }
     if (!p || p->flags & PF_READONLY || (p->kind == PK_CALL && !p->set)) {
         return error_set(errp, "Property '%s.%s' is not writable", obj_type(o),

@@ -449,7 +449,22 @@ static MACHINE_CALL bool machine_choose(Json **opts, Error **errp)
                     name, t->name);
     }
     if (!t) {
+        const char *names[256], *near;
+        size_t n = 0;
+
+        SET_EACH(machine_types, MachineType, m) {
+            if (n + 1 < ARRAY_SIZE(names)) {
+                names[n++] = (*m)->name;
+                if ((*m)->alias) {
+                    names[n++] = (*m)->alias;
+                }
+            }
+        }
+        near = name ? opt_nearest(name, names, n) : NULL;
         error_set(errp, "unsupported machine type");
+        if (near) {
+            error_hint(errp, "Did you mean '%s'?\n", near);
+        }
         error_hint(errp, "Use -machine help to list supported machines");
         json_free(all);
         return false;

@@ -100,6 +100,14 @@ old "'pc-i440fx-7.2' is used" -machine rhel6.6.0
 has "watchdogs are listed" "$("$TERN" -watchdog help)" i6300esb
 says "sound cards are not in this version" -soundhw hda
 says "USB is not in this version" -usbdevice tablet
+says "Did you mean 'virtio-blk-pci'?" -device virtio-blk-pcii
+says "Did you mean 'max-bytes'?" -device virtio-rng-pci,max-byte=5
+says "Did you mean 'hpet'?" -machine pc,hpett=on
+says "Did you mean 'isapc'?" -machine isapcc
+says "SPICE is not in this version" -spice port=1
+says "9p" -virtfs local,path=/,mount_tag=x
+old "use -overcommit mem-lock=off" -realtime mlock=off
+old "no effect: there is no window" -no-frame
 # More tables than the RSDT is made for: refused, not fallen over.
 head -c 64 /dev/zero >"$TMP/table"
 tables=
