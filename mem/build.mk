@@ -7,6 +7,7 @@ mem-y += mem/access.o
 mem-y += mem/ram.o
 mem-y += mem/prealloc.o
 mem-y += mem/dirty.o
+mem-y += mem/dirty-rate.o
 mem-y += mem/backend.o
 mem-y += mem/backend-props.o
 mem-y += mem/options.o
