@@ -254,6 +254,8 @@ static Json *expand_full(X86CpuDev *d)
         }
     }
     json_set_bool(out, "realized", false);
+    /* The address space that it will see. */
+    json_set_str(out, "memory", "/machine/unattached/system[0]");
     return out;
 }
 
