@@ -224,7 +224,7 @@ static void request(unsigned bit)
 
 void request_reset(ShutdownWhy why)
 {
-    if (actions.reboot == 1 && why == WHY_GUEST_RESET) {
+    if (actions.reboot == 1 && why != WHY_SUBSYSTEM_RESET) {
         request_shutdown(why);
     } else {
         __atomic_store_n(&reset_why, why, __ATOMIC_RELAXED);

@@ -236,26 +236,40 @@ def bare(lib, kind):
     reconnect(lib, kind)
     lib.ok("shutdown", kind, "--mode", "acpi",
            name="virsh shutdown is sent, the sector does not care")
-    lib.ok("destroy", kind)
-    lib.state_is("is off", kind, "shut off (destroyed)")
+    lib.ok("set-lifecycle-action", kind, "reboot", "destroy", "--live",
+           name="virsh set-lifecycle-action, once more")
+    lib.ok("reset", kind, name="virsh reset, which is an end now")
+    check("it is off", until(lambda: lib.state(kind).startswith("shut off")),
+          lib.state(kind))
     lib.ok("undefine", kind)
     dog(lib, kind)
 
 
 def dog(lib, kind):
+    """The ib700 wound up by a boot sector, and what follows."""
     image(lib, "dog", sector(1))
-    line = define(lib, "dog", type=kind, watchdog="ib700", action="pause",
-                  boot="<boot dev='hd'/>")
-    if not line:
-        return
-    events = Events(lib, "dog")
-    lib.state_is("the ib700 pauses it", "dog", "paused (watchdog)",
-                 3 * PATIENCE)
-    check("and it is told", events.seen("event WATCHDOG.*pause"),
-          events.text())
-    events.stop()
-    lib.ok("destroy", "dog")
-    lib.ok("undefine", "dog")
+    after = {"pause": "paused (watchdog)", "none": "running (booted)",
+             "inject-nmi": "running (booted)", "poweroff": "shut off",
+             "reset": "running (booted)"}
+    for action in after if kind == "qemu" else ["pause"]:
+        line = define(lib, "dog", type=kind, watchdog="ib700", action=action,
+                      boot="<boot dev='hd'/>")
+        if not line:
+            return
+        events = Events(lib, "dog")
+        check("%s: the ib700 is told of" % action,
+              line.wait("sector started") and
+              events.seen("event WATCHDOG.*" + action, 2 * PATIENCE),
+              events.text())
+        check("%s: and this comes of it" % action,
+              until(lambda: lib.state("dog").startswith(after[action])) and
+              (action != "reset" or line.wait("sector started")),
+              lib.state("dog"))
+        events.stop()
+        lib.virsh("destroy", "dog")
+        lib.state_is("is off", "dog", "shut off (%s)" % (
+            "shutdown" if action == "poweroff" else "destroyed"))
+        lib.ok("undefine", "dog")
 
 
 # ---- with one ---------------------------------------------------------------
