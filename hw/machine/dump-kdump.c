@@ -128,7 +128,12 @@ static bool put_head(Kdump *k, Error **errp)
     st_le32(h + 436, (uint32_t)(2 * k->bitmap / BLOCK));
     st_le32(h + 440, (uint32_t)MIN2(k->max_pfn, (uint64_t)UINT32_MAX));
     st_le32(h + 460, k->d->cpus);
+    st_le64(s, k->d->phys_base);
     st_le32(s + 8, 1);                 /* dump level                          */
+    if (k->d->info_len) {
+        st_le64(s + 32, BLOCK + SUB_SIZE + k->d->info_at);
+        st_le64(s + 40, k->d->info_len);
+    }
     st_le64(s + 48, BLOCK + SUB_SIZE);
     st_le64(s + 56, k->d->notes->len);
     st_le64(s + 96, k->max_pfn);

@@ -15,6 +15,7 @@
 #include <glib.h>
 #include <unistd.h>
 #include "dump.h"
+#include "hw/misc/misc.h"
 #include "loop.h"
 #include "machine.h"
 #include "monitor.h"
@@ -149,6 +150,50 @@ static void maps_find(Dump *d, bool paging)
     }
 }
 
+/* ---- the note of the guest's kernel -------------------------------------- */
+
+#define INFO_MAX (1u << 20)
+
+/* Its one number that a dump's head wants. */
+static uint64_t phys_base(const uint8_t *text, unsigned len)
+{
+    static const char key[] = "NUMBER(phys_base)=";
+    g_autofree char *t = g_strndup((const char *)text, len);
+    const char *at = strstr(t, key);
+
+    return at ? (uint64_t)g_ascii_strtoll(at + sizeof(key) - 1, NULL, 0) : 0;
+}
+
+/* One note named VMCOREINFO, whole and well formed, or nothing. */
+static void info_add(Dump *d) MACHINE_CALL;
+static void info_add(Dump *d)
+{
+    static const char name[] = "VMCOREINFO";
+    g_autofree uint8_t *b = NULL;
+    uint64_t pa, end;
+    uint32_t size, n, len;
+
+    if (!vmcoreinfo_place(&pa, &size) || size < 24 || size > INFO_MAX) {
+        return;
+    }
+    b = g_malloc0(size);
+    if (mem_read(&mem_system, pa, b, size, MEM_ATTRS_NONE) != MEM_OK) {
+        warn_report("dump: the guest's note is not in its memory");
+        return;
+    }
+    n = ld_le32(b);
+    len = ld_le32(b + 4);
+    end = 12 + ALIGN_UP(sizeof(name), 4) + ALIGN_UP((uint64_t)len, 4);
+    if (n != sizeof(name) || memcmp(b + 12, name, n) || end > size) {
+        warn_report("dump: the guest's note is none of VMCOREINFO");
+        return;
+    }
+    d->info_at = d->notes->len + 12 + ALIGN_UP(sizeof(name), 4);
+    d->info_len = len;
+    g_byte_array_append(d->notes, b, (guint)end);
+    d->phys_base = phys_base(d->notes->data + d->info_at, len);
+}
+
 /* ---- from start to end --------------------------------------------------- */
 
 static int64_t dump_run(void *arg)
@@ -273,6 +318,7 @@ static bool dump_start(const DumpGuestMemoryArg *a, int fd, Error **errp)
     now.status = DUMP_STATUS_ACTIVE;
     now.d.notes = g_byte_array_new();
     now.d.long_mode = x86_core_notes(now.d.notes);
+    info_add(&now.d);
     maps_find(&now.d, a->paging);
     for (unsigned i = 0; i < blocks->len; i++) {
         now.d.total += dump_block(&now.d, i)->len;

@@ -24,6 +24,8 @@ typedef struct Dump {
     GArray *blocks;                    /* DumpBlock, ascending                */
     GArray *maps;                      /* DumpMap, for program headers        */
     GByteArray *notes;
+    unsigned info_at, info_len;        /* of VMCOREINFO's text in notes; or 0  */
+    uint64_t phys_base;                /* from there                          */
     bool long_mode;                    /* of the first vCPU                   */
     unsigned cpus;
     uint64_t total, done;              /* bytes; done is atomic               */

@@ -3,4 +3,5 @@ hw-y += hw/misc/pci-testdev.o
 hw-y += hw/misc/pc-testdev.o
 hw-y += hw/misc/pvpanic.o
 hw-y += hw/misc/isa-debug-exit.o
+hw-y += hw/misc/vmcoreinfo.o
 hw-y += hw/misc/vmgenid.o

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * misc.h - what the firmware tables' builders ask of small devices.
+ * misc.h - what the firmware tables' builders and dumps ask of small devices.
  * MACHINE_CALL.
  */
 #ifndef TERN_HW_MISC_MISC_H
@@ -10,6 +10,10 @@
 
 /* Port of the ISA pvpanic device; 0: the machine has none. */
 uint16_t pvpanic_port(void) MACHINE_CALL;
+
+/* Where the guest says that its note for crash is, not checked; false: it does
+ * not say. */
+bool vmcoreinfo_place(uint64_t *pa, uint32_t *size) MACHINE_CALL;
 
 /* ---- vmgenid ------------------------------------------------------------- */
 /* Where the id is in the page that firmware allocates. */

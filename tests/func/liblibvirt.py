@@ -167,7 +167,7 @@ class Libvirt:
 
 MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "e1000", "virtio_console",
            "virtio_balloon", "virtio-rng", "button", "evdev", "i6300esb",
-           "pvpanic-mmio", "ata_piix", "sr_mod")
+           "pvpanic-mmio", "ata_piix", "sr_mod", "qemu_fw_cfg")
 
 SCRIPT = r"""
 stty -opost 2>/dev/null

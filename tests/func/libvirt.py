@@ -22,7 +22,7 @@ DOMAIN = """
 <domain type='%(type)s'><name>%(name)s</name>
 <memory unit='MiB'>256</memory><vcpu current='1'>2</vcpu>
 <os><type arch='x86_64' machine='pc'>hvm</type>%(boot)s</os>
-<features><acpi/><apic/></features>
+<features><acpi/><apic/>%(features)s</features>
 <on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot>
 <on_crash>preserve</on_crash>
 <devices><emulator>%(emulator)s</emulator>
@@ -74,7 +74,8 @@ def image(lib, name, first=b"", size="64M"):
 
 def define(lib, name, **more):
     a = {"name": name, "folder": lib.folder, "emulator": lib.emulator,
-         "boot": "", "watchdog": "i6300esb", "action": "pause", **more}
+         "boot": "", "watchdog": "i6300esb", "action": "pause",
+         "features": "", **more}
     path = "%s/%s.xml" % (lib.folder, name)
     with open(path, "w") as f:
         f.write(DOMAIN % a)
@@ -164,14 +165,17 @@ def steady(lib, dom):
     lib.ok("set-lifecycle-action", dom, "reboot", "restart", "--live")
 
 
-def dumps(lib, dom):
+def dumps(lib, dom, linux=False):
     lib.ok("dump", dom, lib.folder + "/core", "--memory-only", "--live",
            limit=3 * PATIENCE)
     with open(lib.folder + "/core", "rb") as f:
-        head = f.read(18)
+        head = f.read(65536)
     check("a core file", head[:4] == b"\x7fELF" and
-          struct.unpack("<H", head[16:])[0] == 4 and
+          struct.unpack("<H", head[16:18])[0] == 4 and
           os.path.getsize(lib.folder + "/core") > 256 << 20)
+    if linux:
+        check("with the kernel's own note", b"VMCOREINFO\0" in head and
+              b"OSRELEASE=" in head and b"NUMBER(phys_base)=" in head)
     os.unlink(lib.folder + "/core")
     lib.ok("dump", dom, lib.folder + "/kdump", "--memory-only", "--format",
            "kdump-zlib", limit=3 * PATIENCE)
@@ -267,8 +271,8 @@ def dog(lib, kind):
               lib.state("dog"))
         events.stop()
         lib.virsh("destroy", "dog")
-        lib.state_is("is off", "dog", "shut off (%s)" % (
-            "shutdown" if action == "poweroff" else "destroyed"))
+        if action != "poweroff":       # the program's sudden end: "crashed"
+            lib.state_is("is off", "dog", "shut off (destroyed)")
         lib.ok("undefine", "dog")
 
 
@@ -359,7 +363,8 @@ def media(lib, line):
 
 def kernel(lib, files):
     image(lib, "lx")
-    line = define(lib, "lx", type="qemu", boot="<kernel>%s</kernel>"
+    line = define(lib, "lx", type="qemu",
+                  features="<vmcoreinfo state='on'/>", boot="<kernel>%s</kernel>"
                   "<initrd>%s</initrd><cmdline>console=ttyS0 panic=-1 quiet no_timer_check "
                   "run=guest.sh</cmdline>" % files)
     if not line:
@@ -384,7 +389,7 @@ def kernel(lib, files):
     console(lib, "lx", b"echo a word\r", b"said a word")
     lib.ok("inject-nmi", "lx")
     check("the guest gets the NMI", line.wait("NMI"), line.tail())
-    dumps(lib, "lx")
+    dumps(lib, "lx", True)
     reconnect(lib, "lx")
     events.stop()
     events = Events(lib, "lx")

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Small devices by which guests talk to those who test or run them. */
+#include <unistd.h>
 #include "tests/libqtest.h"
 #include "tests/tern-test.h"
 
@@ -186,6 +187,74 @@ TEST(vmgenid_files_and_commands)
     free(qtest_event(q, "RESET"));
     qtest_outw(q, 0x510, key);
     CHECK_EQ(fwcfg_byte(q), 0);
+    qtest_quit(q);
+}
+
+/* ---- vmcoreinfo ---------------------------------------------------------- */
+
+/* The guest's driver: formats, size and place by DMA. */
+static void vmcoreinfo_say(QTest *q, unsigned key, uint32_t size, uint64_t at)
+{
+    qtest_writew(q, 0x2000, 1);
+    qtest_writew(q, 0x2002, 1);
+    qtest_writel(q, 0x2004, size);
+    qtest_writeq(q, 0x2008, at);
+    qtest_writel(q, 0x1000, __builtin_bswap32(key << 16 | 8 | 16));
+    qtest_writel(q, 0x1004, __builtin_bswap32(16));
+    qtest_writeq(q, 0x1008, __builtin_bswap64(0x2000));
+    qtest_outl(q, 0x518, __builtin_bswap32(0x1000));
+    CHECK_EQ(qtest_readl(q, 0x1000), 0u);
+}
+
+/* Whether the head of a dump has the note. */
+static bool dumped(QTest *q, const char *file)
+{
+    char head[8192] = "";
+    FILE *f;
+    size_t n;
+
+    qtest_qmp_ok(q, "{'execute': 'dump-guest-memory', 'arguments': "
+                 "{'paging': false, 'protocol': 'file:%s'}}", file);
+    f = fopen(file, "rb");
+    REQUIRE(f);
+    n = fread(head, 1, sizeof(head), f);
+    fclose(f);
+    unlink(file);
+    CHECK_EQ(n, sizeof(head));
+    return memmem(head, n, "VMCOREINFO\0\0NUMBER(phys_base)=8192\n", 35);
+}
+
+TEST(vmcoreinfo_is_in_dumps)
+{
+    static const char text[24] = "NUMBER(phys_base)=8192\n";
+    char file[] = "/tmp/tern-dump-XXXXXX";
+    int fd = mkstemp(file);
+    QTest *q = qtest_start("-machine pc -m 16 -nodefaults -device vmcoreinfo");
+    uint32_t size = 0;
+    unsigned key = fwcfg_file(q, "etc/vmcoreinfo", &size);
+
+    REQUIRE(fd >= 0 && key);
+    close(fd);
+    CHECK_EQ(size, 16u);
+    qtest_outw(q, 0x510, key);
+    CHECK_EQ(fwcfg_byte(q), 1);        /* a note of ELF's form is understood  */
+    CHECK(!dumped(q, file));
+    qtest_writel(q, 0x20000, 11);
+    qtest_writel(q, 0x20004, sizeof(text));
+    qtest_writel(q, 0x20008, 0);
+    qtest_write(q, 0x2000c, "VMCOREINFO\0", 12);
+    qtest_write(q, 0x20018, text, sizeof(text));
+    vmcoreinfo_say(q, key, 48, 0x20000);
+    CHECK(dumped(q, file));
+    vmcoreinfo_say(q, key, 0xffffffff, 0x20000);       /* too long            */
+    CHECK(!dumped(q, file));
+    vmcoreinfo_say(q, key, 40, 0x20000);               /* cut short           */
+    CHECK(!dumped(q, file));
+    vmcoreinfo_say(q, key, 48, ~0ull - 8);             /* nowhere             */
+    CHECK(!dumped(q, file));
+    qtest_writel(q, 0x20004, 0xffffffff);
+    vmcoreinfo_say(q, key, 48, 0x20000);
+    CHECK(!dumped(q, file));
     qtest_quit(q);
 }
 
