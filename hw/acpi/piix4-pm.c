@@ -229,9 +229,6 @@ PciDevice *piix4_pm_create(PciBus *bus, int devfn, IrqLine sci, Error **errp)
     s->smm_enabled = pc->smm == OOA_ON ||
                      (pc->smm == OOA_AUTO && accel_has_smm());
 
-    if (accel_has_smm()) {
-        ((Piix4Pm *)d)->smm_enabled = true;
-    }
     if (!device_realize(&d->dev, &bus->bus, errp)) {
         device_free(&d->dev);
         return NULL;
