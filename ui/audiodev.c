@@ -22,6 +22,7 @@ bool audiodev_exists(const char *id)
     return audiodevs && g_hash_table_contains(audiodevs, id);
 }
 
+static bool audiodev_take(Audiodev *a, Error **errp) MACHINE_CALL;
 static bool audiodev_take(Audiodev *a, Error **errp)
 {
     if (audiodev_exists(a->id)) {

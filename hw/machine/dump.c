@@ -262,6 +262,7 @@ static int dump_open(const char *protocol, Error **errp)
     return fd;
 }
 
+static bool dump_check(const DumpGuestMemoryArg *a, Error **errp) MACHINE_CALL;
 static bool dump_check(const DumpGuestMemoryArg *a, Error **errp)
 {
     int format = a->has_format ? (int)a->format : DUMP_GUEST_MEMORY_FORMAT_ELF;
