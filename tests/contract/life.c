@@ -21,6 +21,7 @@ static const struct Exempt {
     { "scsi-generic", CREATE, "needs a SCSI device of the host" },
     { "scsi-block", CREATE, "needs a SCSI device of the host" },
     { "vmgenid", CREATE, "needs a board with fw_cfg" },
+    { "vmcoreinfo", CREATE, "needs a board with fw_cfg" },
     { NULL, 0, NULL },
 };
 
