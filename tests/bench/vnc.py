@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What showing a screen by VNC costs: CPU time of the emulator for a whole frame
+of 1024 x 768 by encoding, and for a second in which nobody looks, beside the
+peer's. The picture is half text, a quarter gradient, a quarter noise; no guest
+runs. docs/performance.md.
+
+ROUNDS: how often (3); arguments choose rows by name."""
+import os
+import random
+import select
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+import libsides
+
+FRAMES = 6
+W, H = 1024, 768
+ENCODINGS = (("raw", (0,), ""), ("hextile", (5,), ""), ("zlib", (6,), ""),
+             ("tight", (7,), ""), ("zrle", (16,), ""),
+             ("tight png", (-260,), ""), ("tight jpeg", (7, -26), ",lossy=on"))
+rng = random.Random(1)
+
+
+def picture():
+    """Rows of x8r8g8b8, the same for both sides."""
+    glyphs = [bytes(rng.choice((b"\0\0\0\0", b"\xff\xff\xff\0", b"\0\0\0\0"))
+                    [0] for _ in range(8)) for _ in range(1024)]
+    rows = []
+    for y in range(H):
+        text = b"".join(struct.pack("<I", 0xffffff if b else 0)
+                        for g in range(W // 16)
+                        for b in glyphs[(y // 16 * 61 + g * 7 + y % 16) % 1024])
+        if y < H // 2:
+            fade = b"".join(struct.pack("<I", (x // 2) << 16 | y // 2)
+                            for x in range(W // 2))
+        else:
+            fade = rng.randbytes(W * 2)
+        rows.append(text + fade)
+    return rows
+
+
+ROWS = picture()
+
+
+class Server:
+    def __init__(self, prog, options=""):
+        self.dir = tempfile.mkdtemp(prefix="bench-vnc-")
+        self.path = self.dir + "/s"
+        peer = os.path.basename(prog).startswith("qemu")
+        mon, theirs = socket.socketpair()
+        self.p = subprocess.Popen(
+            [prog, "-M", "pc", "-m", "16", "-nodefaults", "-vga", "none",
+             "-device", "VGA,addr=2,romfile=", "-display", "none", "-qtest",
+             "stdio", "-S", "-chardev", "socket,id=m,fd=%d" % theirs.fileno(), "-mon",
+             "m,mode=control", "-vnc", "unix:" + self.path + options] +
+            ([] if peer else ["-accel", "qtest"]), stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            pass_fds=[theirs.fileno()])
+        theirs.close()
+        # the machine stands, and has been reset, when the monitor answers
+        mon.sendall(b'{"execute":"qmp_capabilities"}')
+        while b"return" not in mon.recv(4096):
+            pass
+        self.mon = mon
+        for reg, v in ((0x10, 0xe0000000), (4, 7)):
+            self.say("outl 0xcf8 0x%x" % (0x80001000 | reg))
+            self.say("outl 0xcfc 0x%x" % v)
+        for i, v in ((4, 0), (1, W), (2, H), (3, 32), (4, 0x41)):
+            self.say("outw 0x1ce 0x%x" % i)
+            self.say("outw 0x1d0 0x%x" % v)
+        self.say("outb 0x3c2 0x67")
+        self.say("inb 0x3da")
+        self.say("outb 0x3c0 0x20")
+        for y in range(0, H, 4):
+            data = b"".join(ROWS[y:y + 4])
+            self.say("write 0x%x 0x%x 0x%s" % (0xe0000000 + y * W * 4,
+                                               len(data), data.hex()))
+
+    def say(self, line):
+        self.p.stdin.write(line + "\n")
+        self.p.stdin.flush()
+        r = self.p.stdout.readline()
+        while r and not r.startswith("OK"):
+            r = self.p.stdout.readline()    # what is told besides
+        return r
+
+    def cpu_ms(self):
+        return libsides.cpu_ns(self.p.pid) / 1e6
+
+    def end(self):
+        self.p.kill()
+        self.p.wait()
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+        os.rmdir(self.dir)
+
+
+def quiet(s, first):
+    """Reads until nothing has come for a while; bytes read."""
+    n, wait = 0, first
+    while select.select([s], [], [], wait)[0]:
+        part = s.recv(1 << 20)
+        if not part:
+            raise EOFError
+        n, wait = n + len(part), 0.25
+    return n
+
+
+def frames(prog, args):
+    encodings, options = args
+    server = Server(prog, options)
+    try:
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(server.path)
+        s.settimeout(10)
+        s.recv(12)
+        s.sendall(b"RFB 003.008\n")
+        s.recv(2)
+        s.sendall(b"\1")
+        s.recv(4)
+        s.sendall(b"\1" + struct.pack(">BxH%di" % len(encodings), 2,
+                                      len(encodings), *encodings))
+        quiet(s, 2)
+        ask = struct.pack(">BB4H", 3, 0, 0, 0, W, H)
+        s.sendall(ask)
+        quiet(s, 5)                     # tables and threads are made
+        before, size = server.cpu_ms(), 0
+        for _ in range(FRAMES):
+            s.sendall(ask)
+            size += quiet(s, 5)
+        used = server.cpu_ms() - before
+        s.close()
+        return {"CPU ms": used / FRAMES, "KiB": size / FRAMES / 1024}
+    finally:
+        server.end()
+
+
+def unwatched(prog, args):
+    server = Server(prog)
+    try:
+        time.sleep(0.5)
+        before = server.cpu_ms()
+        time.sleep(3)
+        # never quite nothing, so that there is a ratio
+        return {"CPU ms a second": max((server.cpu_ms() - before) / 3, 0.01)}
+    finally:
+        server.end()
+
+
+if __name__ == "__main__":
+    libsides.measure(
+        [(name, frames, (enc, opt)) for name, enc, opt in ENCODINGS] +
+        [("unwatched", unwatched, None)],
+        lambda name: int(os.environ.get("ROUNDS", "3")),
+        "A frame of %d x %d by VNC, medians" % (W, H), "bench-vnc")
+    sys.exit(0)
