@@ -228,7 +228,19 @@ CharPort *chr_add(const Json *opts, bool text, Error **errp)
     }
     d = chr_driver_find(type);
     if (!d || d->internal) {
+        const char *names[64], *near;
+        size_t n = 0;
+
+        SET_EACH(char_drivers, CharDriver, c) {
+            if (n < ARRAY_SIZE(names) && !(*c)->internal) {
+                names[n++] = (*c)->name;
+            }
+        }
+        near = opt_nearest(type, names, n);
         error_set(errp, "'%s' is not a valid char driver name", type);
+        if (near) {
+            error_hint(errp, "Did you mean '%s'?", near);
+        }
         return NULL;
     }
     if (chr_find(id)) {

@@ -163,8 +163,20 @@ Obj *user_obj_add(const char *type, const char *id, const Json *props,
         return NULL;
     }
     if (!t) {
+        const char *names[128], *near;
+        size_t n = 0;
+
+        SET_EACH(user_types, UserType, u) {
+            if (n < ARRAY_SIZE(names)) {
+                names[n++] = (*u)->name;
+            }
+        }
+        near = opt_nearest(type, names, n);
         error_set(errp, "Parameter 'qom-type' does not accept value '%s'",
                   type);
+        if (near) {
+            error_hint(errp, "Did you mean '%s'?", near);
+        }
         return NULL;
     }
     if (!opt_id_ok(id)) {

@@ -10,6 +10,7 @@
 #include <ctype.h>
 #include "mon-impl.h"
 #include "obj.h"
+#include "opt.h"
 #include "readline.h"
 #include "schema/schema.h"
 
@@ -139,6 +140,30 @@ static void help_group(bool info)
     g_free(v);
 }
 
+static void say_unknown(const char *words)
+{
+    const char **names = g_new(const char *, command_count + 1), *near;
+    size_t n = 0;
+
+    /* "info" itself counts for nothing. */
+    size_t skip = g_str_has_prefix(words, "info ") ? strlen("info ") : 0;
+
+    for (unsigned i = 0; i < command_count; i++) {
+        const char *hmp = commands[i].hmp;
+
+        if (command_there(&commands[i]) &&
+            (!skip || g_str_has_prefix(hmp, "info "))) {
+            names[n++] = hmp + skip;
+        }
+    }
+    near = opt_nearest(words + skip, names, n);
+    mon_printf("unknown command: '%s'\n", words);
+    if (near) {
+        mon_printf("Did you mean '%.*s%s'?\n", (int)skip, words, near);
+    }
+    g_free(names);
+}
+
 void hmp_help(const Json *args)
 {
     const char *text = json_get_str(args, "name");
@@ -148,7 +173,7 @@ void hmp_help(const Json *args)
     if (!text) {
         help_group(false);
     } else if (!(c = hmp_find(&text, shown))) {
-        mon_printf("unknown command: '%s'\n", shown->str);
+        say_unknown(shown->str);
     } else if (!strcmp(c->hmp, "info")) {
         help_group(true);
     } else {
@@ -279,7 +304,7 @@ void hmp_run_line(Monitor *m, const char *line)
     }
     c = hmp_find(&p, shown);
     if (!c) {
-        mon_printf("unknown command: '%s'\n", shown->str);
+        say_unknown(shown->str);
         goto out;
     }
     char *name = c->hmp_alias ? g_strdup_printf("%s|%s", c->hmp, c->hmp_alias)

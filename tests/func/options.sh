@@ -104,6 +104,11 @@ says "Did you mean 'virtio-blk-pci'?" -device virtio-blk-pcii
 says "Did you mean 'max-bytes'?" -device virtio-rng-pci,max-byte=5
 says "Did you mean 'hpet'?" -machine pc,hpett=on
 says "Did you mean 'isapc'?" -machine isapcc
+says "Did you mean 'iothread'?" -object iothred,id=x
+says "Did you mean 'socket'?" -chardev sockt,id=x
+has "so does the monitor" "$(printf 'info statu\nquit\n' | timeout 60 "$TERN" \
+    -accel qtest -nodefaults -display none -S -monitor stdio)" \
+    "Did you mean 'info status'?"
 says "SPICE is not in this version" -spice port=1
 says "9p" -virtfs local,path=/,mount_tag=x
 old "use -overcommit mem-lock=off" -realtime mlock=off
