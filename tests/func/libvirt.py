@@ -371,7 +371,7 @@ def kernel(lib, files):
         return
     line.dom = "lx"
     events = Events(lib, "lx")
-    if not check("Linux boots", line.wait("guest ready", 6 * PATIENCE),
+    if not check("Linux boots", line.wait("guest ready", 20 * PATIENCE),
                  line.tail()):
         return
     check("the guest has opened its channel",
@@ -407,17 +407,17 @@ def kernel(lib, files):
 def restarts(lib, line, events):
     """Each way to start again and to end."""
     lib.ok("reset", "lx")
-    check("boots again", line.wait("guest ready", 6 * PATIENCE), line.tail())
+    check("boots again", line.wait("guest ready", 20 * PATIENCE), line.tail())
     lib.ok("reboot", "lx", "--mode", "acpi")
     check("the guest sees the button", line.wait("the button"), line.tail())
-    check("and boots again", line.wait("guest ready", 6 * PATIENCE),
+    check("and boots again", line.wait("guest ready", 20 * PATIENCE),
           line.tail())
     ask(lib, line, "crash", "Kernel panic", "the guest panics")
     lib.state_is("its panic is known", "lx", "crashed (panicked)")
     check("and told", events.seen("event GUEST_PANICKED"), events.text())
     lib.ok("destroy", "lx", name="virsh destroy after it")
     lib.ok("start", "lx", name="virsh start after it", limit=2 * PATIENCE)
-    check("and it boots", line.wait("guest ready", 6 * PATIENCE),
+    check("and it boots", line.wait("guest ready", 20 * PATIENCE),
           line.tail())
     lib.ok("shutdown", "lx", "--mode", "acpi")
     check("the guest sees the button again", line.wait("the button"),
