@@ -244,9 +244,13 @@ int blk_co_copy(BlkNode *from, uint64_t from_off, BlkNode *to, uint64_t to_off,
                 uint64_t len, unsigned flags)
 {
     size_t part = MIN2(len, 1 * MiB);
-    void *buf = g_malloc(part);
+    g_autofree void *buf = NULL;
     int ret = 0;
 
+    if (!flags && !blk_co_copy_host(from, from_off, to, to_off, len)) {
+        return 0;
+    }
+    buf = g_malloc(part);
     while (len && ret >= 0) {
         part = MIN2(len, part);
         ret = blk_co_pread(from, from_off, buf, part);
@@ -257,7 +261,6 @@ int blk_co_copy(BlkNode *from, uint64_t from_off, BlkNode *to, uint64_t to_off,
         to_off += part;
         len -= part;
     }
-    g_free(buf);
     return ret;
 }
 

@@ -173,6 +173,10 @@ struct BlkDriver {
     /* As submit, but here and now, by the calling thread; NULL: cannot (with
      * co_run: co_run is). */
     int (*sync)(BlkNode *n, BlkReq *req);
+    /* By the host, between two nodes with this very function: 0, or -errno with
+     * nothing promised about what was to be written. */
+    int (*copy_range)(BlkNode *from, uint64_t from_off, BlkNode *to,
+                      uint64_t to_off, uint64_t len);
     /* As blk_lend, of the node. */
     int (*lend)(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at);
     void (*plug)(BlkNode *n);
@@ -278,6 +282,10 @@ int blk_node_extent(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *x);
 /* A copy of len bytes between nodes, by the host where it can. */
 int blk_co_copy(BlkNode *from, uint64_t from_off, BlkNode *to, uint64_t to_off,
                 uint64_t len, unsigned flags);
+/* The same only where the host can: 0, or -errno: it is to be done by reading
+ * and writing all. */
+int blk_co_copy_host(BlkNode *from, uint64_t from_off, BlkNode *to,
+                     uint64_t to_off, uint64_t len);
 /* Does the node, with those below it, serve requests on the spot? */
 bool blk_node_can_sync(const BlkNode *n);
 /* co_run, in a coroutine or not; zeroes that it cannot make are written. */

@@ -275,3 +275,43 @@ int file_lend(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at)
     *at = off;
     return f->fd;
 }
+
+/* ---- copies by the host -------------------------------------------------- */
+
+typedef struct CopyRange {
+    int from, to;
+    off_t in, out;
+    uint64_t len;
+} CopyRange;
+
+static int64_t copy_run(void *arg)
+{
+    CopyRange *c = arg;
+
+    while (c->len) {
+        ssize_t n = copy_file_range(c->from, &c->in, c->to, &c->out,
+                                    MIN2(c->len, 64 * MiB), 0);
+
+        if (n < 0 && errno != EINTR) {
+            return -errno;
+        }
+        if (n == 0) {
+            return -ENOTSUP;           /* the source is shorter               */
+        }
+        c->len -= n > 0 ? (uint64_t)n : 0;
+    }
+    return 0;
+}
+
+int file_copy_range(BlkNode *from, uint64_t from_off, BlkNode *to,
+                    uint64_t to_off, uint64_t len)
+{
+    const FileNode *a = (const FileNode *)from, *b = (const FileNode *)to;
+    CopyRange c = { a->fd, b->fd, (off_t)from_off, (off_t)to_off, len };
+
+    if (!a->regular || !b->regular ||
+        (from->flags | to->flags) & BLKO_DIRECT) {
+        return -ENOTSUP;
+    }
+    return (int)(co_self() ? pool_co_run(copy_run, &c) : copy_run(&c));
+}

@@ -326,7 +326,7 @@ BLK_DRIVER(sym, { \
     .protocol = true, .prefix = pre, .open = file_open, .close = file_close, \
     .reopen = file_reopen, \
     .submit = on_submit, .sync = on_sync, .lend = file_lend, \
-    .plug = file_plug, \
+    .copy_range = file_copy_range, .plug = file_plug, \
     .unplug = file_unplug, \
     .set_perm = file_set_perm, .set_loop = file_set_loop, \
     .truncate = file_truncate, .allocated = file_allocated, \

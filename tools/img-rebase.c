@@ -116,15 +116,35 @@ static MACHINE_CALL bool both_zero(Rebase *r, uint64_t off, uint64_t *len)
     return zero;
 }
 
+/* How many bytes from `at` on are of clusters that differ, or do not. */
+static uint64_t run_alike(const Rebase *r, uint64_t off, uint64_t at,
+                          uint64_t len, bool *differ)
+{
+    uint64_t from = at;
+
+    while (at < len) {
+        uint64_t n = MIN2(r->grain - (off + at) % r->grain, len - at);
+        bool other = memcmp(r->was + at, r->is + at, n);
+
+        if (at > from && other != *differ) {
+            break;
+        }
+        *differ = other;
+        at += n;
+    }
+    return at - from;
+}
+
 static MACHINE_CALL int part_merge(Rebase *r, uint64_t off, uint64_t len)
 {
     int ret = part_read(r->old, off, len, r->was);
 
     ret = ret < 0 ? ret : part_read(r->new, off, len, r->is);
     for (uint64_t at = 0; at < len && ret >= 0;) {
-        uint64_t n = MIN2(r->grain - (off + at) % r->grain, len - at);
+        bool other = false;
+        uint64_t n = run_alike(r, off, at, len, &other);
 
-        if (memcmp(r->was + at, r->is + at, n)) {
+        if (other) {
             ret = is_zero(r->was + at, n)
                 ? blk_co_zero(blk_root(r->top), off + at, n, 0)
                 : blk_pwrite(r->top, off + at, r->was + at, n, 0);

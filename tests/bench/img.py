@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Figures of build/tern-img, interleaved with the peer's qemu-img (or
-$PEER_IMG): CPU and wall time of whole commands, medians of $ROUNDS rounds (5).
+$PEER_IMG): CPU and wall time of whole commands, medians of $ROUNDS rounds (3).
 Arguments choose rows by a part of their name. Images are made in $BENCH_DIR
 (/var/tmp: direct I/O needs a disk), $IMAGE_MB of data (512)."""
 
@@ -15,7 +15,7 @@ import time
 
 from libsides import BUILD, measure
 
-ROUNDS = int(os.environ.get("ROUNDS", "5"))
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
 MB = int(os.environ.get("IMAGE_MB", "512"))
 TERN_IMG = os.environ.get("TERN_IMG", BUILD + "/tern-img")
 PEER_IMG = os.environ.get("PEER_IMG") or shutil.which("qemu-img")

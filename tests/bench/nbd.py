@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Figures of build/tern-nbd, interleaved with the peer's qemu-nbd (or
 $PEER_NBD): CPU time of the server and wall time of a client, medians of $ROUNDS
-rounds (5). Clients are nbdcopy and, for small requests, one that this file has.
+rounds (3). Clients are nbdcopy and, for small requests, one that this file has.
 Arguments choose rows by a part of their name. Images are made in $BENCH_DIR
 (/dev/shm), $IMAGE_MB of data (256)."""
 
@@ -18,7 +18,7 @@ import time
 
 from libsides import BUILD, measure
 
-ROUNDS = int(os.environ.get("ROUNDS", "5"))
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
 MB = int(os.environ.get("IMAGE_MB", "256"))
 TERN_NBD = os.environ.get("TERN_NBD", BUILD + "/tern-nbd")
 PEER_NBD = os.environ.get("PEER_NBD") or shutil.which("qemu-nbd")

@@ -3,7 +3,7 @@
 """qcow2 where its metadata counts, interleaved with the peer's qemu-img (or
 $PEER_IMG): reads all over a fully allocated 64-GiB image, in turns with raw, writes that
 allocate in several layouts, reads of compressed data, snapshots. CPU and wall
-time of whole commands, medians of $ROUNDS rounds (5). Arguments choose rows by a
+time of whole commands, medians of $ROUNDS rounds (3). Arguments choose rows by a
 part of their name. Images are made in $BENCH_DIR (/var/tmp); they are sparse."""
 
 import os
@@ -15,7 +15,7 @@ import time
 
 from libsides import BUILD, measure
 
-ROUNDS = int(os.environ.get("ROUNDS", "5"))
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
 TERN_IMG = os.environ.get("TERN_IMG", BUILD + "/tern-img")
 PEER_IMG = os.environ.get("PEER_IMG") or shutil.which("qemu-img")
 MAKER = PEER_IMG or TERN_IMG
