@@ -176,32 +176,31 @@ static void hex_pixel(GByteArray *out, const VncFormat *f, uint32_t rgb)
     g_byte_array_append(out, b, vnc_pixel(f, rgb, b));
 }
 
-/* Two most frequent colours and whether there are more. */
+/* How many colours, up to 3 for more than two; the more frequent one of two is
+ * the background. */
 static int hex_colors(const Hextile *x, const uint32_t *p, int w, int h,
                       uint32_t *bg, uint32_t *fg)
 {
-    int n_bg = 0, n_fg = 0, colors = 0;
+    int n_fg = 0, colors = 1;
 
-    for (int i = 0; i < w * h; i++) {
-        uint32_t v = p[i / w * x->stride + i % w] & 0xffffff;
+    *bg = p[0] & 0xffffff;
+    for (int y = 0; y < h; y++, p += x->stride) {
+        for (int i = 0; i < w; i++) {
+            uint32_t v = p[i] & 0xffffff;
 
-        if (!colors) {
-            *bg = v;
-            colors = 1;
-        }
-        if (v == *bg) {
-            n_bg++;
-        } else if (colors == 1) {
-            *fg = v;
-            colors = 2;
-            n_fg = 1;
-        } else if (v == *fg) {
+            if (v == *bg) {
+                continue;
+            }
+            if (colors == 1) {
+                *fg = v;
+                colors = 2;
+            } else if (v != *fg) {
+                return 3;
+            }
             n_fg++;
-        } else {
-            colors = 3;
         }
     }
-    if (colors == 2 && n_fg > n_bg) {
+    if (n_fg * 2 > w * h) {
         uint32_t v = *bg;
 
         *bg = *fg;
@@ -210,51 +209,70 @@ static int hex_colors(const Hextile *x, const uint32_t *p, int w, int h,
     return colors;
 }
 
-/* Rectangles of other colours than the background; false: too many to pay. */
-static bool hex_subrects(const Hextile *x, const uint32_t *p, int w, int h,
-                         uint32_t bg, bool colored, GByteArray *out,
-                         unsigned *count, size_t most)
+#define HEX_SUB_MAX (256 * 6)          /* bytes of as many rectangles as go   */
+
+/* The rectangle of one colour whose corner is (i, y), marked as done. */
+static void hex_grow(const Hextile *x, const uint32_t *p, int i, int y,
+                     VncRect *r, uint16_t *done)
+{
+    const uint32_t *at = p + y * x->stride + i;
+    uint32_t v = at[0] & 0xffffff;
+    int rw = 1, rh = 1, w = r->w, h = r->h;
+
+    while (i + rw < w && !(done[y] & 1 << (i + rw)) &&
+           (at[rw] & 0xffffff) == v) {
+        rw++;
+    }
+    for (; y + rh < h; rh++) {
+        int k = 0;
+
+        while (k < rw && (at[rh * x->stride + k] & 0xffffff) == v) {
+            k++;
+        }
+        if (k < rw) {
+            break;
+        }
+    }
+    for (int k = 0; k < rh; k++) {
+        done[y + k] |= (uint16_t)(((1 << rw) - 1) << i);
+    }
+    r->w = rw;
+    r->h = rh;
+}
+
+/* Rectangles of other colours than the background: bytes of them in out; 0: too
+ * many to pay, or it looks so after a few lines. */
+static size_t hex_subrects(const Hextile *x, const uint32_t *p, int w, int h,
+                           uint32_t bg, bool colored, uint8_t *out,
+                           unsigned *count)
 {
     const VncFormat *f = &x->j->format;
+    size_t most = (size_t)w * (size_t)h * f->bits / 8, n = 0;
     uint16_t done[16] = { 0 };
 
     for (int y = 0; y < h; y++) {
+        if (y == 3 && n * (size_t)h > most * 4) {
+            return 0;
+        }
         for (int i = 0; i < w; i++) {
             uint32_t v = p[y * x->stride + i] & 0xffffff;
-            int rw = 1, rh = 1;
+            VncRect r = { .w = w, .h = h };
 
             if (v == bg || done[y] & 1 << i) {
                 continue;
             }
-            while (i + rw < w && !(done[y] & 1 << (i + rw)) &&
-                   (p[y * x->stride + i + rw] & 0xffffff) == v) {
-                rw++;
-            }
-            for (; y + rh < h; rh++) {
-                int k = 0;
-
-                while (k < rw && (p[(y + rh) * x->stride + i + k] & 0xffffff)
-                       == v) {
-                    k++;
-                }
-                if (k < rw) {
-                    break;
-                }
-            }
-            for (int k = 0; k < rh; k++) {
-                done[y + k] |= (uint16_t)(((1 << rw) - 1) << i);
-            }
+            hex_grow(x, p, i, y, &r, done);
             if (colored) {
-                hex_pixel(out, f, v);
+                n += vnc_pixel(f, v, out + n);
             }
-            vnc_bytes_put(out, (uint64_t)(i << 4 | y), 1);
-            vnc_bytes_put(out, (uint64_t)((rw - 1) << 4 | (rh - 1)), 1);
-            if (++*count > 255 || out->len > most) {
-                return false;
+            out[n++] = (uint8_t)(i << 4 | y);
+            out[n++] = (uint8_t)((r.w - 1) << 4 | (r.h - 1));
+            if (++*count > 255 || n > most) {
+                return 0;
             }
         }
     }
-    return true;
+    return n;
 }
 
 static void hex_tile(Hextile *x, const uint32_t *p, int w, int h)
@@ -262,19 +280,18 @@ static void hex_tile(Hextile *x, const uint32_t *p, int w, int h)
     VncJob *j = x->j;
     uint32_t bg = 0, fg = 0;
     int colors = hex_colors(x, p, w, h, &bg, &fg);
-    size_t bytes = (size_t)w * (size_t)h * j->format.bits / 8;
     unsigned flags = 0, count = 0;
-    GByteArray *sub = NULL;
+    uint8_t sub[HEX_SUB_MAX];
+    size_t n = 0;
 
     if (colors > 1) {
-        sub = g_byte_array_new();
-        if (!hex_subrects(x, p, w, h, bg, colors > 2, sub, &count, bytes)) {
+        n = hex_subrects(x, p, w, h, bg, colors > 2, sub, &count);
+        if (!n) {
             vnc_bytes_put(j->out, HEX_RAW, 1);
             for (int y = 0; y < h; y++) {
                 vnc_pixels(&j->format, j->native, p + y * x->stride, (size_t)w,
                            room(j->out, (size_t)w * j->format.bits / 8));
             }
-            g_byte_array_free(sub, true);
             x->has_bg = x->has_fg = false;
             return;
         }
@@ -297,10 +314,9 @@ static void hex_tile(Hextile *x, const uint32_t *p, int w, int h)
     x->has_bg = true;
     x->has_fg = colors == 2 || (x->has_fg && colors == 1);
     x->fg = colors == 2 ? fg : x->fg;
-    if (sub) {
+    if (n) {
         vnc_bytes_put(j->out, count, 1);
-        g_byte_array_append(j->out, sub->data, sub->len);
-        g_byte_array_free(sub, true);
+        g_byte_array_append(j->out, sub, (guint)n);
     }
 }
 
