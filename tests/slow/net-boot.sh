@@ -38,7 +38,9 @@ for card in ${*:-virtio-net-pci e1000 rtl8139}; do
     else
         fail "$card: a boot loader" "$(line_shown)"
     fi
-    if line_say install && line_wait $((300 * slow)) 'Choose language'; then
+    # With this little memory the installer says so before all else.
+    if line_say install && line_wait $((300 * slow)) 'You should set up swap'
+    then
         pass "$card: Debian's netboot installer"
     else
         fail "$card: Debian's netboot installer" "$(line_shown)"
