@@ -23,7 +23,8 @@ def caches(folder, image, more=""):
     r = subprocess.run(
         [TERN, "-machine", "none", "-nodefaults", "-display", "none", "-qmp",
          "stdio", "-blockdev", "driver=qcow2,node-name=q,read-only=on,"
-         "file.driver=file,file.read-only=on,file.filename=" + image + more],
+         "file.driver=file,file.read-only=on,file.filename=" +
+         image + more],
         input="\n".join(json.dumps(x) for x in say) + "\n", cwd=folder,
         timeout=PATIENCE, stdout=subprocess.PIPE, text=True, check=True)
     for line in r.stdout.splitlines():
