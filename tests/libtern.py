@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""For tests in Python: TAP lines, a machine driven over QMP, and what a guest
+says on its serial line. A script of tests/X finds it by
+sys.path.insert(0, "tests"), as the runner starts it in the top folder."""
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+TERN = os.path.abspath(os.environ.get("TERN", "build/tern"))
+TERN_IMG = os.path.abspath(os.environ.get("TERN_IMG", "build/tern-img"))
+BUILD = os.path.abspath(os.environ.get("BUILD", "build"))
+os.environ.setdefault("TERN_MODULE_DIR", BUILD + "/modules")
+
+
+class Tap:
+    """Counts and prints; finish() prints the plan and ends the script."""
+
+    def __init__(self):
+        self.count = 0
+        self.bad = 0
+
+    def check(self, name, ok, why=""):
+        self.count += 1
+        self.bad += not ok
+        if not ok and why != "":
+            print("# " + str(why).replace("\n", "\n# "))
+        print("%sok %d - %s" % ("" if ok else "not ", self.count, name),
+              flush=True)
+        return bool(ok)
+
+    def skip(self, name, why):
+        self.count += 1
+        print("ok %d - %s # SKIP %s" % (self.count, name, why), flush=True)
+
+    @staticmethod
+    def skip_all(why):
+        print("1..0 # SKIP " + why)
+        sys.exit(0)
+
+    def finish(self):
+        print("1..%d" % self.count)
+        sys.exit(1 if self.bad else 0)
+
+
+class Folder:
+    """A private folder, removed at the end: with Folder("name") as path."""
+
+    def __init__(self, name):
+        self.path = tempfile.mkdtemp(prefix=name + "-")
+
+    def __enter__(self):
+        return self.path
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+class Gone(Exception):
+    """The program ended, or closed its socket."""
+
+
+class Qmp:
+    """A QMP session on a connected socket. Events are kept in .events."""
+
+    def __init__(self, sock, timeout=60):
+        self.sock = sock
+        self.sock.settimeout(timeout)
+        self.rest = b""
+        self.events = []
+        self.greeting = self.read()
+        self.cmd("qmp_capabilities")
+
+    def read(self):
+        while b"\n" not in self.rest:
+            try:
+                got = self.sock.recv(65536)
+            except ConnectionError:
+                got = b""
+            if not got:
+                raise Gone("QMP: the connection is closed")
+            self.rest += got
+        line, self.rest = self.rest.split(b"\n", 1)
+        return json.loads(line)
+
+    def raw(self, request):
+        """The reply, whole: with "return" or "error"."""
+        self.sock.sendall(json.dumps(request).encode() + b"\n")
+        while True:
+            r = self.read()
+            if "event" not in r:
+                return r
+            self.events.append(r)
+
+    def cmd(self, verb, **arguments):
+        """What the command returns; an error is an exception. An underscore
+        in a name stands for a dash; one at its end is dropped."""
+        args = {k.rstrip("_").replace("_", "-"): v
+                for k, v in arguments.items()}
+        r = self.raw({"execute": verb, "arguments": args})
+        if "error" in r:
+            raise RuntimeError("%s: %s" % (verb, r["error"]["desc"]))
+        return r["return"]
+
+    def hmp(self, line):
+        r = self.raw({"execute": "human-monitor-command",
+                      "arguments": {"command-line": line}})
+        return r["return"].replace("\r", "")
+
+    def event(self, name, seconds=60, **data):
+        """Waits for the event, with these data, and takes it out; None if it
+        does not come."""
+        stop = time.time() + seconds
+        old = self.sock.gettimeout()
+        try:
+            while True:
+                for e in self.events:
+                    if e["event"] == name and all(
+                            e.get("data", {}).get(k) == v
+                            for k, v in data.items()):
+                        self.events.remove(e)
+                        return e
+                left = stop - time.time()
+                if left <= 0:
+                    return None
+                self.sock.settimeout(left)
+                self.events.append(self.read())
+        except (socket.timeout, Gone):
+            return None
+        finally:
+            self.sock.settimeout(old)
+
+
+class Line:
+    """The other end of a serial line: a socket of which all is kept."""
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.text = ""
+        self.at = 0
+        self.thread = threading.Thread(target=self.pump, daemon=True)
+        self.thread.start()
+
+    def pump(self):
+        while True:
+            try:
+                got = self.sock.recv(65536)
+            except OSError:
+                got = b""
+            if not got:
+                return
+            self.text += got.decode(errors="replace").replace("\r", "")
+
+    def send(self, text):
+        self.sock.sendall(text.encode())
+
+    def expect(self, pattern, seconds=120):
+        """The match of the first place behind the last one; None if there is
+        none in time."""
+        stop = time.time() + seconds
+        while True:
+            m = re.compile(pattern, re.M).search(self.text, self.at)
+            if m:
+                self.at = m.end()
+                return m
+            if time.time() > stop or not self.thread.is_alive():
+                return None
+            time.sleep(0.1)
+
+    def tail(self, lines=25):
+        return "\n".join(self.text.splitlines()[-lines:])
+
+
+class Machine:
+    """Starts the emulator with a QMP socket, and a serial line if asked."""
+
+    def __init__(self, *arguments, serial=False, program=TERN, timeout=60):
+        mine, theirs = socket.socketpair()
+        fds = [theirs]
+        args = [program, "-chardev", "socket,id=qmp,fd=%d" % theirs.fileno(),
+                "-mon", "chardev=qmp,mode=control"]
+        line = None
+        if serial:
+            line, other = socket.socketpair()
+            fds.append(other)
+            args += ["-chardev", "socket,id=line,fd=%d" % other.fileno(),
+                     "-serial", "chardev:line"]
+        self.err = tempfile.TemporaryFile()
+        self.p = subprocess.Popen(
+            args + list(arguments), stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=self.err,
+            pass_fds=[f.fileno() for f in fds])
+        for f in fds:
+            f.close()
+        self.line = Line(line) if serial else None
+        try:
+            self.qmp = Qmp(mine, timeout)
+        except Gone:
+            self.kill()
+            raise Gone("does not start: " + self.errors()) from None
+        self.cmd = self.qmp.cmd
+        self.hmp = self.qmp.hmp
+        self.event = self.qmp.event
+
+    def errors(self):
+        self.err.seek(0)
+        return self.err.read().decode(errors="replace")
+
+    def wait(self, seconds=120):
+        """The exit status; None if it does not end, and then it is killed."""
+        try:
+            return self.p.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return None
+
+    def kill(self):
+        self.p.kill()
+        self.p.wait()
+
+    def quit(self):
+        try:
+            self.cmd("quit")
+        except (Gone, OSError):
+            pass
+        return self.wait(30)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.p.poll() is None:
+            self.kill()
