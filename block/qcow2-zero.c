@@ -94,16 +94,19 @@ static int change(const Change *c, uint64_t off, uint64_t end)
 
     q2_lock(s);
     while (ret >= 0 && off < end) {
+        uint64_t same;
         Q2Map m;
 
         ret = s->corrupt ? -EIO : q2_map(s, off, end - off, &m);
         if (ret < 0) {
             break;
         }
-        if ((m.kind == Q2K_NONE && (c->discard || !s->node.backing)) ||
-            (m.kind == Q2K_ZERO && !c->full)) {
-            off += MAX2(ALIGN_DOWN(m.len, s->cluster_size),
-                        m.len < s->cluster_size ? s->cluster_size : 0);
+        /* of a cluster only part of which is so the rest is to be changed */
+        same = ALIGN_DOWN(m.len, s->cluster_size);
+        if (same &&
+            ((m.kind == Q2K_NONE && (c->discard || !s->node.backing)) ||
+             (m.kind == Q2K_ZERO && !c->full))) {
+            off += same;
             continue;
         }
         stop = MIN2(end, ALIGN_DOWN(off, slice) + slice);

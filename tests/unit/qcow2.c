@@ -235,6 +235,23 @@ static void peer_check(const char *what)
     unlink(flat);
 }
 
+static uint8_t base_byte(uint64_t i)
+{
+    return (uint8_t)(i / 512 * 7 + i % 251);
+}
+
+static void base_make(void)
+{
+    g_autofree char *base = g_strdup_printf("%s/base", dir);
+    FILE *f = fopen(base, "w");
+
+    REQUIRE(f);
+    for (uint64_t i = 0; i < SIZE / 2; i++) {
+        fputc(base_byte(i), f);
+    }
+    fclose(f);
+}
+
 NO_TSA static void layout_run(const char *layout, const char *backing,
                               int rounds)
 {
@@ -244,7 +261,7 @@ NO_TSA static void layout_run(const char *layout, const char *backing,
     memset(model, 0, SIZE);
     if (backing) {
         for (uint64_t i = 0; i < SIZE / 2; i++) {
-            model[i] = (uint8_t)(i / 512 * 7 + i % 251);
+            model[i] = base_byte(i);
         }
     }
     REQUIRE(image_make(layout, backing));
@@ -318,16 +335,8 @@ TEST(random_requests_in_every_layout)
 
 TEST(random_requests_over_a_backing_file)
 {
-    g_autofree char *base = NULL;
-    FILE *f;
-
     begin();
-    base = g_strdup_printf("%s/base", dir);
-    f = fopen(base, "w");
-    for (uint64_t i = 0; i < SIZE / 2; i++) {
-        fputc((uint8_t)(i / 512 * 7 + i % 251), f);
-    }
-    fclose(f);
+    base_make();
     machine_lock();
     for (size_t i = 0; i < 7; i++) {
         layout_run(layouts[i], "base", 2);
@@ -457,22 +466,59 @@ NO_TSA static void resize_run(const char *layout, const char *backing)
 
 TEST(sizes_both_ways)
 {
-    g_autofree char *base = NULL;
-    FILE *f;
-
     begin();
-    base = g_strdup_printf("%s/base", dir);
-    f = fopen(base, "w");
-    for (uint64_t i = 0; i < SIZE / 2; i++) {
-        fputc((uint8_t)(i / 512 * 7 + i % 251), f);
-    }
-    fclose(f);
+    base_make();
     machine_lock();
     for (size_t i = 0; i < ARRAY_SIZE(layouts); i++) {
         resize_run(layouts[i], NULL);
         if (i < 7) {
             resize_run(layouts[i], "base");
         }
+    }
+    machine_unlock();
+    end();
+}
+
+/* Of a cluster that is zero in its first half, all becomes zero. */
+NO_TSA static void partly_zero(const char *layout, uint32_t cluster, BlkOp op)
+{
+    BlkReq half = { .op = BLK_ZERO, .off = 3 * cluster, .len = cluster / 2 };
+    BlkReq whole = { .op = op, .off = 3 * cluster, .len = 2 * cluster,
+                     .flags = op == BLK_ZERO ? BLKF_MAY_UNMAP : 0 };
+    BlkBackend *b;
+
+    size = SIZE;
+    memset(model, 0, SIZE);
+    for (uint64_t i = 0; i < SIZE / 2; i++) {
+        model[i] = base_byte(i);
+    }
+    REQUIRE(image_make(layout, "base"));
+    b = image_open(NULL);
+    REQUIRE(b);
+    CHECK_EQ(blk_co_req(blk_root(b), &half), 0);
+    memset(model + half.off, 0, half.len);
+    model_check(b, false);
+    CHECK_EQ(blk_co_req(blk_root(b), &whole), 0);
+    model_check(b, true);
+    for (uint64_t i = 0; i < cluster; i++) {
+        if (model[whole.off + i]) {
+            CHECK_EQ(i, UINT64_MAX);
+            break;
+        }
+    }
+    blk_unref(b);
+    peer_check(layout);
+}
+
+TEST(zeroes_of_a_cluster_that_is_partly_zero)
+{
+    begin();
+    base_make();
+    machine_lock();
+    for (BlkOp op = 0; op < 2; op++) {
+        partly_zero(layouts[4], 16 * KiB, op ? BLK_DISCARD : BLK_ZERO);
+        partly_zero(layouts[6], 32 * KiB, op ? BLK_DISCARD : BLK_ZERO);
+        partly_zero(layouts[0], 64 * KiB, op ? BLK_DISCARD : BLK_ZERO);
     }
     machine_unlock();
     end();
