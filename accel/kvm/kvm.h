@@ -58,6 +58,8 @@ typedef struct Kvm {
 typedef struct KvmCpu {
     Cpu *cpu;
     int fd;
+    int stats;                         /* KVM_GET_STATS_FD of it, or < 0: to
+                                          ask while it runs would wait for it */
     int tid;
     struct kvm_run *run;
     void *xsave;                       /* kvm.xsave_size bytes, page aligned  */

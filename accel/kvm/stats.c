@@ -3,7 +3,7 @@
  * stats.c - counters of the VM and its vCPUs (KVM_GET_STATS_FD; the kernel's
  * documentation virt/kvm/api.rst, section 4.133).
  *
- * Thread class: MACHINE_CALL. A vCPU's file is asked for from any thread.
+ * Thread class: MACHINE_CALL.
  *
  * Invariants:
  * 1. What the kernel writes is bounded before it is used; a descriptor that
@@ -31,11 +31,8 @@ typedef struct StatsFile {
 
 /* ---- the file ------------------------------------------------------------ */
 
-static void file_close(StatsFile *f)
+static void file_free(StatsFile *f)
 {
-    if (f->fd >= 0) {
-        close(f->fd);
-    }
     g_free(f->descs);
     g_free(f->data);
 }
@@ -51,24 +48,25 @@ static bool desc_fits(const StatsFile *f, const struct kvm_stats_desc *d)
            d->size <= f->ndata - d->offset / 8;
 }
 
-/* Of the VM or a vCPU; false: this kernel has no such file. */
-static bool file_open(StatsFile *f, int of)
+/* Of the VM or a vCPU; false: this kernel has no such file. fd stays the
+ * caller's. */
+static bool file_read(StatsFile *f, int fd)
 {
     size_t n, most = 0;
     ssize_t got;
 
-    *f = (StatsFile){ .fd = kvm_ioctl_n(of, KVM_GET_STATS_FD, 0) };
+    *f = (StatsFile){ .fd = fd };
     if (f->fd < 0 || pread(f->fd, &f->head, sizeof(f->head), 0) !=
                      sizeof(f->head) || f->head.name_size > 256 ||
         !f->head.name_size || f->head.num_desc > DESC_MAX) {
-        file_close(f);
+        file_free(f);
         return false;
     }
     f->step = sizeof(struct kvm_stats_desc) + f->head.name_size;
     n = f->step * f->head.num_desc;
     f->descs = g_malloc0(n + 1);
     if (pread(f->fd, f->descs, n, f->head.desc_offset) != (ssize_t)n) {
-        file_close(f);
+        file_free(f);
         return false;
     }
     for (unsigned i = 0; i < f->head.num_desc; i++) {
@@ -82,6 +80,18 @@ static bool file_open(StatsFile *f, int of)
     got = pread(f->fd, f->data, most, f->head.data_offset);
     f->ndata = got > 0 ? got / 8 : 0;
     return true;
+}
+
+static int vm_file(void)
+{
+    return kvm_ioctl_n(kvm->vm, KVM_GET_STATS_FD, 0);
+}
+
+static void vm_close(int fd)
+{
+    if (fd >= 0) {
+        close(fd);
+    }
 }
 
 /* ---- values -------------------------------------------------------------- */
@@ -168,13 +178,13 @@ static const StrList *names_of(const StatsFilter *a, bool *none)
     return NULL;
 }
 
-static void add_result(int of, char *path, const StrList *names,
+static void add_result(int fd, char *path, const StrList *names,
                        StatsResultList *to)
 {
     StatsFile f;
     StatsResult *r;
 
-    if (!file_open(&f, of)) {
+    if (!file_read(&f, fd)) {
         g_free(path);
         return;
     }
@@ -182,20 +192,23 @@ static void add_result(int of, char *path, const StrList *names,
     r->provider = STATS_PROVIDER_KVM;
     r->qom_path = path;
     list_values(&f, names, &r->stats);
-    file_close(&f);
+    file_free(&f);
 }
 
 bool cmd_query_stats(const void *arg, void *ret, Error **errp)
 {
     const StatsFilter *a = arg;
     bool none;
+    int vm;
     const StrList *names = names_of(a, &none);
 
     if (none || !kvm) {
         return true;
     }
     if (a->target == STATS_TARGET_VM) {
-        add_result(kvm->vm, NULL, names, ret);
+        vm = vm_file();
+        add_result(vm, NULL, names, ret);
+        vm_close(vm);
         return true;
     }
     for (unsigned i = 0; i < cpu_count; i++) {
@@ -205,7 +218,7 @@ bool cmd_query_stats(const void *arg, void *ret, Error **errp)
 
         if (cpu->accel && wanted(path, a->u.vcpu.has_vcpus ? &a->u.vcpu.vcpus
                                                            : NULL)) {
-            add_result(kvm_cpu(cpu)->fd, path, names, ret);
+            add_result(kvm_cpu(cpu)->stats, path, names, ret);
         } else {
             g_free(path);
         }
@@ -213,31 +226,35 @@ bool cmd_query_stats(const void *arg, void *ret, Error **errp)
     return true;
 }
 
-static void add_schema(int of, StatsTarget target, StatsSchemaList *to)
+static void add_schema(int fd, StatsTarget target, StatsSchemaList *to)
 {
     StatsFile f;
     StatsSchema *s;
 
-    if (file_open(&f, of)) {
+    if (file_read(&f, fd)) {
         s = SCHEMA_ADD(to);
         s->provider = STATS_PROVIDER_KVM;
         s->target = target;
         list_schema(&f, &s->stats);
-        file_close(&f);
+        file_free(&f);
     }
 }
 
 bool cmd_query_stats_schemas(const void *arg, void *ret, Error **errp)
 {
+    int vm;
+
     if (!kvm) {
         return true;
     }
-    add_schema(kvm->vm, STATS_TARGET_VM, ret);
+    vm = vm_file();
+    add_schema(vm, STATS_TARGET_VM, ret);
+    vm_close(vm);
     for (unsigned i = 0; i < cpu_count; i++) {
         Cpu *cpu = cpus[i];
 
         if (cpu->accel) {
-            add_schema(kvm_cpu(cpu)->fd, STATS_TARGET_VCPU, ret);
+            add_schema(kvm_cpu(cpu)->stats, STATS_TARGET_VCPU, ret);
             break;
         }
     }
@@ -257,11 +274,11 @@ static bool in_list(const char *name, const char *list)
     return !list || !strcmp(list, "*");
 }
 
-static void print_stats(int of, const char *names)
+static void print_stats(int fd, const char *names)
 {
     StatsFile f;
 
-    if (!file_open(&f, of)) {
+    if (!file_read(&f, fd)) {
         return;
     }
     mon_puts("provider: kvm\n");
@@ -277,7 +294,7 @@ static void print_stats(int of, const char *names)
         }
         mon_puts("\n");
     }
-    file_close(&f);
+    file_free(&f);
 }
 
 void hmp_info_stats(const Json *args)
@@ -285,6 +302,7 @@ void hmp_info_stats(const Json *args)
     const char *target = json_get_str(args, "target");
     const char *names = json_get_str(args, "names");
     const char *provider = json_get_str(args, "provider");
+    int vm;
 
     if (strcmp(target, "vm") && strcmp(target, "vcpu")) {
         mon_printf("invalid stats target '%s'\n", target);
@@ -298,14 +316,16 @@ void hmp_info_stats(const Json *args)
         return;
     }
     if (!strcmp(target, "vm")) {
-        print_stats(kvm->vm, names);
+        vm = vm_file();
+        print_stats(vm, names);
+        vm_close(vm);
         return;
     }
     for (unsigned i = 0; i < cpu_count; i++) {
         Cpu *cpu = cpus[i];
 
         if (cpu->accel && cpu->index == (uint32_t)mon_cpu_index()) {
-            print_stats(kvm_cpu(cpu)->fd, names);
+            print_stats(kvm_cpu(cpu)->stats, names);
         }
     }
 }

@@ -144,6 +144,18 @@ static void park(uint32_t id, int fd)
     g_array_append_val(kvm->parked, p);
 }
 
+/* All but the dirty ring. */
+static void cpu_free(Cpu *cpu, KvmCpu *k)
+{
+    munmap(k->run, kvm->run_size);
+    if (k->stats >= 0) {
+        close(k->stats);
+    }
+    park(x86_cpu(cpu)->apic_id, k->fd);
+    g_aligned_free(k->xsave);
+    g_free(k);
+}
+
 bool kvm_cpu_init(Cpu *cpu, Error **errp)
 {
     X86Cpu *c = x86_cpu(cpu);
@@ -167,16 +179,14 @@ bool kvm_cpu_init(Cpu *cpu, Error **errp)
         g_free(k);
         return false;
     }
+    k->stats = kvm_ioctl_n(k->fd, KVM_GET_STATS_FD, 0);
     if (kvm->xsave_size) {
         k->xsave = g_aligned_alloc0(1, kvm->xsave_size, 4096);
     }
     cpu_setup_optional(k);
     if (!kvm_ring_map(k, errp) || !kvm_cpuid_set(k, errp)) {
         kvm_ring_unmap(k);
-        munmap(k->run, kvm->run_size);
-        park(c->apic_id, k->fd);
-        g_aligned_free(k->xsave);
-        g_free(k);
+        cpu_free(cpu, k);
         return false;
     }
     cpu_setup_tsc(k);
@@ -198,10 +208,7 @@ void kvm_cpu_fini(Cpu *cpu)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     __atomic_store_n((KvmCpu **)&cpu->accel, NULL, __ATOMIC_RELEASE);
     kvm_ring_unmap(k);
-    munmap(k->run, kvm->run_size);
-    park(x86_cpu(cpu)->apic_id, k->fd);
-    g_aligned_free(k->xsave);
-    g_free(k);
+    cpu_free(cpu, k);
 }
 
 /* ---- interrupts from Tern's own controllers ------------------------------ */

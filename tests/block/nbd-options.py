@@ -119,6 +119,7 @@ def said(program, line):
                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                        stderr=subprocess.PIPE)
     text = (p.stdout + b'--' + p.stderr).decode().replace('tern-nbd', 'qemu-nbd')
+    text = re.sub(r' +Fix: format=raw.*\n', '', text)   # the peer has none
     return p.returncode, text
 
 

@@ -114,6 +114,7 @@ def session_run(name, prog, args, commands, images):
         rows.append(("quit", end[0]))
         said = re.sub(r"^[^ ]*(tern|qemu-system-x86_64): ", "", end[1],
                       flags=re.M)
+        said = re.sub(r" +Fix: format=raw.*\n", "", said)
         rows.append(("stderr", names.text(said).strip()))
         return rows
 

@@ -71,7 +71,14 @@ class Machine:
     def cmd(self, name, **args):
         self.s.sendall(json.dumps({"execute": name,
                                    "arguments": args}).encode() + b"\n")
-        return json.loads(hear(self.s, b"\n").split(b"\n")[0])
+        while True:
+            got = hear(self.s, b"\n")
+            if not got:
+                raise EOFError
+            for line in got.split(b"\n")[:-1]:
+                reply = json.loads(line)
+                if "event" not in reply:
+                    return reply
 
     def filename(self, label):
         for c in self.cmd("query-chardev")["return"]:
@@ -174,8 +181,8 @@ def passing():
 
 def terminal():
     master, slave = pty.openpty()
-    m = Machine("-serial", "mon:stdio", "-mon", "chardev=serial0",
-                stdin=slave, stdout=slave)
+    m = Machine("-chardev", "stdio,id=c,mux=on", "-serial", "chardev:c",
+                "-mon", "chardev=c", stdin=slave, stdout=slave)
     os.close(slave)
     hear(master, b"(qemu) ")
     os.write(master, b"\x01h")

@@ -7,7 +7,7 @@
 [ -x "$TERN" ] || skip_all "tern is not built"
 unset MAKEFLAGS MAKELEVEL MAKEOVERRIDES MFLAGS TERN_MODULE_DIR
 check "make install" make install BUILD="$BUILD" DESTDIR="$TMP/root"
-bin=$(dirname "$(find "$TMP/root" -name tern -type f)")
+bin=$(dirname "$(find "$TMP/root" -path '*/bin/tern' -type f)")
 for p in "$bin"/*; do
     name=$(basename "$p")
     check "$name has a manual page" test -s "$bin/../share/man/man1/$name.1"

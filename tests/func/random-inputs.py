@@ -176,6 +176,8 @@ class Schema:
             if 'default' in m and (depth > 4 or rnd.random() < 0.5):
                 continue
             out[m['name']] = self.value(rnd, m['type'], depth + 1)
+            if m['name'] == 'wait':
+                out['wait'] = False     # for a client that never comes
             if 'timeout' in m['name'] and \
                     isinstance(out[m['name']], int):
                 out[m['name']] %= 2     # seconds, which the test waits

@@ -29,8 +29,8 @@ static const char *const foreign[] = {
     "wruss*", "clrssbsy", "setssbsy", "saveprevssp", "rstorssp", "incssp*",
     "rdssp*", "movdir*", "ptwrite*", "pconfig", "wbnoinvd", "cldemote",
     "tpause", "umonitor", "umwait", "gf2p8*", "vgf2p8*", "vpdp*", "ud2b",
-    "lwpins", "pcommit", "swapgs", "lwpval", "llwpcb", "slwpcb", "kmov*", "vpermil2*", "nopw",
-    "nopl", "nopq", NULL
+    "lwpins", "pcommit", "swapgs", "lwpval", "llwpcb", "slwpcb", "kmov*",
+    "vpermil2*", "nopw", "nopl", "nopq", NULL
 };
 /* Forms that libcapstone 4 does not know or limits. */
 static const char *const unknown_there[] = {
