@@ -178,6 +178,8 @@ class Schema:
             out[m['name']] = self.value(rnd, m['type'], depth + 1)
             if m['name'] == 'wait':
                 out['wait'] = False     # for a client that never comes
+            if m['name'] == 'reboot':
+                out['reboot'] = 'reset'     # else a reset ends the program
             if 'timeout' in m['name'] and \
                     isinstance(out[m['name']], int):
                 out[m['name']] %= 2     # seconds, which the test waits
