@@ -206,8 +206,8 @@ BOARD = [
     "info registers", "info mem", "info tlb", "x/4xw 0xfffffff0",
     "xp/4xw 0xfffffff0", "xp/2gx 0xfffffff0", "xp/8xb 0xffffffff0",
     "xp/3cw 0xffff0", "xp/4dh 0xffff0", "xp/2c 0xfffffff0", "x/2i 0xfffffff0", "xp/3i 0xfffffff0",
-    "info pci", "p $eip", "p $cs", "p/x $eax+1", "i 0x70", "i/b 0x71",
-    "o 0x70 0x0f", "i /b 0x71", "sum 0xfffffff0 16", "gva2gpa 0xfffffff0",
+    "info pci", "p $eip", "p $cs", "p/x $eax+1", "o 0x70 0x0f",
+    "i 0x70", "i/b 0x71", "i /b 0x71", "sum 0xfffffff0 16", "gva2gpa 0xfffffff0",
     "info qom-tree /machine/peripheral", "nmi", "info lapic", "info pic",
     "info irq", "info roms", "cpu 0", "cpu 1", "system_reset", "info status",
 )]
