@@ -199,14 +199,19 @@ static void put_devices(void)
     }
 }
 
+static void put_kind(const char *name, const char *desc, const char *doc)
+{
+    put_term(name, NULL);
+    put_sentence(desc);
+    put_sentence(doc);
+}
+
 static void put_objects(void)
 {
     put_head("Objects");
     put("Given to -object and to object-add, with an id.\n");
     SET_EACH(user_types, UserType, t) {
-        put_term((*t)->name, NULL);
-        put_sentence((*t)->desc);
-        put_sentence((*t)->doc);
+        put_kind((*t)->name, (*t)->desc, (*t)->doc);
         put_props((*t)->base_props);
         put_props((*t)->props);
     }
@@ -220,9 +225,7 @@ static void put_chardevs(void)
         if ((*d)->internal) {
             continue;
         }
-        put_term((*d)->name, NULL);
-        put_sentence((*d)->desc);
-        put_sentence((*d)->doc);
+        put_kind((*d)->name, (*d)->desc, (*d)->doc);
         put_props((*d)->props);
     }
 }
@@ -235,9 +238,7 @@ static void put_netdevs(void)
         if ((*d)->internal) {
             continue;
         }
-        put_term((*d)->name, NULL);
-        put_sentence((*d)->desc);
-        put_sentence((*d)->doc);
+        put_kind((*d)->name, (*d)->desc, (*d)->doc);
         put_props((*d)->props);
     }
 }

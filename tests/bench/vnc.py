@@ -18,6 +18,10 @@ import time
 
 import libsides
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, "tests")
+from libtern import vbe_on                                       # noqa: E402
+
 FRAMES = 6
 W, H = 1024, 768
 ENCODINGS = (("raw", (0,), ""), ("hextile", (5,), ""), ("zlib", (6,), ""),
@@ -67,15 +71,8 @@ class Server:
         while b"return" not in mon.recv(4096):
             pass
         self.mon = mon
-        for reg, v in ((0x10, 0xe0000000), (4, 7)):
-            self.say("outl 0xcf8 0x%x" % (0x80001000 | reg))
-            self.say("outl 0xcfc 0x%x" % v)
-        for i, v in ((4, 0), (1, W), (2, H), (3, 32), (4, 0x41)):
-            self.say("outw 0x1ce 0x%x" % i)
-            self.say("outw 0x1d0 0x%x" % v)
-        self.say("outb 0x3c2 0x67")
-        self.say("inb 0x3da")
-        self.say("outb 0x3c0 0x20")
+        for line in vbe_on(W, H):
+            self.say(line)
         for y in range(0, H, 4):
             data = b"".join(ROWS[y:y + 4])
             self.say("write 0x%x 0x%x 0x%s" % (0xe0000000 + y * W * 4,

@@ -13,23 +13,16 @@ import sys
 import tempfile
 import time
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, "tests")
+import libtap                                                    # noqa: E402
+from libtap import result                                        # noqa: E402
+
 BUILD = os.path.abspath(os.environ.get("BUILD", "build"))
 OURS = os.environ.get("TERN_IO") or BUILD + "/tern-io"
 PEER = shutil.which("qemu-io")
 IMG = shutil.which("qemu-img")
 PATIENCE = 30 * int(os.environ.get("TERN_TEST_PATIENCE", "1"))
-count = failed = 0
-
-
-def result(ok, name, *texts):
-    global count, failed
-    count += 1
-    failed += not ok
-    if not ok:
-        for t in texts:
-            print("# " + str(t).replace("\n", "\n# "))
-    print("%sok %d - %s" % ("" if ok else "not ", count, name))
-    sys.stdout.flush()
 
 
 def run(argv, **more):
@@ -279,8 +272,7 @@ def main():
     locks()
     throttled()
     compressed_end()
-    print("1..%d" % count)
-    return failed > 0
+    return libtap.end()
 
 
 sys.exit(main())

@@ -12,32 +12,18 @@ import sys
 import time
 
 sys.dont_write_bytecode = True
+sys.path.insert(0, "tests")
+from libtap import end, result                                   # noqa: E402,F401
+
 BUILD = os.path.abspath(os.environ.get("BUILD", "build"))
 OURS = os.environ.get("TERN") or BUILD + "/tern"
 PEER = os.environ.get("PEER") or shutil.which("qemu-system-x86_64")
 PATIENCE = 30 * int(os.environ.get("TERN_TEST_PATIENCE", "1"))
-count = failed = 0
-
-
-def result(ok, name, *texts):
-    global count, failed
-    count += 1
-    failed += not ok
-    if not ok:
-        for t in texts:
-            print("# " + str(t).replace("\n", "\n# "))
-    print("%sok %d - %s" % ("" if ok else "not ", count, name), flush=True)
 
 
 def peer_there():
     return PEER and subprocess.run(
         [PEER, "-version"], stdout=subprocess.DEVNULL).returncode == 0
-
-
-def end():
-    """The plan's line, and the program's status."""
-    print("1..%d" % count)
-    return failed > 0
 
 
 DISK = ["-device", "ide-hd,drive=d,id=hd,bus=ide.0"]

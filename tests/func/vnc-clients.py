@@ -14,6 +14,10 @@ import tempfile
 import time
 import zlib
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, "tests")
+from libtern import vbe_on                                       # noqa: E402
+
 TERN = os.environ.get("TERN", "build/tern")
 HERE = os.path.dirname(os.path.abspath(__file__))
 PATIENCE = 60 * int(os.environ.get("TERN_TEST_PATIENCE", "1"))
@@ -52,15 +56,8 @@ class Machine:
         self.f = self.mon.makefile("rw")
         self.f.readline()
         self.qmp("qmp_capabilities")
-        for reg, v in ((0x10, 0xe0000000), (4, 7)):
-            self.say("outl 0xcf8 0x%x" % (0x80001000 | reg))
-            self.say("outl 0xcfc 0x%x" % v)
-        for i, v in ((4, 0), (1, W), (2, H), (3, 32), (4, 0x41)):
-            self.say("outw 0x1ce 0x%x" % i)
-            self.say("outw 0x1d0 0x%x" % v)
-        self.say("outb 0x3c2 0x67")
-        self.say("inb 0x3da")
-        self.say("outb 0x3c0 0x20")
+        for line in vbe_on(W, H):
+            self.say(line)
         noise = os.urandom(W * 4)
         two = struct.pack("<2I", 0x123456, 0xfedcba)
         rows = [noise[y * 4:] + noise[:y * 4] if y < 40 else

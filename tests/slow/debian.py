@@ -15,14 +15,18 @@ import subprocess
 import sys
 import time
 
+sys.dont_write_bytecode = True
 sys.path.insert(0, "tests")
-from libtern import BUILD, Folder, Machine, Tap, TERN_IMG
+from libtap import end, result
+from libtern import BUILD, Folder, Machine, skip_all, TERN_IMG
 
 LIMIT = int(os.environ.get("DEBIAN_LIMIT", "900"))
-tap = Tap()
-check = tap.check
 PROMPT = r"^anna@debian:.*\$ "
 ROOT = r"^root@debian:.*# "
+
+
+def check(name, ok, why=""):
+    return result(ok, name, *([why] if why else []))
 
 
 def img(*args):
@@ -276,17 +280,17 @@ def revert(name, image, arguments):
 def main():
     for tool in ("debootstrap", "mke2fs", "ssh", "ssh-keygen"):
         if not shutil.which(tool, path=os.environ["PATH"] + ":/usr/sbin:/sbin"):
-            tap.skip_all("no " + tool)
+            skip_all("no " + tool)
     if os.geteuid():
-        tap.skip_all("debootstrap needs root")
+        skip_all("debootstrap needs root")
     r = subprocess.run(["sh", "tests/debian-disk", BUILD + "/debian"],
                        capture_output=True, text=True)
     if not check("the system is made", r.returncode == 0, r.stdout + r.stderr):
-        tap.finish()
+        return end()
     with Folder("debian") as folder:
         for name in os.environ.get("DEBIAN_ROUNDS", "virtio ide").split():
             live(name, folder, BUILD + "/debian/disk.qcow2")
-    tap.finish()
+    return end()
 
 
-main()
+sys.exit(main())
