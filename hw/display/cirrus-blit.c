@@ -346,7 +346,7 @@ static void line_from_memory(Cirrus *c, Line *l, const Rop *rop)
             l->src[x] = vram(v, at + x);
         }
         memset(l->on, 0xff, b->width);
-    l->end = b->width;
+        l->end = b->width;
         line_store(c, l, rop);
     }
     /* Whole pixels have passed, though the line may end within one. */
