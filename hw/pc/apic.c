@@ -18,7 +18,9 @@
  */
 #include <glib.h>
 #include <linux/kvm.h>
+#include "accel.h"
 #include "hw/pc/apic.h"
+#include "hw/pc/ticks.h"
 
 X86Apic *apics;
 
@@ -66,15 +68,37 @@ uint8_t apic_arbitration(const X86Apic *s)
 
 /* The PIC's INTR reaches the vCPU: through LINT0 as ExtINT, or directly when
  * the APIC is switched off. */
-static bool apic_extint(const X86Apic *s)
+static bool lint0_open(const X86Apic *s)
 {
     uint32_t l = s->lvt[LVT_LINT0];
 
-    if (!s->lint[0]) {
-        return false;
-    }
     return !(s->base & BASE_ENABLE) ||
            (!(l & LVT_MASKED) && LVT_MODE(l) == DM_EXTINT);
+}
+
+static bool apic_extint(const X86Apic *s)
+{
+    return s->lint[0] && lint0_open(s);
+}
+
+bool apic_takes_intr(void)
+{
+    const X86Apic *s = apics;
+
+    while (s && !(s->base & BASE_BSP)) {
+        s = s->next;
+    }
+    return s ? lint0_open(s) : !accel_irq.apic_in_kernel;
+}
+
+bool apic_vector_waits(uint8_t vector)
+{
+    for (const X86Apic *s = apics; s; s = s->next) {
+        if (bit_get(s->irr, vector)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static int apic_deliverable(const X86Apic *s)
@@ -205,6 +229,9 @@ int apic_ack(X86Cpu *c)
     if (n >= 0) {
         bit_put(s->irr, n, false);
         bit_put(s->isr, n, true);
+        if (ioapic_irq0_is(n)) {
+            ticks_taken();
+        }
     } else if (apic_extint(s) && !s->wait_sipi) {
         n = pic_ack();
     }

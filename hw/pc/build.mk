@@ -6,6 +6,7 @@ hw-y += hw/pc/piix3.o
 hw-y += hw/pc/i8259.o
 hw-y += hw/pc/ioapic.o
 hw-y += hw/pc/i8254.o
+hw-y += hw/pc/ticks.o
 hw-y += hw/pc/mc146818.o
 hw-y += hw/pc/apic.o
 hw-y += hw/pc/apic-bus.o

@@ -14,6 +14,7 @@
  */
 #include <glib.h>
 #include "accel.h"
+#include "hw/pc/ticks.h"
 #include "pc.h"
 
 #define CLK_NS 10
@@ -49,6 +50,7 @@ struct Hpet {
     Device dev;
     MemRegion io;
     IrqLine irq[LINES], pit_enable;
+    TickSource ticks;                  /* of timer 0 in the PIT's place       */
     uint8_t timers;
     uint32_t flags, intcap;
     bool offset_saved;
@@ -140,7 +142,7 @@ static void timer_arm(HpetTimer *t, int64_t at_least)
 static void hpet_fire(void *arg)
 {
     HpetTimer *t = arg;
-    uint64_t now, left;
+    uint64_t now, left, ticks = 0;
 
     machine_assert_locked();
     now = hpet_counter(t->hpet);
@@ -153,11 +155,8 @@ static void hpet_fire(void *arg)
         uint64_t late = t->config & T_32BIT ? (uint32_t)now - (uint32_t)t->cmp
                                             : now - t->cmp;
 
-        if (!left) {
-            t->cmp += (late / t->period + 1) * t->period;
-        } else {
-            t->cmp += t->period;
-        }
+        ticks = left ? 1 : late / t->period + 1;
+        t->cmp += ticks * t->period;
         if (t->config & T_32BIT) {
             t->cmp = (uint32_t)t->cmp;
         }
@@ -166,7 +165,12 @@ static void hpet_fire(void *arg)
         /* The counter comes by again after it has wrapped. */
         timer_set(&t->timer, clock_ns(CLOCK_VM) + (CLK_NS * 0x100000000ll));
     }
-    timer_irq(t, true);
+    if (t->n == 0 && ticks && hpet_legacy(t->hpet) &&
+        !(t->config & (T_FSB | T_LEVEL))) {
+        ticks_add(&t->hpet->ticks, ticks);
+    } else {
+        timer_irq(t, true);
+    }
 }
 
 /* A comparator that the guest has just written meets at once a time that has
@@ -191,8 +195,17 @@ static void timer_start(HpetTimer *t, bool written)
     }
 }
 
+/* What timer 0 owes goes with its setting. */
+static void ticks_stop(HpetTimer *t)
+{
+    if (t->n == 0) {
+        ticks_forget(&t->hpet->ticks);
+    }
+}
+
 static void timer_stop(HpetTimer *t)
 {
+    ticks_stop(t);
     timer_clear(&t->timer);
     timer_irq(t, false);
 }
@@ -258,6 +271,7 @@ static void timer_config(HpetTimer *t, uint32_t v)
 {
     uint64_t old = t->config, writable = T_WRITABLE;
 
+    ticks_stop(t);
     if (!(old & T_FSB_CAP)) {
         writable &= ~(uint64_t)T_FSB;
     }
@@ -283,6 +297,7 @@ static void timer_compare(HpetTimer *t, bool high, uint32_t v)
     if (high && t->config & T_32BIT) {
         return;
     }
+    ticks_stop(t);
     if (!(t->config & T_PERIODIC) || t->config & T_SETVAL) {
         half(&t->cmp, high, v);
     }
@@ -331,6 +346,7 @@ static void timer_write(HpetTimer *t, uint64_t off, uint64_t v, unsigned size)
 
 static void legacy_switch(Hpet *s, bool on)
 {
+    ticks_forget(&s->ticks);
     if (on) {
         irq_lower(&s->pit_enable);
         irq_lower(&s->irq[0]);
@@ -412,6 +428,11 @@ static const MemOps hpet_ops = {
 
 /* ---- the device --------------------------------------------------------- */
 
+static void hpet_pulse(void *arg)
+{
+    timer_irq(&((Hpet *)arg)->t[0], true);
+}
+
 static void hpet_in(void *to, int n, int level)
 {
     Hpet *s = to;
@@ -441,6 +462,7 @@ static MACHINE_CALL bool hpet_realize(Device *dev, Error **errp)
         t->n = i;
         timer_init(&t->timer, NULL, CLOCK_VM, hpet_fire, t);
     }
+    s->ticks = (TickSource){ .pulse = hpet_pulse, .arg = s };
     mem_init_io(&s->io, "hpet", 0x400, &hpet_ops, s);
     device_region(dev, &s->io);
     /* An FSB write may be to the local APIC, and so be an interrupt whose end
@@ -461,6 +483,7 @@ static MACHINE_CALL void hpet_unrealize(Device *dev)
     for (int i = 0; i < MAX_TIMERS; i++) {
         timer_clear(&s->t[i].timer);
     }
+    ticks_forget(&s->ticks);
     if (s->mapped) {
         mem_fini(&s->io);
         s->mapped = false;

@@ -15,10 +15,12 @@
  */
 #include <glib.h>
 #include "accel.h"
+#include "hw/pc/ticks.h"
 #include "pc.h"
 
 #define PIT_HZ 1193182
 #define EVENT_MIN (10 * NS_PER_US)
+#define PERIODS_UNKNOWN UINT64_MAX     /* after loading: one is due           */
 
 typedef struct PitChannel {
     int32_t count;                     /* 1..65536                            */
@@ -37,6 +39,8 @@ typedef struct Pit {
     IrqLine irq;
     uint32_t iobase;
     Timer timer;
+    TickSource ticks;
+    uint64_t periods;                  /* of channel 0 that have ticked        */
     PitChannel ch[3];
     uint8_t irq_off;                   /* HPET has taken the line             */
 } Pit;
@@ -152,24 +156,41 @@ static void pit_arm(Pit *s, int64_t now)
 /* After a change of channel 0 by the guest. */
 static void pit_update(Pit *s, int64_t now)
 {
+    ticks_forget(&s->ticks);
+    s->periods = pit_ticks(&s->ch[0], now) / s->ch[0].count;
     if (!s->irq_off) {
         irq_set(&s->irq, pit_out(&s->ch[0], now));
     }
     pit_arm(s, now);
 }
 
+static void pit_pulse(void *arg)
+{
+    Pit *s = arg;
+
+    machine_assert_locked();
+    irq_lower(&s->irq);
+    irq_raise(&s->irq);
+}
+
 static void pit_fire(void *arg)
 {
     Pit *s = arg;
+    PitChannel *c = &s->ch[0];
     int64_t now = clock_ns(CLOCK_VM), next;
+    uint64_t periods = pit_ticks(c, now) / c->count;
 
     machine_assert_locked();
     if (!s->irq_off) {
-        if (s->ch[0].mode == 2 || s->ch[0].mode >= 4) {
+        if ((c->mode == 2 || c->mode == 3) && periods != s->periods) {
+            ticks_add(&s->ticks, s->periods == PERIODS_UNKNOWN
+                                     ? 1 : periods - s->periods);
+        } else if (c->mode >= 4) {
             irq_lower(&s->irq);         /* a low tick that may be over        */
         }
-        irq_set(&s->irq, pit_out(&s->ch[0], now));
+        irq_set(&s->irq, pit_out(c, now));
     }
+    s->periods = periods;
     next = pit_next(&s->ch[0], now);
     if (next >= 0) {
         timer_set(&s->timer, MAX2(next, now + EVENT_MIN));
@@ -434,6 +455,7 @@ static void pit_irq_control(void *to, int n, int enable)
         pit_update(s, clock_ns(CLOCK_VM));
     } else {
         irq_lower(&s->irq);
+        ticks_forget(&s->ticks);
     }
 }
 
@@ -446,6 +468,7 @@ static MACHINE_CALL bool pit_realize(Device *dev, Error **errp)
     Pit *s = (Pit *)dev;
 
     timer_init(&s->timer, NULL, CLOCK_VM, pit_fire, s);
+    s->ticks = (TickSource){ .pulse = pit_pulse, .arg = s };
     mem_init_io(&s->io, "pit", 4, &pit_ops, s);
     isa_map(&s->isa, &s->io, s->iobase);
     device_gpio_out(dev, NULL, &s->irq, 1);
@@ -458,6 +481,7 @@ static MACHINE_CALL void pit_unrealize(Device *dev)
     Pit *s = (Pit *)dev;
 
     timer_clear(&s->timer);
+    ticks_forget(&s->ticks);
     isa_unmap(&s->isa, &s->io);
 }
 
@@ -474,6 +498,8 @@ static void pit_reset(Device *dev, ResetKind kind)
         };
     }
     irq_lower(&s->irq);
+    ticks_forget(&s->ticks);
+    s->periods = 0;
     pit_arm(s, now);
 }
 
@@ -506,8 +532,17 @@ static const VmState channel_state = {
     },
 };
 
+static bool pit_after_load(void *opaque, int version, Error **errp)
+{
+    Pit *s = opaque;
+
+    s->periods = PERIODS_UNKNOWN;
+    ticks_forget(&s->ticks);
+    return true;
+}
+
 static const VmState pit_state = {
-    .name = "i8254", .version = 1, .oldest = 1,
+    .name = "i8254", .version = 1, .oldest = 1, .after_load = pit_after_load,
     .fields = (const VmField[]){
         VM_STRUCTS(Pit, ch, &channel_state), VM_TIMER(Pit, timer),
         VM_U8(Pit, irq_off),

@@ -14,6 +14,7 @@
 #include <glib.h>
 #include "accel.h"
 #include "hw/pc/irq-view.h"
+#include "hw/pc/ticks.h"
 #include "pc.h"
 
 typedef struct Pic {
@@ -123,7 +124,15 @@ int pic_ack(void)
         vector = sl->irq_base + n2;
     }
     pic_take(m, n);
+    if (n == 0) {
+        ticks_taken();
+    }
     return vector;
+}
+
+bool pic_irq0_waits(void)
+{
+    return pics[0] && pics[0]->irr & ~pics[0]->imr & 1 && apic_takes_intr();
 }
 
 bool pic_pending(void)

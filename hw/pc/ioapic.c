@@ -16,6 +16,7 @@
 #include <glib.h>
 #include "accel.h"
 #include "hw/pc/irq-view.h"
+#include "hw/pc/ticks.h"
 #include "pc.h"
 
 #define PINS PC_GSI_COUNT
@@ -91,6 +92,27 @@ static MACHINE_CALL void ioapic_deliver(Ioapic *s, int n)
         vector = pic_ack();
     }
     ioapic_send(e, vector);
+}
+
+/* Interrupt 0 is on pin 2; fixed or lowest priority, by edges, or 0. */
+static uint8_t irq0_vector(const Ioapic *s)
+{
+    uint64_t e = s ? s->entry[2] : ENT_MASKED;
+
+    return e & (ENT_MASKED | ENT_LEVEL | 6 << ENT_MODE_SHIFT) ? 0
+                                                              : e & ENT_VECTOR;
+}
+
+bool ioapic_irq0_is(int vector)
+{
+    return vector > 0 && vector == irq0_vector(the_ioapic);
+}
+
+bool ioapic_irq0_waits(void)
+{
+    uint8_t v = irq0_vector(the_ioapic);
+
+    return v && !accel_irq.apic_in_kernel && apic_vector_waits(v);
 }
 
 static MACHINE_CALL void ioapic_service(Ioapic *s)

@@ -366,20 +366,30 @@ TEST(smi_and_nmi)
     CHECK(asked(2, CPU_INT_NMI));
 }
 
+static NO_TSA void out(uint16_t port, uint8_t v)
+{
+    mem_store(&mem_io, port, 1, v, MEM_ATTRS_NONE);
+}
+
+/* The 8259 pair, vectors 8 and 70. */
+static NO_TSA void pics_on(uint8_t mask)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        uint16_t port = i ? 0xa0 : 0x20;
+        const uint8_t icw[] = { 0x11, i ? 0x70 : 0x08, i ? 2 : 4, 1, mask };
+
+        for (unsigned n = 0; n < sizeof(icw); n++) {
+            out(port + !!n, icw[n]);
+        }
+    }
+}
+
 TEST(pic_through_lint0)
 {
     IrqLine l;
 
     board();
-    /* The 8259 pair, vectors 8 and 70, all unmasked. */
-    for (unsigned i = 0; i < 2; i++) {
-        uint16_t port = i ? 0xa0 : 0x20;
-        const uint8_t icw[] = { 0x11, i ? 0x70 : 0x08, i ? 2 : 4, 1, 0 };
-
-        for (unsigned n = 0; n < sizeof(icw); n++) {
-            mem_store(&mem_io, port + !!n, 1, icw[n], MEM_ATTRS_NONE);
-        }
-    }
+    pics_on(0);
     CHECK(!x86_irq_pending(cpu(0)));
     irq_raise(&pc->gsi[4]);
     CHECK(x86_irq_pending(cpu(0)));
@@ -499,6 +509,97 @@ static NO_TSA void step(int64_t ns)
 static NO_TSA void set_time(int64_t later)
 {
     clock_vm_set(clock_ns(CLOCK_VM) + later);
+}
+
+#define TICK (10 * NS_PER_MS)
+
+/* Channel 0 of the PIT in mode 2. */
+static NO_TSA void pit_ticks_on(void)
+{
+    out(0x43, 0x34);
+    out(0x40, 11932 & 0xff);
+    out(0x40, 11932 >> 8);
+}
+
+static NO_TSA void hpet_store(unsigned reg, uint64_t v)
+{
+    mem_store(&mem_system, PC_HPET_ADDR + reg, 8, v, MEM_ATTRS_NONE);
+}
+
+/* Timer 0 of the HPET in the PIT's place, periodic. */
+static NO_TSA void hpet_ticks_on(void)
+{
+    hpet_store(0x10, 0);
+    hpet_store(0xf0, 0);
+    hpet_store(0x100, 0x4c);
+    hpet_store(0x108, TICK / 10);
+    hpet_store(0x10, 3);
+}
+
+static NO_TSA void eoi_apic(void)
+{
+    wr(0, EOI, 0);
+}
+
+static NO_TSA void eoi_pic(void)
+{
+    out(0x20, 0x20);
+}
+
+/* Periods that end before the vCPU takes interrupt 0 are told one by one; what is
+ * set anew owes nothing. */
+static NO_TSA void ticks_are_told(void (*on)(void), int vector,
+                                  void (*eoi)(void))
+{
+    unsigned n = 0;
+
+    on();
+    if (x86_irq_ack(cpu(0)) >= 0) {    /* an output that rests high           */
+        eoi();
+    }
+    set_time(4 * TICK + TICK / 2);     /* the loop is late                    */
+    step(1);
+    while (x86_irq_ack(cpu(0)) == vector && n < 100) {
+        n++;
+        CHECK_EQ(x86_irq_ack(cpu(0)), -1);
+        eoi();
+    }
+    CHECK_EQ(n, 4u);
+    step(TICK);
+    step(TICK);                        /* the vCPU is late                    */
+    for (n = 0; n < 2; n++) {
+        CHECK_EQ(x86_irq_ack(cpu(0)), vector);
+        eoi();
+    }
+    CHECK_EQ(x86_irq_ack(cpu(0)), -1);
+    step(TICK);
+    step(TICK);
+    step(TICK);
+    on();
+    CHECK_EQ(x86_irq_ack(cpu(0)), vector);
+    eoi();
+    CHECK_EQ(x86_irq_ack(cpu(0)), -1);
+}
+
+TEST(ticks_of_a_late_vcpu)
+{
+    all_on();
+    pics_on(0xff);
+    entry(2, 0x58, 0);
+    ticks_are_told(pit_ticks_on, 0x58, eoi_apic);
+    ticks_are_told(hpet_ticks_on, 0x58, eoi_apic);
+    /* Nobody listens: nothing is owed when somebody does. */
+    entry(2, 0x10058, 0);
+    for (int i = 0; i < 5; i++) {
+        step(TICK);
+    }
+    entry(2, 0x58, 0);
+    CHECK_EQ(x86_irq_ack(cpu(0)), -1);
+
+    board();
+    pics_on(0xfe);
+    ticks_are_told(pit_ticks_on, 8, eoi_pic);
+    ticks_are_told(hpet_ticks_on, 8, eoi_pic);
 }
 
 TEST(timer)
