@@ -7,12 +7,14 @@
  *
  * Invariants
  * 1. What a device sends to the guest is taken only while the stack has room.
+ * 2. A UNIX socket that was made for a rule is in `sockets` until it is unlinked.
  */
 #include <arpa/inet.h>
 #include <glib.h>
 #include <glib/gstdio.h>
 #include <pwd.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include "chr.h"
 #include "net/user-priv.h"
@@ -57,7 +59,27 @@ typedef struct Rule {
     bool udp;
     struct in_addr host, guest;
     int host_port, guest_port;
+    struct sockaddr_un path;           /* instead of the host's address       */
 } Rule;
+
+#define UNIX_PREFIX "unix:"
+
+/* unix:path-[guest]:port; the path may contain any of the separators. */
+static const char *parse_unix_rule(const char *text, Rule *r, const char **rest)
+{
+    const char *p = text + strlen(UNIX_PREFIX), *end = strrchr(p, '-');
+
+    if (!end || end == p) {
+        return "Bad host path separator";
+    }
+    if ((size_t)(end - p) >= sizeof(r->path.sun_path)) {
+        return "Host path too long";
+    }
+    r->path.sun_family = AF_UNIX;
+    memcpy(r->path.sun_path, p, end - p);
+    *rest = end + 1;
+    return NULL;
+}
 
 static bool proto_of(const char *s, bool *udp)
 {
@@ -65,11 +87,29 @@ static bool proto_of(const char *s, bool *udp)
     return *udp || !*s || !strcmp(s, "tcp");
 }
 
-static const char *parse_rule(const UserStack *s, const char *p, Rule *r)
+static const char *parse_guest(const char *p, Rule *r)
 {
     char buf[256];
 
+    if (!part(buf, sizeof(buf), &p, ':')) {
+        return "Missing guest address";
+    }
+    if (*buf && !inet_aton(buf, &r->guest)) {
+        return "Bad guest address";
+    }
+    return port_of(p, false, &r->guest_port) ? NULL : "Bad guest port";
+}
+
+static const char *parse_rule(const UserStack *s, const char *p, Rule *r)
+{
+    char buf[256];
+    const char *bad;
+
     *r = (Rule){ .guest = s->guest };
+    if (g_str_has_prefix(p, UNIX_PREFIX)) {
+        bad = parse_unix_rule(p, r, &p);
+        return bad ? bad : parse_guest(p, r);
+    }
     if (!part(buf, sizeof(buf), &p, ':')) {
         return "No : separators";
     }
@@ -88,13 +128,48 @@ static const char *parse_rule(const UserStack *s, const char *p, Rule *r)
     if (!port_of(buf, true, &r->host_port)) {
         return "Bad host port";
     }
-    if (!part(buf, sizeof(buf), &p, ':')) {
-        return "Missing guest address";
+    return parse_guest(p, r);
+}
+
+static bool unix_add(UserStack *s, const Rule *r)
+{
+    struct sockaddr_in guest = {
+        .sin_family = AF_INET, .sin_addr = r->guest,
+        .sin_port = htons(r->guest_port),
+    };
+    struct stat st;
+
+    /* What an earlier process has left. */
+    if (!lstat(r->path.sun_path, &st) && S_ISSOCK(st.st_mode)) {
+        g_unlink(r->path.sun_path);
     }
-    if (*buf && !inet_aton(buf, &r->guest)) {
-        return "Bad guest address";
+    if (slirp_add_hostxfwd(s->slirp, (const struct sockaddr *)&r->path,
+                           sizeof(r->path), (const struct sockaddr *)&guest,
+                           sizeof(guest), 0) < 0) {
+        return false;
     }
-    return port_of(p, false, &r->guest_port) ? NULL : "Bad guest port";
+    if (!s->sockets) {
+        s->sockets = g_ptr_array_new_with_free_func(g_free);
+    }
+    g_ptr_array_add(s->sockets, g_strdup(r->path.sun_path));
+    return true;
+}
+
+static bool unix_remove(UserStack *s, const char *path)
+{
+    struct sockaddr_un host = { .sun_family = AF_UNIX };
+    guint i;
+
+    if (!s->sockets || !g_ptr_array_find_with_equal_func(s->sockets, path,
+                                                         g_str_equal, &i)) {
+        return false;
+    }
+    g_strlcpy(host.sun_path, path, sizeof(host.sun_path));
+    slirp_remove_hostxfwd(s->slirp, (const struct sockaddr *)&host,
+                          sizeof(host), 0);
+    g_unlink(path);
+    g_ptr_array_remove_index_fast(s->sockets, i);
+    return true;
 }
 
 bool user_hostfwd_add(UserStack *s, const char *rule, Error **errp)
@@ -106,8 +181,10 @@ bool user_hostfwd_add(UserStack *s, const char *rule, Error **errp)
         return error_set(errp, "Invalid host forwarding rule '%s' (%s)", rule,
                          bad);
     }
-    if (slirp_add_hostfwd(s->slirp, r.udp, r.host, r.host_port, r.guest,
-                          r.guest_port) < 0) {
+    if (r.path.sun_family ? !unix_add(s, &r)
+                          : slirp_add_hostfwd(s->slirp, r.udp, r.host,
+                                              r.host_port, r.guest,
+                                              r.guest_port) < 0) {
         int err = errno;
 
         error_set(errp, "Could not set up host forwarding rule '%s'", rule);
@@ -125,6 +202,10 @@ bool user_hostfwd_remove(UserStack *s, const char *rule, Error **errp)
     bool udp, ok;
     int port;
 
+    if (g_str_has_prefix(rule, UNIX_PREFIX)) {
+        return unix_remove(s, rule + strlen(UNIX_PREFIX)) ||
+               error_set(errp, "host forwarding rule for %s not found", rule);
+    }
     ok = part(buf, sizeof(buf), &p, ':') && proto_of(buf, &udp) &&
          part(buf, sizeof(buf), &p, ':') && (!*buf || inet_aton(buf, &host)) &&
          port_of(p, true, &port);
@@ -248,6 +329,10 @@ void user_forwards_close(UserStack *s)
         chr_remove(f->chr->label, NULL);
         g_free(f);
     }
+    while (s->sockets && s->sockets->len) {
+        unix_remove(s, g_ptr_array_index(s->sockets, 0));
+    }
+    g_clear_pointer(&s->sockets, g_ptr_array_unref);
 }
 
 /* ---- SMB ----------------------------------------------------------------- */

@@ -20,6 +20,7 @@ typedef struct UserStack {
     int64_t due;                       /* CLOCK_RT                            */
     Work nudge;
     struct GuestForward *forwards;
+    GPtrArray *sockets;                /* paths made for rules, or NULL       */
     char *smb_dir, *tftp_path;
 } UserStack;
 

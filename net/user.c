@@ -132,7 +132,8 @@ NET_DRIVER(user_driver, {
     .size = sizeof(UserNet),
     .doc = "A network of its own behind the process: DHCP, name service, TFTP "
            "and SMB for the guest; its connections leave as the process's. "
-           "hostfwd lets the host's side in. Needs no privilege.",
+           "hostfwd lets the host's side in, by a port or by unix:path-[guestaddr]:"
+           "port, a socket's file. Needs no privilege.",
     .props = user_props, .open = user_open, .close = user_close,
     .send = user_send,
 });

@@ -273,6 +273,19 @@ def to_the_guest():
         check("and removed", False)
     except ConnectionRefusedError:
         check("and removed", True)
+    path = os.path.join(tmp, "a-socket:x")
+    for turn in ("a UNIX socket", "and again"):
+        text = g.hmp("hostfwd_add na unix:%s-:22" % path)
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(PATIENCE)
+            s.connect(path)
+            t = Tcp(g, "", 0, 22)
+            ok = t.accept()
+            t.say(b"hello")
+            check(turn, text == "" and ok and s.recv(5) == b"hello", text)
+        text = g.hmp("hostfwd_remove na unix:" + path)
+        check(turn + ", gone", "removed" in text and not os.path.exists(path),
+              text)
     check("info usernet", "TCP[HOST_FORWARD]" in g.hmp("info usernet") and
           "UDP[HOST_FORWARD]" in g.hmp("info usernet"))
     g.quit()
