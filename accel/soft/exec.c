@@ -216,6 +216,20 @@ void soft_db_trap(SoftCpu *c, uint64_t dr6)
     deliver(c, EXC_DB, EV_EXC, false, 0);
 }
 
+/* What the last instruction, or a switch to a task whose T bit is set, has left
+ * to trap; a load of SS holds it back. */
+static bool pending_trap(SoftCpu *c)
+{
+    uint64_t db = c->pend_db;
+
+    if (!db || c->shadow & 2) {
+        return false;
+    }
+    c->pend_db = 0;
+    soft_db_trap(c, db);
+    return true;
+}
+
 static void run_one(SoftCpu *c)
 {
     bool tf = c->eflags & F_TF, shadow = c->shadow;
@@ -225,6 +239,9 @@ static void run_one(SoftCpu *c)
     if (UNLIKELY(soft_point_count) && !c->single_req &&
         soft_point_here(c, c->r[R_IP])) {
         c->debug_stop = true;
+        return;
+    }
+    if (pending_trap(c)) {
         return;
     }
     check_breakpoints(c);
@@ -245,12 +262,7 @@ static void run_one(SoftCpu *c)
     if (shadow != c->shadow || !c->shadow) {
         soft_mode_update(c);
     }
-    if (c->pend_db && !(c->shadow & 2)) {
-        uint64_t db = c->pend_db;
-
-        c->pend_db = 0;
-        soft_db_trap(c, db);
-    }
+    pending_trap(c);
     if (c->single_req || c->watch_type) {
         c->debug_stop = true;
     }

@@ -181,6 +181,44 @@ TEST(data_breakpoint_is_a_trap)
     rig_close(&rig);
 }
 
+/* With CR4.DE, reads and writes of ports; each operand size, and a string. */
+TEST(port_breakpoint_is_a_trap)
+{
+    static const struct { uint32_t cr4, dr7, at; uint8_t op; bool hit; } t[] = {
+        { 8, 0x00020402, 0x80, 0xee, true },        /* out dx,al */
+        { 8, 0x00020402, 0x81, 0xee, false },
+        { 8, 0x00020402, 0x7d, 0xef, true },        /* out dx,eax from below */
+        { 8, 0x00020402, 0x7c, 0xef, false },
+        { 8, 0x000e0402, 0x83, 0xec, true },        /* in al,dx; four ports */
+        { 8, 0x000e0402, 0x84, 0xed, false },
+        { 8, 0x00020402, 0x80, 0x6c, true },        /* insb */
+        { 8, 0x00020402, 0x80, 0x6e, true },        /* outsb */
+        { 8, 0x00020400, 0x80, 0xee, false },       /* off */
+    };
+
+    REQUIRE(rig_open(&rig));
+    for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
+        protect();
+        idt_gate(1, 0x00008e0000089000);
+        rig.c->x->cr4 = t[i].cr4;
+        rig.c->x->dr[0] = 0x80;
+        rig.c->x->dr[7] = t[i].dr7;
+        rig.c->x->gpr[X86_RDX] = t[i].at;
+        rig.c->x->gpr[X86_RSI] = rig.c->x->gpr[X86_RDI] = 0x8000;
+        CODE(0x7c00, t[i].op, 0x90, 0xf4);
+        CODE(0x9000, 0x8b, 0x0c, 0x24, 0xf4);       /* mov ecx,[esp]; hlt */
+        CHECK_EQ(run(), SOFT_HALT);
+        if (rig.c->x->gpr[X86_RCX] != (t[i].hit ? 0x7c01u : 0) ||
+            (rig.c->x->dr[6] & 15) != t[i].hit) {
+            tt_fail(__FILE__, __LINE__, "case %u: %" PRIx64, i,
+                    rig.c->x->gpr[X86_RCX]);
+        }
+        rig.c->x->halted = 0;
+        rig.c->x->gpr[X86_RCX] = 0;
+    }
+    rig_close(&rig);
+}
+
 TEST(general_detect_and_icebp)
 {
     REQUIRE(rig_open(&rig));

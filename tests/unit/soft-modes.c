@@ -179,6 +179,106 @@ TEST(task_gate_as_interrupt_handler)
     rig_close(&rig);
 }
 
+/* A call of the task at 6800 that ends in its code at 9000 unless spoilt. */
+static void inner_task(void)
+{
+    uint8_t *t;
+
+    protect();
+    t = rig.ram + 0x6800;
+    memset(t, 0, 104);
+    st_le32(t + 32, 0x9000);
+    st_le32(t + 36, 2);
+    st_le32(t + 56, 0x3000);
+    for (int i = 0; i < 6; i++) {
+        st_le32(t + 72 + 4 * i, i == 1 ? 8 : 0x10);
+    }
+    CODE(0x7c00, 0x9a, 0, 0, 0, 0, 0x38, 0, 0xf4);
+    CODE(0x9000, 0xf4);
+}
+
+/* Intel SDM volume 3, table 8-1: in which order a task switch looks, what it
+ * reports, and whether the old task (7c00) or the new one (9000) is hit. */
+TEST(task_switch_refuses)
+{
+    static const struct { uint16_t sel, at, v; int exc; uint32_t err, rip; }
+    t[] = {
+        { 7, 5, 0x09, EXC_NP, 0x38, 0x7c00 },       /* TSS not present */
+        { 7, 5, 0x8b, EXC_GP, 0x38, 0x7c00 },       /* busy */
+        { 7, 0, 0x66, EXC_TS, 0x38, 0x7c00 },       /* a byte too short */
+        { 0, 96, 0x48, EXC_TS, 0x48, 0x9000 },      /* LDT beyond the GDT */
+        { 0, 96, 0x10, EXC_TS, 0x10, 0x9000 },      /* LDT is data */
+        { 0, 76, 0, EXC_TS, 0, 0x9000 },            /* CS null */
+        { 0, 76, 0x10, EXC_TS, 0x10, 0x9000 },      /* CS is data */
+        { 0, 76, 0x20, EXC_TS, 0x20, 0x9000 },      /* CS of another ring */
+        { 0, 80, 0, EXC_TS, 0, 0x9000 },            /* SS null */
+        { 0, 80, 8, EXC_TS, 8, 0x9000 },            /* SS is code */
+        { 0, 80, 0x28, EXC_TS, 0x28, 0x9000 },      /* SS of another ring */
+        { 0, 84, 0x30, EXC_TS, 0x30, 0x9000 },      /* DS is a system segment */
+        { 0, 84, 0xfff8, EXC_TS, 0xfff8, 0x9000 },  /* DS beyond the GDT */
+        { 0, 84, 0x29, -1, 0, 0x9001 },             /* DS for all rings: fine */
+        { 0, 84, 0, -1, 0, 0x9001 },                /* null: fine */
+        { 0, 32, 0x9000, -1, 0, 0x9001 },           /* nothing spoilt */
+    };
+
+    REQUIRE(rig_open(&rig));
+    for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
+        inner_task();
+        rig.take_exceptions = true;
+        rig.exc = -1;
+        rig.err = 0;
+        rig.c->x->halted = 0;
+        if (t[i].sel) {
+            ((uint8_t *)&gdt()[t[i].sel])[t[i].at] = (uint8_t)t[i].v;
+        } else {
+            st_le16(rig.ram + 0x6800 + t[i].at, t[i].v);
+        }
+        if (run() != (t[i].exc < 0 ? SOFT_HALT : SOFT_DEBUG) ||
+            rig.exc != t[i].exc || rig.err != t[i].err ||
+            rig.c->x->rip != t[i].rip) {
+            tt_fail(__FILE__, __LINE__, "case %u: exception %d error %x at %"
+                    PRIx64, i, rig.exc, rig.err, rig.c->x->rip);
+        }
+    }
+    rig_close(&rig);
+}
+
+/* Segments that are not present, by the one the new task names. */
+TEST(task_switch_to_absent_segments)
+{
+    static const struct { uint8_t at, sel; int exc; } t[] = {
+        { 76, 0x08, EXC_NP }, { 80, 0x10, EXC_SS }, { 84, 0x10, EXC_NP },
+    };
+
+    REQUIRE(rig_open(&rig));
+    for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
+        inner_task();
+        rig.take_exceptions = true;
+        gdt()[9] = gdt()[t[i].sel / 8] & ~(1ull << 47);
+        rig.c->x->gdt.limit = 0x4f;
+        st_le16(rig.ram + 0x6800 + t[i].at, 0x48);
+        CHECK_EQ(run(), SOFT_DEBUG);
+        CHECK_EQ(rig.exc, t[i].exc);
+        CHECK_EQ(rig.err, 0x48u);
+        CHECK_EQ(rig.c->x->rip, 0x9000u);
+    }
+    rig_close(&rig);
+}
+
+/* The debugger's bit of a TSS traps before the task's first instruction. */
+TEST(task_switch_with_the_trap_bit)
+{
+    REQUIRE(rig_open(&rig));
+    inner_task();
+    idt_gate(1, 0x00008e0000089100);
+    st_le16(rig.ram + 0x6800 + 100, 1);
+    CODE(0x9100, 0x8b, 0x0c, 0x24, 0xf4);           /* mov ecx,[esp]; hlt */
+    CHECK_EQ(run(), SOFT_HALT);
+    CHECK_EQ(rig.c->x->gpr[X86_RCX], 0x9000u);
+    CHECK(rig.c->x->dr[6] & 0x8000);
+    rig_close(&rig);
+}
+
 /* ---- long mode ----------------------------------------------------------- */
 /* Identity-mapped 2 MiB, GDT at 5000: 8 code64, 10 data, 18 code32 DPL 3,
  * 20 data DPL 3, 28 code64 DPL 3, 30 code32 DPL 0, 38 TSS. */
