@@ -77,6 +77,7 @@ static void rehash(Q2Cache *c, Q2Entry *e, uint64_t off)
     uint32_t *at = &c->hash[bucket(c, off)];
 
     e->off = off;
+    e->shape = Q2S_UNKNOWN;
     e->next = *at;
     *at = (uint32_t)(e - c->e) + 1;
 }

@@ -10,7 +10,9 @@
  *    bad one marks the image and fails the request, others go on.
  * 2. An L2 table that an L1 entry without "copied" names is never written: it is
  *    copied first.
- * 3. The L1 table in memory is ahead of the file only within l1_dirty.
+ * 3. Of a piece whose entries are known to be a run none is looked at: memory
+ *    that is far from the processor. What changes a piece ends that.
+ * 4. The L1 table in memory is ahead of the file only within l1_dirty.
  */
 #include "block/qcow2.h"
 
@@ -100,6 +102,35 @@ static bool has_host(Q2Kind k)
 
 /* ---- runs ---------------------------------------------------------------- */
 
+/* Looked at once, when it has been loaded (invariant 3). */
+static void shape_find(const Qcow2 *s, Q2Entry *e)
+{
+    uint32_t n = 1u << s->slice_bits;
+    uint64_t v = q2_entry(s, e, 0), cs = s->cluster_size;
+
+    e->shape = Q2S_ANY;
+    if (s->ext_l2 || kind_plain(s, v) != Q2K_DATA ||
+        (v & Q2_OFFSET) > Q2_OFFSET - n * cs) {
+        return;
+    }
+    for (uint32_t i = 1; i < n; i++) {
+        if (q2_entry(s, e, i) != v + i * cs) {
+            return;
+        }
+    }
+    e->run = v;
+    e->shape = Q2S_RUN;
+}
+
+static void map_run(const Qcow2 *s, const Q2Entry *e, uint32_t i, uint64_t in,
+                    Q2Map *m)
+{
+    m->kind = Q2K_DATA;
+    m->copied = e->run & Q2_COPIED;
+    m->host = (e->run & Q2_OFFSET) + ((uint64_t)i << s->cluster_bits) + in;
+    m->len = ((uint64_t)((1u << s->slice_bits) - i) << s->cluster_bits) - in;
+}
+
 /* Fills m from entry i on, for at most len bytes from offset `in` of it. */
 static void map_plain(const Qcow2 *s, const Q2Entry *e, uint32_t i,
                       uint64_t in, uint64_t len, Q2Map *m)
@@ -161,12 +192,17 @@ static uint64_t slice_off(const Qcow2 *s, uint64_t table, uint64_t off)
     return table + (i >> s->slice_bits) * s->slice_bytes;
 }
 
-static void map_slice(const Qcow2 *s, const Q2Entry *e, uint64_t off,
-                      uint64_t len, Q2Map *m)
+static void map_slice(const Qcow2 *s, Q2Entry *e, uint64_t off, uint64_t len,
+                      Q2Map *m)
 {
     uint64_t in = off & (s->cluster_size - 1);
 
-    if (s->ext_l2) {
+    if (UNLIKELY(e->shape == Q2S_UNKNOWN)) {
+        shape_find(s, e);
+    }
+    if (e->shape == Q2S_RUN) {
+        map_run(s, e, slice_index(s, off), in, m);
+    } else if (s->ext_l2) {
         map_ext(s, e, slice_index(s, off), in, len, m);
     } else {
         map_plain(s, e, slice_index(s, off), in, len, m);

@@ -35,12 +35,16 @@ enum { Q2C_LAZY = 1 };                                 /* compatible          */
 enum { Q2A_BITMAPS = 1, Q2A_RAW_DATA = 2, Q2A_KNOWN = 3 };  /* autoclear      */
 
 typedef struct Qcow2 Qcow2;
+/* Of an L2 piece: do its entries name clusters in a row, all? */
+typedef enum Q2Shape { Q2S_UNKNOWN, Q2S_ANY, Q2S_RUN } Q2Shape;
 typedef struct Q2Entry {               /* a cached piece of a table           */
     uint64_t off;                      /* in the file; 0: free                */
     uint8_t *data;
     uint32_t next;                     /* in its hash chain, + 1; 0: last     */
     uint16_t pins;
     bool dirty, used;
+    uint8_t shape;                     /* Q2Shape                             */
+    uint64_t run;                      /* Q2S_RUN: the first entry            */
 } Q2Entry;
 typedef struct Q2Cache {
     Qcow2 *s;
@@ -211,6 +215,7 @@ static inline void q2_cache_dirty(Q2Cache *c, Q2Entry *e)
 {
     c->dirty += !e->dirty;
     e->dirty = true;
+    e->shape = Q2S_ANY;
 }
 int q2_cache_write(Q2Cache *c);        /* all that is dirty, no barrier       */
 void q2_cache_forget(Q2Cache *c, uint64_t off, uint64_t len);
