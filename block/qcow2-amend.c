@@ -136,8 +136,12 @@ static bool wanted_ok(Amend *a, Error **errp)
         return error_set(errp, "Cannot downgrade an image with incompatible "
                          "features set");
     }
-    if (a->version == 2 && s->version > 2 && s->n_snaps) {
-        return error_set(errp, "Cannot downgrade an image with snapshots");
+    for (uint32_t i = 0; a->version == 2 && s->version > 2 && i < s->n_snaps;
+         i++) {
+        if (s->snaps[i].disk_size != s->disk_size) {
+            return error_set(errp, "Internal snapshots prevent downgrade of "
+                             "image");
+        }
     }
     if (a->version == 2 && s->n_bitmaps) {
         return error_set(errp, "Cannot downgrade an image with bitmaps");
@@ -169,12 +173,100 @@ static int expand_zeroes(Qcow2 *s)
     return ret;
 }
 
+/* An entry of a table that so many snapshots have. */
+static int expand_entry(Qcow2 *s, Q2Entry *e, uint32_t i, uint64_t refs)
+{
+    uint64_t cs = s->cluster_size, old = q2_entry(s, e, i);
+    g_autofree uint8_t *zeroes = NULL;
+    int64_t at = 0;
+    int ret = 0;
+
+    if (s->node.backing) {
+        at = q2_alloc(s, 1, true, NULL);
+        if (at < 0) {
+            return (int)at;
+        }
+        zeroes = g_malloc0(cs);
+        s->unsynced = true;
+        ret = blk_co_pwrite(s->node.file, (uint64_t)at, zeroes, cs, 0);
+        if (ret >= 0 && refs > 1) {
+            ret = q2_ref_add(s, (uint64_t)at, cs, (int64_t)refs - 1);
+        }
+        if (ret < 0) {
+            q2_free(s, (uint64_t)at, cs);
+            return ret;
+        }
+    }
+    q2_entry_set(s, e, i, (uint64_t)at, 0);
+    for (; refs; refs--) {
+        q2_free_entry(s, old);
+    }
+    return 0;
+}
+
+static int expand_table(Qcow2 *s, uint64_t table)
+{
+    uint64_t refs = 0;
+    int ret = q2_ref_get(s, table >> s->cluster_bits, &refs);
+
+    for (uint64_t o = 0; ret >= 0 && o < s->cluster_size;
+         o += s->slice_bytes) {
+        Q2Entry *e;
+
+        ret = q2_cache_get(&s->l2c, table + o, &e);
+        if (ret < 0) {
+            break;
+        }
+        for (uint32_t i = 0; ret >= 0 && i < 1u << s->slice_bits; i++) {
+            uint64_t v = q2_entry(s, e, i);
+
+            if (!(v & Q2_COMPRESSED) && (v & Q2_ZERO)) {
+                ret = expand_entry(s, e, i, refs);
+            }
+        }
+        q2_cache_put(e);
+    }
+    return ret;
+}
+
+/* The same of what snapshots show. Tables that the active one shares have no
+ * such entries any more. Tables are changed where they are: for all who have
+ * them they say the same as before. How many that are is true only when nothing
+ * waits to be given back. */
+static int expand_snapshots(Qcow2 *s)
+{
+    int ret = 0;
+
+    for (int i = 0; s->n_snaps && i < 2 && ret >= 0; i++) {
+        ret = q2_flush(s);
+    }
+    if (ret >= 0 && s->n_snaps && (s->frees->len || s->frees_old->len)) {
+        ret = -EBUSY;
+    }
+    for (uint32_t k = 0; ret >= 0 && k < s->n_snaps; k++) {
+        g_autofree uint64_t *l1 = NULL;
+
+        ret = q2_snap_l1(s, &s->snaps[k], 0, &l1);
+        for (uint32_t i = 0; ret >= 0 && i < s->snaps[k].l1_size; i++) {
+            uint64_t at = l1[i] & Q2_OFFSET;
+
+            if (at & (s->cluster_size - 1)) {
+                ret = -EIO;
+            } else if (at) {
+                ret = expand_table(s, at);
+            }
+        }
+    }
+    return ret;
+}
+
 static int downgrade(Qcow2 *s)
 {
     int ret = expand_zeroes(s);
 
     q2_lock(s);
     s->settling = true;
+    ret = ret < 0 ? ret : expand_snapshots(s);
     ret = ret < 0 ? ret : q2_flush(s);
     s->settling = false;
     ret = ret < 0 ? ret : q2_dirty_set(s, false);

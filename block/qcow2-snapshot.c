@@ -176,7 +176,7 @@ static int tree_free(Qcow2 *s, const uint64_t *l1, uint32_t n)
 
 /* ---- L1 tables ----------------------------------------------------------- */
 
-static int l1_load(Qcow2 *s, const Q2Snap *p, uint32_t room, uint64_t **out)
+int q2_snap_l1(Qcow2 *s, const Q2Snap *p, uint32_t room, uint64_t **out)
 {
     size_t n = MAX2(p->l1_size, room);
     int ret;
@@ -388,7 +388,7 @@ static int snap_go(Qcow2 *s, const Q2Snap *p)
 
     ret = ret < 0 ? ret : q2_dirty_set(s, true);
     size = MAX2(p->l1_size, (uint32_t)((disk + covers - 1) / covers));
-    ret = ret < 0 ? ret : l1_load(s, p, size, &l1);
+    ret = ret < 0 ? ret : q2_snap_l1(s, p, size, &l1);
     ret = ret < 0 ? ret : tree_update(s, l1, p->l1_size, 1, false);
     if (ret >= 0) {
         at = l1_save(s, l1, size);
@@ -455,7 +455,7 @@ static int snap_del(Qcow2 *s, uint32_t i)
     int ret = q2_flush(s);
 
     ret = ret < 0 ? ret : q2_dirty_set(s, true);
-    ret = ret < 0 ? ret : l1_load(s, &gone, 0, &l1);
+    ret = ret < 0 ? ret : q2_snap_l1(s, &gone, 0, &l1);
     memcpy(list, s->snaps, i * sizeof(*list));
     memcpy(list + i, s->snaps + i + 1, (n - i) * sizeof(*list));
     ret = ret < 0 ? ret : q2_snapshots_write(s, list, n);
@@ -534,7 +534,7 @@ static int q2_snap_load(BlkNode *n, const char *id, const char *name,
         error_set(errp, "Can't find snapshot");
         return -ENOENT;
     }
-    ret = l1_load(s, &s->snaps[i], 0, &l1);
+    ret = q2_snap_l1(s, &s->snaps[i], 0, &l1);
     if (ret < 0) {
         g_free(l1);
         error_set_errno(errp, -ret, "Failed to load L1 table for snapshot");

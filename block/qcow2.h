@@ -331,6 +331,8 @@ bool q2_snapshots_read(Qcow2 *s, Error **errp) MACHINE_CALL;
 void q2_snapshots_free(Qcow2 *s);
 void q2_snap_free(Q2Snap *p);
 int q2_snapshots_write(Qcow2 *s, const Q2Snap *snaps, uint32_t n);
+/* Its L1 table in host byte order, with room for so many entries; g_free. */
+int q2_snap_l1(Qcow2 *s, const Q2Snap *p, uint32_t room, uint64_t **out);
 extern const BlkSnapshotOps q2_snapshot_ops;
 int q2_vmstate_rw(BlkNode *n, uint64_t pos, void *buf, size_t len, bool write);
 

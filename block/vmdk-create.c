@@ -8,6 +8,7 @@
 #include "block/vmdk.h"
 
 #define EXTENT_MAX (2 * GiB)
+#define SPARSE_LIMIT (256 * TiB)       /* beyond, tables need 32 bits of sectors */
 #define GRAIN 128u                     /* sectors                             */
 #define GTES  512u
 #define DESC_SECTORS 20u
@@ -267,7 +268,8 @@ static bool options_check(const VmdkCreate *c, Error **errp)
     if (is_flat(c) && c->zeroed_grain) {
         return error_set(errp, "Flat image can't enable zeroed grain");
     }
-    if (c->base.size > 64 * TiB) {
+    if (c->base.size >= SPARSE_LIMIT ||
+        (is_split(c) && c->base.size > EXTENT_MAX * VMDK_EXTENTS_MAX)) {
         return error_set(errp, "The image size is too large for file format "
                          "'vmdk'");
     }

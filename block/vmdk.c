@@ -15,7 +15,6 @@
 #include "block/iov.h"
 #include "block/vmdk.h"
 
-#define EXTENTS_MAX 1024
 
 /* ---- the map ------------------------------------------------------------- */
 
@@ -323,9 +322,9 @@ static MACHINE_CALL bool line_open(Vmdk *v, const VmdkLine *l, Error **errp)
     VmdkExtent *e;
     uint64_t skip;
 
-    if (v->n_extents >= EXTENTS_MAX) {
+    if (v->n_extents >= VMDK_EXTENTS_MAX) {
         return error_set(errp, "The image has more than %d extents",
-                         EXTENTS_MAX);
+                         VMDK_EXTENTS_MAX);
     }
     if (!flat && strcmp(l->type, "SPARSE")) {
         return error_set(errp, "Unsupported extent type '%s'", l->type);

@@ -7,6 +7,7 @@
 
 #define VMDK_MAGIC 0x564d444bu         /* "KDMV"                              */
 #define VMDK_DESC_MAX (1 * MiB)
+#define VMDK_EXTENTS_MAX 1024
 enum { VMDK_F_NL = 1, VMDK_F_RGD = 2, VMDK_F_ZERO = 4,
        VMDK_F_PACKED = 1 << 16, VMDK_F_MARKERS = 1 << 17 };
 

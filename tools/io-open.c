@@ -217,6 +217,19 @@ static const IoOpt reopen_opts[] = {
     { .letter = 0 }
 };
 
+/* An option that there is not is one that cannot be changed. */
+static void option_report(Error *err)
+{
+    const char *at = strstr(error_text(err), "does not support the option '");
+
+    if (at) {
+        error_reportf("Cannot change the option %s", strchr(at, '\''));
+        error_free(err);
+    } else {
+        error_report(err);
+    }
+}
+
 /* The image is closed and opened again with what has changed, or as it was. */
 static MACHINE_CALL int reopen_run(const IoCmd *c, const IoArgs *a)
 {
@@ -255,7 +268,7 @@ static MACHINE_CALL int reopen_run(const IoCmd *c, const IoArgs *a)
     if (open_it(name, &o, &err)) {
         return 0;
     }
-    error_report(err);
+    option_report(err);
     open_it(name, &old, NULL);
     return -EINVAL;
 }

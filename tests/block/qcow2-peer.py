@@ -379,6 +379,20 @@ class Image:
         self.run(side, "img", ["amend", "-f", "qcow2", "-o", what,
                                self.path("img")])
 
+    def downgrade(self):
+        """To version 2, snapshots and all, where that is possible."""
+        if self.opts.get("compat") or self.secret:
+            return
+        p = self.run(OURS, "img", ["amend", "-f", "qcow2", "-o",
+                                   "compat=0.10", self.path("img")],
+                     may_fail=True)
+        text = p.stdout.decode(errors="replace")
+        if p.returncode and "downgrade" not in text and \
+                "refcount_bits=16" not in text:
+            raise Fault(text)
+        self.check(PEER)
+        self.compare(PEER)
+
     def turn(self, side, other):
         c = self.chance
         what = c.choice([self.requests, self.requests, self.requests,
@@ -399,6 +413,7 @@ class Image:
         for _ in range(turns):
             self.chance.shuffle(sides)
             self.turn(*sides)
+        self.downgrade()
         self.check(OURS)
         self.compare(OURS)
         for name in sorted(self.snaps):
@@ -440,6 +455,57 @@ def one(seed, turns):
             shutil.rmtree(folder)
 
 
+def zeroes_of_snapshots(over):
+    """Version 2 says what snapshots and the image said: zero clusters of each
+    kind, in tables of one, of several, and that the image shares."""
+    folder = tempfile.mkdtemp(prefix="qcow2-peer-")
+    names = ["", "a", "b", "c"]
+
+    def run(side, tool, *args):
+        subprocess.run([os.path.join(side, "qemu-" + tool)] + list(args),
+                       check=True, cwd=folder, timeout=60,
+                       stdout=subprocess.DEVNULL)
+
+    def views(prefix):
+        found = []
+        for n in names:
+            run(PEER, "img", "convert", *(["-l", n] if n else []), "-O", "raw",
+                "img", prefix + n)
+            with open(os.path.join(folder, prefix + n), "rb") as f:
+                found.append(f.read())
+        return found
+
+    def write(*commands):
+        run(PEER, "io", *[x for c in commands for x in ("-c", c)], "img")
+
+    try:
+        with open(os.path.join(folder, "base"), "wb") as f:
+            f.write(b"base" * (MiB // 2))
+        run(PEER, "img", "create", "-q", "-f", "qcow2", "-o",
+            "cluster_size=4k", *(["-F", "raw", "-b", "base"] if over else []),
+            "img", "4M")
+        write("write -P 1 0 2M", "write -z 1M 512k", "write -z -u 600k 80k",
+              "write -z 3M 256k")
+        run(PEER, "img", "snapshot", "-c", "a", "img")
+        run(PEER, "img", "snapshot", "-c", "b", "img")
+        write("write -P 2 1200k 300k", "write -z 100k 64k")
+        run(PEER, "img", "snapshot", "-c", "c", "img")
+        was = views("was")
+        run(OURS, "img", "amend", "-o", "compat=0.10", "img")
+        for side in (PEER, OURS):
+            run(side, "img", "check", "img")
+        good = views("is") == was
+        for n in names[1:]:
+            run(PEER, "img", "snapshot", "-d", n, "img")
+        run(PEER, "img", "check", "img")
+        return good
+    except subprocess.CalledProcessError as e:
+        print("# " + shown(e.cmd) + ": status %d" % e.returncode)
+        return False
+    finally:
+        shutil.rmtree(folder)
+
+
 def main():
     slow = os.environ.get("TEST_SLOW")
     seeds = [int(x) for x in sys.argv[1:]] or \
@@ -447,11 +513,15 @@ def main():
     if not PEER:
         print("1..1\nok 1 - qcow2-peer # SKIP no qemu-img to compare with")
         return
-    print("1..%d" % len(seeds))
+    print("1..%d" % (len(seeds) + 2))
     for i, seed in enumerate(seeds):
         good = one(seed, 30 if slow else 12)
         print("%sok %d - images by both programs, seed %d" % (
             "" if good else "not ", i + 1, seed), flush=True)
+    for i, over in enumerate((False, True)):
+        print("%sok %d - version 2 with snapshots%s" % (
+            "" if zeroes_of_snapshots(over) else "not ", len(seeds) + i + 1,
+            ", over a base" if over else ""))
 
 
 main()
