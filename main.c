@@ -19,7 +19,7 @@ int main(int argc, char **argv)
             dry_run_problem(err);
             dry_run_end();
         } else {
-            error_report(err);
+            option_report(err);
         }
         shutdown_all();
         code = 2;

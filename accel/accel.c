@@ -49,6 +49,17 @@ const AccelType *accel_find(const char *name)
     return NULL;
 }
 
+static bool accel_suggest(const char *name, Error **errp)
+{
+    OptWords w = { .n = 0 };
+
+    SET_EACH(accel_types, AccelType, p) {
+        opt_word_add(&w, (*p)->name);
+        opt_word_add(&w, (*p)->alias);
+    }
+    return opt_suggest(&w, name, errp);
+}
+
 bool accel_is(const char *name)
 {
     return accel && accel->type == accel_find(name);
@@ -174,7 +185,8 @@ static bool strangers_tell(bool others, Error **errp)
         if (others || i + 1 < n) {
             error_reportf("%s", text);
         } else {
-            ok = error_set(errp, "%s", text);
+            error_set(errp, "%s", text);
+            ok = accel_suggest(strrchr(text, ' ') + 1, errp);
         }
     }
     if (n) {
@@ -291,7 +303,8 @@ static bool wishes_from_list(GArray *list, const char *names, Error **errp)
         if (t) {
             wishes_add(list, t);
         } else if (single) {
-            ok = error_set(errp, "invalid accelerator %s", v[i]);
+            error_set(errp, "invalid accelerator %s", v[i]);
+            ok = accel_suggest(v[i], errp);
         } else {
             error_reportf("invalid accelerator %s", v[i]);
         }

@@ -189,7 +189,13 @@ static bool take_interface(DriveText *t, DriveIf type, Error **errp)
     t->d->type = type == IF_DEFAULT ? IF_IDE : type;
     for (int i = 0; name && i <= IF_COUNT; i++) {
         if (i == IF_COUNT) {
-            return error_set(errp, "unsupported bus type '%s'", name);
+            OptWords w = { .n = 0 };
+
+            for (i = 0; i < IF_COUNT; i++) {
+                opt_word_add(&w, if_names[i]);
+            }
+            error_set(errp, "unsupported bus type '%s'", name);
+            return opt_suggest(&w, name, errp);
         }
         if (!strcmp(name, if_names[i])) {
             t->d->type = (DriveIf)i;

@@ -238,6 +238,8 @@ struct BlkDriver {
 #define BLK_DRIVER(sym, ...) SET_MEMBER(blk_drivers, BlkDriver, sym, __VA_ARGS__)
 
 const BlkDriver *blk_driver_find(const char *name);
+/* To an error about `name`: the hint which may have been meant; false. */
+bool blk_driver_suggest(const char *name, Error **errp);
 extern const Prop blk_node_props[];    /* options of every node               */
 
 /* ---- requests --- */

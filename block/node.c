@@ -17,8 +17,19 @@
 #include "block/backend.h"
 #include "block/bitmap.h"
 #include "block/reopen.h"
+#include "opt.h"
 
 static BlkNode *nodes;                 /* in order of seq                     */
+
+bool blk_driver_suggest(const char *name, Error **errp)
+{
+    OptWords w = { .n = 0 };
+
+    SET_EACH(blk_drivers, BlkDriver, d) {
+        opt_word_add(&w, (*d)->name);
+    }
+    return opt_suggest(&w, name, errp);
+}
 
 const BlkDriver *blk_driver_find(const char *name)
 {

@@ -134,6 +134,7 @@ static MACHINE_CALL BlkNode *open_named_json(const char *text, unsigned flags,
     }
     if (driver && !blk_driver_find(driver)) {
         error_set(errp, "Unknown driver '%s'", driver);
+        blk_driver_suggest(driver, errp);
         json_free(v);
         return NULL;
     }
@@ -238,6 +239,7 @@ BlkNode *blk_open(const char *filename, const Json *given, unsigned flags,
         if (!d) {
             json_free(opts);
             error_set(errp, "Unknown driver '%s'", name);
+            blk_driver_suggest(name, errp);
             return NULL;
         }
         if (d->protocol) {

@@ -585,6 +585,7 @@ BlkNode *blk_node_open(Json *opts, bool text, unsigned inherit, Error **errp)
     } else if (!(d = blk_driver_find(json_str_of(v)))) {
         error_set(errp, "Parameter 'driver' does not accept value '%s'",
                   json_str_of(v));
+        blk_driver_suggest(json_str_of(v), errp);
     } else {
         depth++;
         n = node_build(d, opts, text, inherit, errp);

@@ -142,6 +142,31 @@ static void chr_free(void *arg)
     g_free(p);
 }
 
+static bool rows_suggest(const Prop *rows, const char *key, Error **errp)
+{
+    OptWords w = { .n = 0 };
+
+    for (; rows && rows->name; rows++) {
+        opt_word_add(&w, rows->name);
+    }
+    for (const Prop *b = chr_base_props; b->name; b++) {
+        opt_word_add(&w, b->name);
+    }
+    return opt_suggest(&w, key, errp);
+}
+
+static bool drivers_suggest(const char *type, Error **errp)
+{
+    OptWords w = { .n = 0 };
+
+    SET_EACH(char_drivers, CharDriver, c) {
+        if (!(*c)->internal) {
+            opt_word_add(&w, (*c)->name);
+        }
+    }
+    return opt_suggest(&w, type, errp);
+}
+
 static bool set_option(CharPort *p, const char *key, const Json *v, bool text,
                        Error **errp)
 {
@@ -158,7 +183,8 @@ static bool set_option(CharPort *p, const char *key, const Json *v, bool text,
     }
     if (!row) {
         return (text && elsewhere(key)) ||
-               error_set(errp, "Invalid parameter '%s'", key);
+               error_set(errp, "Invalid parameter '%s'", key) ||
+               rows_suggest(p->drv->props, key, errp);
     }
     /* The option's own wording, not a property's. */
     if (text && json_kind(v) == JSON_STR) {
@@ -228,19 +254,8 @@ CharPort *chr_add(const Json *opts, bool text, Error **errp)
     }
     d = chr_driver_find(type);
     if (!d || d->internal) {
-        const char *names[64], *near;
-        size_t n = 0;
-
-        SET_EACH(char_drivers, CharDriver, c) {
-            if (n < ARRAY_SIZE(names) && !(*c)->internal) {
-                names[n++] = (*c)->name;
-            }
-        }
-        near = opt_nearest(type, names, n);
         error_set(errp, "'%s' is not a valid char driver name", type);
-        if (near) {
-            error_hint(errp, "Did you mean '%s'?", near);
-        }
+        drivers_suggest(type, errp);
         return NULL;
     }
     if (chr_find(id)) {
@@ -400,6 +415,7 @@ void chr_help(void)
 Json *chr_short_opts(const char *label, const char *text, Error **errp)
 {
     Json *opts = json_obj();
+    g_autofree char *word = NULL;
 
     SET_EACH(char_drivers, CharDriver, d) {
         Error *err = NULL;
@@ -422,6 +438,8 @@ Json *chr_short_opts(const char *label, const char *text, Error **errp)
     }
     json_free(opts);
     error_set(errp, "'%s' is not a valid char driver", text);
+    word = g_strndup(text, strcspn(text, ":,"));
+    drivers_suggest(word, errp);
     return NULL;
 }
 

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <glib.h>
+#include "opt.h"
 #include "trace.h"
 
 #define FAULTS_MAX 10                  /* from one place in one second        */
@@ -76,6 +77,8 @@ static void help_print(void)
 
 static bool item_read(const char *item, unsigned *mask, Error **errp)
 {
+    OptWords w = { .n = 0 };
+
     if (!strcmp(item, "all")) {
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
             *mask |= names[i].mask & ~LOG_TID;
@@ -94,7 +97,11 @@ static bool item_read(const char *item, unsigned *mask, Error **errp)
             return true;
         }
     }
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        opt_word_add(&w, names[i].name);
+    }
     error_set(errp, "'%s' is not a log item", item);
+    opt_suggest(&w, item, errp);
     error_hint(errp, "'help' lists the items.");
     return false;
 }

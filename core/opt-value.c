@@ -252,3 +252,20 @@ const char *opt_nearest(const char *name, const char *const *names, size_t n)
     }
     return best;
 }
+
+void opt_word_add(OptWords *w, const char *word)
+{
+    if (word && w->n < ARRAY_SIZE(w->v)) {
+        w->v[w->n++] = word;
+    }
+}
+
+bool opt_suggest(const OptWords *w, const char *name, Error **errp)
+{
+    const char *near = opt_nearest(name, w->v, w->n);
+
+    if (near) {
+        error_hint(errp, "Did you mean '%s'?", near);
+    }
+    return false;
+}

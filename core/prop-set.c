@@ -195,8 +195,12 @@ static bool name_store(Obj *base, const Prop *p, const char *s, Error **errp)
             return true;
         }
     }
-    return error_set(errp, "Parameter '%s' does not accept value '%s'",
-                     p->name, s);
+    OptWords w = { .n = 0 };
+    for (unsigned i = 0; names[i]; i++) {
+        opt_word_add(&w, names[i]);
+    }
+    error_set(errp, "Parameter '%s' does not accept value '%s'", p->name, s);
+    return opt_suggest(&w, s, errp);
 }
 
 /* "1f.7", "1f", with or without 0x. False: not of that form. */

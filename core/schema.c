@@ -271,8 +271,13 @@ static bool parse_enum(const Walk *w, const Path *path, const QType *t,
     }
     i = schema_enum(t, json_str_of(v));
     if (i < 0) {
-        return bad_value(w, path, "does not accept value '%s'",
-                         json_str_of(v));
+        OptWords words = { .n = 0 };
+
+        for (i = 0; t->values[i]; i++) {
+            opt_word_add(&words, t->values[i]);
+        }
+        bad_value(w, path, "does not accept value '%s'", json_str_of(v));
+        return opt_suggest(&words, json_str_of(v), w->errp);
     }
     if (out) {
         *(int *)out = i;
@@ -383,6 +388,20 @@ bool open_set_has(const char *set, const char *name)
     return h.found;
 }
 
+static void word_one(void *arg, const char *name, const Prop *const rows[3])
+{
+    opt_word_add(arg, name);
+}
+
+/* The hint which of the set's names may have been meant; false. */
+static bool open_set_suggest(const char *set, const char *name, Error **errp)
+{
+    OptWords w = { .n = 0 };
+
+    open_set_each(set, word_one, &w);
+    return opt_suggest(&w, name, errp);
+}
+
 static const QVariant *variant_find(const QType *t, const char *name)
 {
     for (const QVariant *b = t->variants; b && b->name; b++) {
@@ -443,8 +462,10 @@ static bool parse_members(const Walk *w, const Path *path, const QType *t,
                 Path here = { path, m->name, 0 };
 
                 if (!open_set_has(t->open_set, json_str_of(tag))) {
-                    return bad_value(w, &here, "does not accept value '%s'",
-                                     json_str_of(tag));
+                    bad_value(w, &here, "does not accept value '%s'",
+                              json_str_of(tag));
+                    return open_set_suggest(t->open_set, json_str_of(tag),
+                                            w->errp);
                 }
                 continue;
             }
@@ -481,6 +502,21 @@ static bool is_member(const QType *t, const Json *v, const char *key)
     return false;
 }
 
+static void members_add(OptWords *w, const QType *t, const Json *v)
+{
+    for (const QMember *m = t->members; m->name; m++) {
+        opt_word_add(w, m->name);
+    }
+    if (t->tag) {
+        const char *tag = json_get_str(v, t->tag);
+        const QVariant *b = tag ? variant_find(t, tag) : NULL;
+
+        if (b) {
+            members_add(w, b->type, v);
+        }
+    }
+}
+
 static bool parse_object(const Walk *w, const Path *path, const QType *t,
                          const Json *v, void *out)
 {
@@ -498,11 +534,13 @@ static bool parse_object(const Walk *w, const Path *path, const QType *t,
         if (!is_member(t, v, json_key_at(v, i))) {
             Path here = { path, json_key_at(v, i), 0 };
             char *name = path_text(&here);
+            OptWords words = { .n = 0 };
 
             error_set(w->errp, w->text ? "Invalid parameter '%s'"
                                        : "Parameter '%s' is unexpected", name);
             g_free(name);
-            return false;
+            members_add(&words, t, v);
+            return opt_suggest(&words, json_key_at(v, i), w->errp);
         }
     }
     if (out && t->open_set) {

@@ -252,30 +252,28 @@ const Prop *obj_prop(const Obj *o, const char *name)
     return o ? own_prop(o, name) : NULL;
 }
 
-#define NAMES_MAX 1024                 /* more than any object has             */
-
-/* "not found", with the name that may have been meant. */
-static bool no_property(const Obj *o, const char *name, Error **errp)
+bool obj_suggest(const Obj *o, const char *name, Error **errp)
 {
-    const char *names[NAMES_MAX], *near;
-    size_t n = 0;
+    OptWords w = { .n = 0 };
     const Prop *t;
 
     for (const Obj *at = o; at; at = at->kind->inner
                             ? at->kind->inner((Obj *)(uintptr_t)at) : NULL) {
         for (unsigned i = 0; at->kind->props && (t = at->kind->props(at, i));
              i++) {
-            for (; t->name && n < NAMES_MAX; t++) {
-                names[n++] = t->name;
+            for (; t->name; t++) {
+                opt_word_add(&w, t->name);
             }
         }
     }
+    return opt_suggest(&w, name, errp);
+}
+
+/* "not found", with the name that may have been meant. */
+static bool no_property(const Obj *o, const char *name, Error **errp)
+{
     error_set(errp, "Property '%s.%s' not found", obj_type(o), name);
-    near = opt_nearest(name, names, n);
-    if (near) {
-        error_hint(errp, "Did you mean '%s'?", near);
-    }
-    return false;
+    return obj_suggest(o, name, errp);
 }
 
 bool obj_set(Obj *o, const char *name, const Json *v, bool text, Error **errp)

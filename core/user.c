@@ -122,8 +122,9 @@ static MACHINE_CALL bool apply_one(Obj *o, const char *name, const Json *v,
     const Prop *p = obj_prop(o, name);
 
     if (!p || p->flags & PF_READONLY || (p->kind == PK_CALL && !p->set)) {
-        return error_set(errp, text ? "Invalid parameter '%s'" :
-                         "Parameter '%s' is unexpected", name);
+        error_set(errp, text ? "Invalid parameter '%s'" :
+                  "Parameter '%s' is unexpected", name);
+        return obj_suggest(o, name, errp);
     }
     return (!text || number_check(p, v, errp)) &&
            obj_set(o, name, v, text, errp);
@@ -163,20 +164,14 @@ Obj *user_obj_add(const char *type, const char *id, const Json *props,
         return NULL;
     }
     if (!t) {
-        const char *names[128], *near;
-        size_t n = 0;
+        OptWords w = { .n = 0 };
 
         SET_EACH(user_types, UserType, u) {
-            if (n < ARRAY_SIZE(names)) {
-                names[n++] = (*u)->name;
-            }
+            opt_word_add(&w, (*u)->name);
         }
-        near = opt_nearest(type, names, n);
         error_set(errp, "Parameter 'qom-type' does not accept value '%s'",
                   type);
-        if (near) {
-            error_hint(errp, "Did you mean '%s'?", near);
-        }
+        opt_suggest(&w, type, errp);
         return NULL;
     }
     if (!opt_id_ok(id)) {

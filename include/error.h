@@ -30,7 +30,8 @@ bool error_set_class(Error **errp, ErrorClass cls, const char *fmt, ...)
 bool error_set_errno(Error **errp, int err, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 /* A further line that says what to do; printed after the message, and not part
- * of the QMP description. No effect when errp or *errp is NULL. */
+ * of the QMP description, unless it begins with "Did you mean". No effect when
+ * errp or *errp is NULL. */
 void error_hint(Error **errp, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void error_prepend(Error **errp, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Moves err into *errp, or frees it when errp is NULL or already set. */

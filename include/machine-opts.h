@@ -17,6 +17,9 @@ bool machine_smp_set(Machine *m, const char *arg, Error **errp) MACHINE_CALL;
 bool machine_boot_set(Machine *m, const char *arg, Error **errp) MACHINE_CALL;
 bool machine_memory_set(Machine *m, const char *arg, Error **errp)
     MACHINE_CALL;
+/* What a step of start-up came to: under -dry-run a failure is told, taken out
+ * of *errp, and the rest is looked at nevertheless (true). */
+bool machine_go_on(bool ok, Error **errp) MACHINE_CALL;
 /* -machine: members other than type and the accelerator's. */
 bool machine_apply(Machine *m, const Json *opts, Error **errp) MACHINE_CALL;
 

@@ -75,6 +75,8 @@ NetPort *netdev_add(const Json *opts, bool text, Error **errp) MACHINE_CALL;
 void net_take_vlan(Json *opts) MACHINE_CALL;
 bool netdev_del(const char *id, Error **errp) MACHINE_CALL;
 const NetDriver *net_driver_find(const char *name);    /* NULL; not internal  */
+/* To an error about `name`: the hint which may have been meant; false. */
+bool net_type_suggest(const char *name, Error **errp);
 NetPort *net_find(const char *name) MACHINE_CALL;      /* first queue         */
 NetPort *net_first(void) MACHINE_CALL;
 /* Registers a port; name is copied. */

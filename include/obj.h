@@ -45,6 +45,8 @@ const char *obj_type(const Obj *o);
 
 /* Its own row or that of what it answers for. */
 const Prop *obj_prop(const Obj *o, const char *name);
+/* To an error about `name`: the hint which property may have been meant; false. */
+bool obj_suggest(const Obj *o, const char *name, Error **errp);
 /* Which of the two has that property; NULL: neither. */
 Obj *obj_prop_holder(const Obj *o, const char *name);
 bool obj_set(Obj *o, const char *name, const Json *v, bool text, Error **errp)

@@ -52,5 +52,15 @@ bool opt_mac(const char *s, uint8_t out[6], Error **errp);
 bool opt_id_ok(const char *id);
 /* Closest name by edit distance, for "did you mean"; NULL when none is near. */
 const char *opt_nearest(const char *name, const char *const *names, size_t n);
+/* The words that may stand in a place; zeroed: none yet. Words are the caller's,
+ * and those beyond the room are left out. */
+typedef struct OptWords {
+    const char *v[1024];
+    size_t n;
+} OptWords;
+void opt_word_add(OptWords *w, const char *word);
+/* To an error about `name`: the hint that one of them may have been meant. False,
+ * so that a refusal is one line. */
+bool opt_suggest(const OptWords *w, const char *name, Error **errp);
 
 #endif

@@ -10,6 +10,7 @@
  *  3. A reply above MON_REPLY_MAX is replaced by an error.
  */
 #include "mon-impl.h"
+#include "opt.h"
 #include "schema/schema.h"
 #include "trace.h"
 
@@ -29,8 +30,21 @@ static void reply_id(JsonOut *o, const Json *id)
     }
 }
 
+/* The text, and the name that may have been meant. */
+static char *reply_desc(const Error *err)
+{
+    const char *hint = error_hint_text(err);
+
+    return g_str_has_prefix(hint, "Did you mean '")
+        ? g_strdup_printf("%s. %.*s", error_text(err),
+                          (int)strcspn(hint, "\n"), hint)
+        : g_strdup(error_text(err));
+}
+
 void qmp_reply_error(JsonOut *o, const Json *id, const Error *err)
 {
+    g_autofree char *desc = NULL;
+
     reply_begin(o);
     reply_id(o, id);
     json_out_key(o, "error");
@@ -38,7 +52,8 @@ void qmp_reply_error(JsonOut *o, const Json *id, const Error *err)
     json_out_key(o, "class");
     json_out_str(o, error_class_name(error_class(err)));
     json_out_key(o, "desc");
-    json_out_str(o, error_text(err));
+    desc = reply_desc(err);
+    json_out_str(o, desc);
     json_out_end(o, '}');
     json_out_end(o, '}');
 }
@@ -79,6 +94,20 @@ static bool request_member(const char *key, const Json *v, bool oob_ok,
            error_set(errp, "QMP input member '%s' is unexpected", key);
 }
 
+static void suggest_command(const char *name, Error **errp)
+{
+    OptWords w = { .n = 0 };
+
+    for (unsigned i = 0; i < command_count; i++) {
+        const Command *c = &commands[i];
+
+        if (c->name && command_find(c->name) == c) {
+            opt_word_add(&w, c->name);
+        }
+    }
+    opt_suggest(&w, name, errp);
+}
+
 static const Command *request_command(Monitor *m, const Json *req,
                                       Error **errp)
 {
@@ -114,6 +143,7 @@ static const Command *request_command(Monitor *m, const Json *req,
     if (!c) {
         error_set_class(errp, ERROR_COMMAND_NOT_FOUND,
                         "The command %s has not been found", name);
+        suggest_command(name, errp);
         return NULL;
     }
     if (oob && !(c->flags & CMD_OOB)) {

@@ -142,8 +142,8 @@ static void help_group(bool info)
 
 static void say_unknown(const char *words)
 {
-    const char **names = g_new(const char *, command_count + 1), *near;
-    size_t n = 0;
+    OptWords w = { .n = 0 };
+    const char *near;
 
     /* "info" itself counts for nothing. */
     size_t skip = g_str_has_prefix(words, "info ") ? strlen("info ") : 0;
@@ -153,15 +153,14 @@ static void say_unknown(const char *words)
 
         if (command_there(&commands[i]) &&
             (!skip || g_str_has_prefix(hmp, "info "))) {
-            names[n++] = hmp + skip;
+            opt_word_add(&w, hmp + skip);
         }
     }
-    near = opt_nearest(words + skip, names, n);
+    near = opt_nearest(words + skip, w.v, w.n);
     mon_printf("unknown command: '%s'\n", words);
     if (near) {
         mon_printf("Did you mean '%.*s%s'?\n", (int)skip, words, near);
     }
-    g_free(names);
 }
 
 void hmp_help(const Json *args)

@@ -12,6 +12,7 @@
  */
 #include <glib.h>
 #include "net.h"
+#include "opt.h"
 
 #define QUEUE_MAX 10000                /* frames                              */
 
@@ -31,6 +32,18 @@ const NetDriver *net_driver_find(const char *name)
         }
     }
     return NULL;
+}
+
+bool net_type_suggest(const char *name, Error **errp)
+{
+    OptWords w = { .n = 0 };
+
+    SET_EACH(net_drivers, NetDriver, d) {
+        if (!(*d)->internal) {
+            opt_word_add(&w, (*d)->name);
+        }
+    }
+    return opt_suggest(&w, name, errp);
 }
 
 NetPort *net_first(void)

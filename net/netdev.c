@@ -82,8 +82,14 @@ static MACHINE_CALL bool set_options(NetPort *p, const Json *opts, bool text,
         }
         row = table ? prop_find(table, key) : NULL;
         if (!row) {
-            return error_set(errp, text ? "Invalid parameter '%s'"
-                             : "Parameter '%s' is unexpected", key);
+            OptWords w = { .n = 0 };
+
+            for (row = table; row && row->name; row++) {
+                opt_word_add(&w, row->name);
+            }
+            error_set(errp, text ? "Invalid parameter '%s'"
+                      : "Parameter '%s' is unexpected", key);
+            return opt_suggest(&w, key, errp);
         }
         if (text && json_kind(v) == JSON_STR &&
             !text_ok(row, json_str_of(v), errp)) {
@@ -141,6 +147,9 @@ static const NetDriver *driver_of(const char *type, Error **errp)
         error_set(errp, n < 0 ? "Parameter 'type' does not accept value '%s'"
                   : "network backend '%s' is not compiled into this binary",
                   type);
+        if (n < 0) {
+            net_type_suggest(type, errp);
+        }
     }
     return d;
 }

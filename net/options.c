@@ -226,7 +226,8 @@ static MACHINE_CALL bool net_nic(Json *opts, Error **errp)
 static bool type_known(const char *type, Error **errp)
 {
     return net_driver_find(type) || schema_enum(&qt_NetClientDriver, type) >= 0 ||
-           error_set(errp, "Parameter 'type' does not accept value '%s'", type);
+           error_set(errp, "Parameter 'type' does not accept value '%s'",
+                     type) || net_type_suggest(type, errp);
 }
 
 /* A name for a backend that has none, which no user can have given. */

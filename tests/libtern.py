@@ -13,6 +13,8 @@ import tempfile
 import threading
 import time
 
+from libschema import Checker
+
 TERN = os.path.abspath(os.environ.get("TERN", "build/tern"))
 TERN_IMG = os.path.abspath(os.environ.get("TERN_IMG", "build/tern-img"))
 BUILD = os.path.abspath(os.environ.get("BUILD", "build"))
@@ -53,17 +55,20 @@ class Gone(Exception):
 
 
 class Qmp:
-    """A QMP session on a connected socket. Events are kept in .events."""
+    """A QMP session on a connected socket. Events are kept in .events. What
+    our program says is held against its schema."""
 
-    def __init__(self, sock, timeout=60):
+    def __init__(self, sock, timeout=60, program=TERN):
         self.sock = sock
         self.sock.settimeout(timeout)
+        self.check = Checker(program)
         self.rest = b""
         self.events = []
         self.greeting = self.read()
-        self.cmd("qmp_capabilities")
+        self.raw({"execute": "qmp_capabilities"})
 
     def read(self):
+        """The next message, whatever it is."""
         while b"\n" not in self.rest:
             try:
                 got = self.sock.recv(65536)
@@ -73,23 +78,34 @@ class Qmp:
                 raise Gone("QMP: the connection is closed")
             self.rest += got
         line, self.rest = self.rest.split(b"\n", 1)
-        return json.loads(line)
+        return self.check.came(json.loads(line))
 
-    def raw(self, request):
-        """The reply, whole: with "return" or "error"."""
-        self.sock.sendall(json.dumps(request).encode() + b"\n")
+    def raw(self, request, fds=()):
+        """The reply, whole: with "return" or "error". request: an object, or
+        a line of text; fds go with it."""
+        self.check.sent(request)
+        if not isinstance(request, str):
+            request = json.dumps(request)
+        try:
+            socket.send_fds(self.sock, [request.encode() + b"\n"], fds)
+        except (BrokenPipeError, ConnectionError):
+            raise Gone("QMP: the connection is closed") from None
         while True:
             r = self.read()
             if "event" not in r:
                 return r
             self.events.append(r)
 
-    def cmd(self, verb, **arguments):
-        """What the command returns; an error is an exception. An underscore
-        in a name stands for a dash; one at its end is dropped."""
+    def ask(self, verb, /, **arguments):
+        """The reply, whole. An underscore in a name stands for a dash; one at
+        its end is dropped."""
         args = {k.rstrip("_").replace("_", "-"): v
                 for k, v in arguments.items()}
-        r = self.raw({"execute": verb, "arguments": args})
+        return self.raw({"execute": verb, "arguments": args})
+
+    def cmd(self, verb, /, **arguments):
+        """What the command returns; an error is an exception."""
+        r = self.ask(verb, **arguments)
         if "error" in r:
             raise RuntimeError("%s: %s" % (verb, r["error"]["desc"]))
         return r["return"]
@@ -121,6 +137,22 @@ class Qmp:
             return None
         finally:
             self.sock.settimeout(old)
+
+
+class Program(Qmp):
+    """A program, .p, with QMP on its standard input and output."""
+
+    def __init__(self, argv, timeout=60, **popen):
+        mine, theirs = socket.socketpair()
+        self.p = subprocess.Popen(argv + ["-qmp", "stdio"], stdin=theirs,
+                                  stdout=theirs, **popen)
+        theirs.close()
+        super().__init__(mine, timeout, argv[0])
+
+    def kill(self):
+        self.p.kill()
+        self.p.wait()
+        self.sock.close()
 
 
 class Line:
@@ -186,7 +218,7 @@ class Machine:
             f.close()
         self.line = Line(line) if serial else None
         try:
-            self.qmp = Qmp(mine, timeout)
+            self.qmp = Qmp(mine, timeout, program)
         except Gone:
             self.kill()
             raise Gone("does not start: " + self.errors()) from None

@@ -64,7 +64,9 @@ bool display_option(const char *arg, Error **errp)
     static const char *const elsewhere[] = {
         "gtk", "sdl", "egl-headless", "spice-app", "dbus",
     };
+    static const OptWords shown = { { "none", "default", "vnc", "curses" }, 4 };
     size_t n = strcspn(arg, ",=");
+    g_autofree char *word = NULL;
 
     if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
         help();
@@ -97,8 +99,10 @@ bool display_option(const char *arg, Error **errp)
         kind = SHOW_CURSES;
         return members(arg, "charset", &charset, errp);
     }
-    return error_set(errp, "Parameter 'type' does not accept value '%.*s'",
-                     (int)n, arg);
+    error_set(errp, "Parameter 'type' does not accept value '%.*s'", (int)n,
+              arg);
+    word = g_strndup(arg, n);
+    return opt_suggest(&shown, word, errp);
 }
 
 bool display_start(bool graphics, Error **errp)
@@ -122,6 +126,9 @@ bool display_start(bool graphics, Error **errp)
         return true;
     }
     a = &vnc_servers->listeners[0].local;
+    if (settings.dry_run || settings.print_config) {
+        return true;                   /* stdout is for what was asked for    */
+    }
     printf("VNC server running on %s:%s\n", a->host, a->port);
     fflush(stdout);
     return true;

@@ -45,22 +45,15 @@ static bool check_type(const char *driver, const DeviceType **out,
     const DeviceType *t = device_type_find(driver);
 
     if (!t && !type_is_a(driver, "device")) {
-        const char *names[1024], *near;
-        size_t n = 0;
+        OptWords w = { .n = 0 };
 
         SET_EACH(device_types, DeviceType, d) {
-            if (n < ARRAY_SIZE(names) && !((*d)->flags &
-                                           (DT_ABSTRACT | DT_INTERNAL))) {
-                names[n++] = (*d)->name;
+            if (!((*d)->flags & (DT_ABSTRACT | DT_INTERNAL))) {
+                opt_word_add(&w, (*d)->name);
             }
         }
-        near = opt_nearest(driver, names, n);
         error_set(errp, "'%s' is not a valid device model name", driver);
-        if (near) {
-            error_hint(errp, "Did you mean '%s'? -device help lists all.",
-                       near);
-        }
-        return false;
+        return opt_suggest(&w, driver, errp);
     }
     if (!t || (t->flags & DT_ABSTRACT)) {
         return error_set(errp, "Parameter 'driver' expects a non-abstract "

@@ -68,10 +68,9 @@ bool machine_apply(Machine *m, const Json *opts, Error **errp)
         const Json *v = json_value_at(opts, i);
         bool done;
 
-        if (!machine_sugar(m, key, v, &done, errp)) {
-            return false;
-        }
-        if (!done && !obj_set(&m->obj, key, v, true, errp)) {
+        if (!machine_go_on(machine_sugar(m, key, v, &done, errp) &&
+                           (done || obj_set(&m->obj, key, v, true, errp)),
+                           errp)) {
             return false;
         }
     }

@@ -14,6 +14,7 @@
 #include "chr.h"
 #include "hw/machine/startup.h"
 #include "json.h"
+#include "machine-opts.h"
 #include "monitor.h"
 #include "schema/schema.h"
 
@@ -74,7 +75,21 @@ bool dry_run_wanted(const char *word, Error **errp)
 void dry_run_problem(Error *err)
 {
     problems++;
-    error_report(err);
+    option_report(err);
+}
+
+bool machine_go_on(bool ok, Error **errp)
+{
+    Error *err;
+
+    if (ok || !settings.dry_run) {
+        return ok;
+    }
+    err = *errp;
+    *errp = NULL;
+    dry_run_problem(err);
+    report_where(NULL);
+    return true;
 }
 
 int dry_run_end(void)

@@ -336,7 +336,10 @@ bool numa_option(const char *arg, const char *kind, Error **errp)
     } else if (!strcmp(type, "hmat-lb") || !strcmp(type, "hmat-cache")) {
         no_hmat(errp);
     } else {
+        const OptWords w = { { "node", "dist", "cpu", "hmat-lb" }, 4 };
+
         error_set(errp, "Parameter 'type' does not accept value '%s'", type);
+        opt_suggest(&w, type, errp);
     }
 out:
     opts_free(&o);

@@ -437,6 +437,47 @@ bool option_use(const OptionRow *row, const char *arg, Error **errp)
     return row->handle(arg, errp);
 }
 
+void option_report(Error *err)
+{
+    const char *where = report_where(NULL);
+
+    option_suggest(where, err);
+    report_where(where);
+    error_report(err);
+}
+
+void option_suggest(const char *where, Error *err)
+{
+    static const char *const heads[] = { "Invalid parameter '", "Parameter '" };
+    const char *text = error_text(err);
+    g_autofree char *name = where && *where == '-'
+        ? g_strndup(where + 1, strcspn(where + 1, " ")) : NULL;
+    const OptionRow *row = name ? option_find(name) : NULL;
+    OptWords w = { .n = 0 };
+
+    if (!row || !row->args || *error_hint_text(err)) {
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(heads); i++) {
+        const char *key = text + strlen(heads[i]);
+        size_t n;
+
+        if (!g_str_has_prefix(text, heads[i]) ||
+            (n = strcspn(key, "'"), !key[n]) ||
+            (i && strcmp(key + n, "' is unexpected"))) {
+            continue;
+        }
+        g_autofree char *word = g_strndup(key, n);
+        const char *last = strrchr(word, '.');
+
+        for (const OptionParam *p = row->args; p->name; p++) {
+            opt_word_add(&w, p->name);
+        }
+        opt_suggest(&w, last ? last + 1 : word, &err);
+        return;
+    }
+}
+
 /* Before the others, as it says what becomes of their errors. */
 static bool find_dry_run(int argc, char **argv)
 {
@@ -462,7 +503,7 @@ static bool tell_bad_option(const char *where, Error *err)
 {
     report_where(where);
     if (!settings.dry_run) {
-        error_report(err);
+        option_report(err);
         return false;
     }
     dry_run_problem(err);

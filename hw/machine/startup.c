@@ -39,13 +39,7 @@ bool given_each(const GivenList *l, bool (*fn)(const char *arg,
     for (unsigned i = 0; i < l->n; i++) {
         const char *before = report_where(l->v[i].where);
 
-        if (settings.dry_run) {
-            Error *err = NULL;
-
-            if (!fn(l->v[i].arg, l->v[i].kind, &err)) {
-                dry_run_problem(err);
-            }
-        } else if (!fn(l->v[i].arg, l->v[i].kind, errp)) {
+        if (!machine_go_on(fn(l->v[i].arg, l->v[i].kind, errp), errp)) {
             /* The place stays set: the report that follows names it. */
             return false;
         }
@@ -301,8 +295,10 @@ static MACHINE_CALL bool start_log(Error **errp)
         fflush(stdout);
         _exit(1);
     }
-    return (!settings.log_file || log_set_file(settings.log_file, errp)) &&
-           (!settings.log_items || log_set_mask(settings.log_items, errp)) &&
+    return machine_go_on(!settings.log_file ||
+                         log_set_file(settings.log_file, errp), errp) &&
+           machine_go_on(!settings.log_items ||
+                         log_set_mask(settings.log_items, errp), errp) &&
            given_each(&settings.trace, do_trace, errp);
 }
 
@@ -415,7 +411,8 @@ static MACHINE_CALL bool machine_choose(Json **opts, Error **errp)
         report_where(settings.machine.v[i].where);
         ok = opts_parse(&o, settings.machine.v[i].arg, "type", 0, errp);
         if (!ok) {
-            break;
+            ok = machine_go_on(false, errp);
+            continue;
         }
         name = json_get_str(o.obj, "type");
         if (o.help || (name && !strcmp(name, "help"))) {
@@ -449,25 +446,20 @@ static MACHINE_CALL bool machine_choose(Json **opts, Error **errp)
                     name, t->name);
     }
     if (!t) {
-        const char *names[256], *near;
-        size_t n = 0;
+        OptWords w = { .n = 0 };
 
         SET_EACH(machine_types, MachineType, m) {
-            if (n + 1 < ARRAY_SIZE(names)) {
-                names[n++] = (*m)->name;
-                if ((*m)->alias) {
-                    names[n++] = (*m)->alias;
-                }
-            }
+            opt_word_add(&w, (*m)->name);
+            opt_word_add(&w, (*m)->alias);
         }
-        near = name ? opt_nearest(name, names, n) : NULL;
         error_set(errp, "unsupported machine type");
-        if (near) {
-            error_hint(errp, "Did you mean '%s'?\n", near);
-        }
+        opt_suggest(&w, name ? name : "", errp);
         error_hint(errp, "Use -machine help to list supported machines");
-        json_free(all);
-        return false;
+        t = machine_type_default();
+        if (!machine_go_on(false, errp) || !t) {
+            json_free(all);
+            return false;
+        }
     }
     json_free(json_take(all, "type"));
     machine = machine_new(t);
@@ -476,20 +468,67 @@ static MACHINE_CALL bool machine_choose(Json **opts, Error **errp)
     return true;
 }
 
+static MACHINE_CALL bool do_rtc(const char *arg, const char *kind, Error **errp)
+{
+    return rtc_option(arg, errp);
+}
+
+static bool set_boot(const char *arg, const char *kind, Error **errp)
+    MACHINE_CALL;
+static bool set_boot(const char *arg, const char *kind, Error **errp)
+{
+    report_where(NULL);
+    if (machine_boot_set(machine, arg, errp)) {
+        return true;
+    }
+    option_suggest("-boot", *errp);
+    return false;
+}
+
+static bool set_memory(const char *arg, const char *kind, Error **errp)
+    MACHINE_CALL;
+static bool set_memory(const char *arg, const char *kind, Error **errp)
+{
+    return machine_memory_set(machine, arg, errp);
+}
+
+static bool set_topology(Error **errp) MACHINE_CALL;
+static bool set_topology(Error **errp)
+{
+    if (!settings.smp.n) {
+        return true;
+    }
+    report_where(settings.smp.v[settings.smp.n - 1].where);
+    if (!machine_smp_set(machine, given_last(&settings.smp), errp)) {
+        return machine_go_on(false, errp);
+    }
+    report_where(NULL);
+    return true;
+}
+
+/* The short options that are properties of the machine. */
+static bool set_short(Error **errp) MACHINE_CALL;
+static bool set_short(Error **errp)
+{
+    const struct { bool given; const char *name; } rows[] = {
+        { settings.no_acpi, "acpi" }, { settings.no_hpet, "hpet" },
+        { settings.no_fd_bootchk, "fd-bootchk" },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (!machine_go_on(!rows[i].given ||
+                           obj_set_text(&machine->obj, rows[i].name, "off",
+                                        errp), errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static MACHINE_CALL bool machine_configure(Json *opts, Error **errp)
 {
     Machine *m = machine;
-    bool ok = true;
 
-    if (settings.no_acpi) {
-        ok = obj_set_text(&m->obj, "acpi", "off", errp);
-    }
-    if (ok && settings.no_hpet) {
-        ok = obj_set_text(&m->obj, "hpet", "off", errp);
-    }
-    if (ok && settings.no_fd_bootchk) {
-        ok = obj_set_text(&m->obj, "fd-bootchk", "off", errp);
-    }
     if (settings.kernel) {
         m->kernel = g_strdup(settings.kernel);
     }
@@ -505,35 +544,55 @@ static MACHINE_CALL bool machine_configure(Json *opts, Error **errp)
     if (settings.nographic) {
         m->graphics = false;
     }
-    for (unsigned i = 0; ok && i < settings.boot.n; i++) {
-        ok = machine_boot_set(m, settings.boot.v[i].arg, errp);
+    if (!set_short(errp) || !given_each(&settings.boot, set_boot, errp) ||
+        !set_topology(errp) ||
+        !given_each(&settings.m, set_memory, errp)) {
+        return false;
     }
-    for (unsigned i = 0; ok && i < settings.rtc.n; i++) {
-        report_where(settings.rtc.v[i].where);
-        ok = rtc_option(settings.rtc.v[i].arg, errp);
-        report_where(ok ? NULL : settings.rtc.v[i].where);
-    }
-    if (ok && settings.smp.n) {
-        report_where(settings.smp.v[settings.smp.n - 1].where);
-        ok = machine_smp_set(m, given_last(&settings.smp), errp);
-        if (ok) {
-            report_where(NULL);
-        }
-    }
-    for (unsigned i = 0; ok && i < settings.m.n; i++) {
-        report_where(settings.m.v[i].where);
-        ok = machine_memory_set(m, settings.m.v[i].arg, errp);
-        if (ok) {
-            report_where(NULL);
-        }
-    }
-    if (ok && settings.cpu.n) {
+    if (settings.cpu.n) {
         g_free(m->cpu_model);
         m->cpu_model = g_strdup(given_last(&settings.cpu));
     }
     m->mem_path = g_strdup(settings.mem_path);
     m->mem_prealloc = settings.mem_prealloc;
-    return ok && machine_apply(m, opts, errp);
+    return machine_apply(m, opts, errp);
+}
+
+/* An accelerator; under -dry-run one that always works in the place of one that
+ * does not. */
+static MACHINE_CALL bool start_accel(Error **errp)
+{
+    bool help;
+
+    if (accel_start(machine, errp)) {
+        return true;
+    }
+    if (!machine_go_on(false, errp)) {
+        return false;
+    }
+    accel_stop();
+    g_free(machine->accel_list);
+    machine->accel_list = NULL;
+    return accel_option("qtest", &help, errp) && accel_start(machine, errp);
+}
+
+/* The same: as much memory as the machine has by itself. */
+static MACHINE_CALL bool start_memory(Error **errp)
+{
+    Machine *m = machine;
+
+    if (machine_memory_make(m, errp)) {
+        return true;
+    }
+    if (!machine_go_on(false, errp)) {
+        return false;
+    }
+    m->ram_size = m->maxram_size = m->type->default_ram;
+    m->ram_slots = 0;
+    g_free(m->memory_backend);
+    g_free(m->mem_path);
+    m->memory_backend = m->mem_path = NULL;
+    return machine_memory_make(m, errp);
 }
 
 /* ---- the whole of it ----------------------------------------------------- */
@@ -572,11 +631,6 @@ bool do_cpu_help(const char *arg, const char *kind, Error **errp)
     return true;
 }
 
-static MACHINE_CALL bool do_rtc(const char *arg, const char *kind, Error **errp)
-{
-    return rtc_option(arg, errp);
-}
-
 static MACHINE_CALL bool do_display(const char *arg, const char *kind,
                                     Error **errp)
 {
@@ -594,42 +648,45 @@ static MACHINE_CALL bool do_audiodev(const char *arg, const char *kind,
     return audiodev_option(arg, errp);
 }
 
+static MACHINE_CALL bool start_backends(Error **errp)
+{
+    return given_each(&settings.blockdev, do_blockdev, errp) &&
+           given_each(&settings.drive, do_drive, errp) &&
+           machine_go_on(default_drives(errp), errp) &&
+           given_each(&settings.mon, do_mon, errp) &&
+           machine_go_on(start_serials(errp), errp) &&
+           machine_go_on(start_qtest(errp), errp) &&
+           machine_go_on(start_net(errp), errp) &&
+           given_each(&settings.object, do_object_after_net, errp);
+}
+
 static MACHINE_CALL bool start_boards(Json *mopts, Error **errp)
 {
     const char *accel_list = json_get_str(mopts, "accel");
 
     machine->accel_list = g_strdup(accel_list);
-    if (settings.enable_kvm && !do_accel("kvm", NULL, errp)) {
-        return false;
-    }
-    if (!given_each(&settings.accel, do_accel, errp)) {
-        return false;
-    }
-    if (!machine_configure(mopts, errp)) {
+    if ((settings.enable_kvm &&
+         !machine_go_on(do_accel("kvm", NULL, errp), errp)) ||
+        !given_each(&settings.accel, do_accel, errp) ||
+        !machine_configure(mopts, errp)) {
         return false;
     }
     obj_dir("machine/peripheral");
     obj_dir("machine/peripheral-anon");
     obj_dir("machine/unattached");
-    if (!accel_start(machine, errp) ||
-        !given_each(&settings.object, do_object_late, errp)) {
+    if (!start_accel(errp) ||
+        !given_each(&settings.object, do_object_late, errp) ||
+        !given_each(&settings.numa, numa_option, errp) ||
+        !start_memory(errp) || !start_backends(errp) ||
+        !machine->type->build(machine, errp)) {
         return false;
     }
-    if (!given_each(&settings.numa, numa_option, errp) ||
-        !machine_memory_make(machine, errp)) {
-        return false;
-    }
-    return given_each(&settings.blockdev, do_blockdev, errp) &&
-           given_each(&settings.drive, do_drive, errp) &&
-           default_drives(errp) &&
-           given_each(&settings.mon, do_mon, errp) && start_serials(errp) &&
-           start_qtest(errp) && start_net(errp) &&
-           given_each(&settings.object, do_object_after_net, errp) &&
-           machine->type->build(machine, errp) && net_make_cards(errp) &&
+    return machine_go_on(net_make_cards(errp), errp) &&
            given_each(&settings.device, do_device, errp) &&
-           start_virtio_drives(errp) && start_leftovers(errp) &&
+           machine_go_on(start_virtio_drives(errp), errp) &&
+           machine_go_on(start_leftovers(errp), errp) &&
            given_each(&settings.vnc, do_vnc, errp) &&
-           display_start(!settings.nographic, errp) &&
+           machine_go_on(display_start(!settings.nographic, errp), errp) &&
            (!machine->type->ready || machine->type->ready(machine, errp));
 }
 
@@ -652,7 +709,8 @@ bool startup(Error **errp)
     if (!start_writeconfig(errp) || !start_log(errp) ||
         (settings.daemonize && !only_check() && !daemon_start(errp)) ||
         (settings.pidfile && !only_check() && !pidfile_make(settings.pidfile, errp)) ||
-        !machine_choose(&mopts, errp) || !start_refusals(errp)) {
+        !machine_choose(&mopts, errp) ||
+        !machine_go_on(start_refusals(errp), errp)) {
         json_free(mopts);
         return false;
     }
@@ -669,7 +727,7 @@ bool startup(Error **errp)
          given_each(&settings.display, do_display, errp) &&
          given_each(&settings.audiodev, do_audiodev, errp) &&
          given_each(&settings.rtc, do_rtc, errp) &&
-         default_chardevs(errp) &&
+         machine_go_on(default_chardevs(errp), errp) &&
          given_each(&settings.chardev, do_chardev, errp) &&
          start_boards(mopts, errp);
     json_free(mopts);

@@ -26,6 +26,11 @@ char *opt_escape(const char *s);
 typedef struct OptionRow OptionRow;
 bool option_use(const OptionRow *row, const char *arg, Error **errp)
     MACHINE_CALL;
+/* To an error about a member of the option `where` ("-name x"): the hint which
+ * member may have been meant. */
+void option_suggest(const char *where, Error *err);
+/* error_report with it, for the option that is being handled. */
+void option_report(Error *err);
 /* -writeconfig; options without effect: before and after the board is built. */
 bool start_writeconfig(Error **errp) MACHINE_CALL;
 bool start_refusals(Error **errp) MACHINE_CALL;

@@ -7,6 +7,7 @@
  */
 #include "blk.h"
 #include "chr.h"
+#include "opt.h"
 #include "pc-board.h"
 #include "settings.h"
 
@@ -94,6 +95,8 @@ bool pc_display(Pc *p, Error **errp)
         { "qxl", "qxl-vga", NULL }, { "vmware", "vmware-svga", NULL },
     };
 
+    OptWords w = { .n = 0 };
+
     if (!strcmp(name, "none")) {
         return true;
     }
@@ -116,7 +119,11 @@ bool pc_display(Pc *p, Error **errp)
         }
         return true;
     }
-    return error_set(errp, "unknown vga type: %s", name);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        opt_word_add(&w, rows[i].name);
+    }
+    error_set(errp, "unknown vga type: %s", name);
+    return opt_suggest(&w, name, errp);
 }
 
 bool pc_isa_disks(Pc *p, Error **errp)

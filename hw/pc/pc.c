@@ -13,6 +13,7 @@
 #include "accel.h"
 #include "blk.h"
 #include "chr.h"
+#include "machine-opts.h"
 #include "numa.h"
 #include "pc.h"
 #include "pc-board.h"
@@ -181,7 +182,7 @@ static MACHINE_CALL bool pc_build(Machine *m, Error **errp)
         p->gsi[i] = irq_line(gsi_set, p, i);
     }
     if (!pc_memory(p, errp) || !pc_cpus(p, errp) ||
-        !bios_load(p, errp) || !fwcfg_create(p, true, errp)) {
+        !machine_go_on(bios_load(p, errp), errp) || !fwcfg_create(p, true, errp)) {
         return false;
     }
     if (p->is_isapc) {
@@ -208,7 +209,8 @@ static MACHINE_CALL bool pc_build(Machine *m, Error **errp)
     /* In this order they have the numbers in the object tree that scripts know. */
     if (!dma8237_create(p->isa, errp) || !pc_irq_chips(p, errp) ||
         !pc_timers(p, errp) ||
-        !pc_super_io(p, errp) || !pc_display(p, errp)) {
+        !pc_super_io(p, errp) ||
+        !machine_go_on(pc_display(p, errp), errp)) {
         return false;
     }
     if (p->is_isapc) {
@@ -233,9 +235,10 @@ static MACHINE_CALL bool pc_ready(Machine *m, Error **errp)
 {
     Pc *p = (Pc *)m;
 
-    return cmos_fill(p, errp) && fwcfg_fill(p, errp) &&
-           linux_load(p, errp) &&
-           option_roms_load(p, errp) && smbios_build(p, errp) &&
+    return cmos_fill(p, errp) && machine_go_on(fwcfg_fill(p, errp), errp) &&
+           machine_go_on(linux_load(p, errp), errp) &&
+           machine_go_on(option_roms_load(p, errp), errp) &&
+           machine_go_on(smbios_build(p, errp), errp) &&
            (!p->acpi || p->is_isapc || acpi_build(p, errp));
 }
 

@@ -114,6 +114,16 @@ bool x86_feature_find(const char *name, uint64_t bits[FW_COUNT])
     return found;
 }
 
+bool x86_feature_suggest(const char *name, Error **errp)
+{
+    OptWords w = { .n = 0 };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        opt_word_add(&w, names[i].name);
+    }
+    return opt_suggest(&w, name, errp);
+}
+
 static int text_order(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);

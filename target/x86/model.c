@@ -9,6 +9,7 @@
  *    that Tern has; machines could choose otherwise.
  */
 #include <glib.h>
+#include "opt.h"
 #include "x86-cpu.h"
 
 /* ---- cache topologies of models that have their own ---------------------- */
@@ -95,6 +96,20 @@ const DeviceType *x86_cpu_type_find(const char *name)
         }
     }
     return NULL;
+}
+
+bool x86_cpu_type_suggest(const char *name, Error **errp)
+{
+    OptWords w = { .n = 0 };
+
+    SET_EACH(device_types, DeviceType, p) {
+        const X86CpuType *ct = x86_cpu_type(*p);
+
+        if (ct) {
+            opt_word_add(&w, ct->name);
+        }
+    }
+    return opt_suggest(&w, name, errp);
 }
 
 void x86_cpu_types_each(void (*fn)(const DeviceType *t, const X86CpuType *ct,

@@ -302,7 +302,8 @@ bool cmd_query_cpu_model_expansion(const void *arg, void *ret, Error **errp)
     X86CpuDev *d;
 
     if (!t) {
-        return error_set(errp, "CPU model '%s' not found", a->model.name);
+        error_set(errp, "CPU model '%s' not found", a->model.name);
+        return x86_cpu_type_suggest(a->model.name, errp);
     }
     if (props && json_kind(props) != JSON_OBJ) {
         return error_set(errp, "Invalid parameter type for 'model.props', "

@@ -418,8 +418,8 @@ static bool option_word(const char *type, char *word, GPtrArray *late,
             g_strdelimit(word + 1, "_", '-');
         }
         if (!x86_feature_find(word + 1, bits)) {
-            return error_set(errp, "Property '%s.%s' not found", type,
-                             word + 1);
+            error_set(errp, "Property '%s.%s' not found", type, word + 1);
+            return x86_feature_suggest(word + 1, errp);
         }
         g_ptr_array_add(late, word);
         return true;
@@ -447,7 +447,8 @@ bool x86_cpu_option(const char *text, bool *help, Error **errp)
     } else {
         chosen = x86_cpu_type_find(v[0]);
         if (!chosen) {
-            ok = error_set(errp, "unable to find CPU model '%s'", v[0]);
+            error_set(errp, "unable to find CPU model '%s'", v[0]);
+            ok = x86_cpu_type_suggest(v[0], errp);
         }
         for (unsigned i = 1; ok && v[i]; i++) {
             ok = !*v[i] || option_word(chosen->name, v[i], late, errp);
@@ -505,5 +506,14 @@ const char *x86_cpu_type_chosen(void)
 
 bool pc_cpus(Pc *p, Error **errp)
 {
+    if (x86_cpus_new(&p->m, errp)) {
+        return true;
+    }
+    if (!machine_go_on(false, errp)) {
+        return false;
+    }
+    /* The rest is looked at with the plainest that there is. */
+    g_free(p->m.cpu_model);
+    p->m.cpu_model = g_strdup("base");
     return x86_cpus_new(&p->m, errp);
 }

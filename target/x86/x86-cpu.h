@@ -47,6 +47,9 @@ typedef struct X86CpuType {
 const X86CpuType *x86_cpu_type(const DeviceType *t);
 /* By -cpu name; NULL: none. */
 const DeviceType *x86_cpu_type_find(const char *name);
+/* The hint which model, or which feature, may have been meant; false. */
+bool x86_cpu_type_suggest(const char *name, Error **errp);
+bool x86_feature_suggest(const char *name, Error **errp);
 void x86_cpu_types_each(void (*fn)(const DeviceType *t, const X86CpuType *ct,
                                    void *arg), void *arg);
 /* The model's ids; base: zeros. */

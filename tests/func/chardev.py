@@ -4,7 +4,6 @@
 WebSocket, inherited sockets, a terminal with the multiplexer's keys, input from
 a file, clients that go in the middle."""
 import base64
-import json
 import os
 import pty
 import select
@@ -15,17 +14,14 @@ import sys
 import tempfile
 import time
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, "tests")
+import libtap                                                    # noqa: E402
+import libtern                                                   # noqa: E402
+from libtap import result as check                               # noqa: E402
+
 TERN = os.environ.get("TERN", "build/tern")
 tmp = tempfile.mkdtemp(prefix="chardev-")
-results = []
-
-
-def check(name, ok, why=""):
-    results.append(ok)
-    if not ok and why != "":
-        print("# %r" % (why,))
-    print("%s %d - %s" % ("ok" if ok else "not ok", len(results), name),
-          flush=True)
 
 
 def hear(fd, end, limit=20.0):
@@ -44,6 +40,14 @@ def hear(fd, end, limit=20.0):
     return got
 
 
+class Client(libtern.Qmp):
+    def __init__(self, s):
+        super().__init__(s, 20, TERN)
+
+    def cmd(self, verb, /, **args):
+        return self.raw({"execute": verb, "arguments": args})
+
+
 class Machine:
     def __init__(self, *args, **more):
         self.path = os.path.join(tmp, "qmp")
@@ -51,7 +55,8 @@ class Machine:
             [TERN, "-M", "none", "-display", "none", "-nodefaults", "-qmp",
              "unix:%s,server=on,wait=off" % self.path] + list(args),
             stdin=more.pop("stdin", subprocess.DEVNULL), **more)
-        self.s = self.client()
+        self.qmp = self.client()
+        self.cmd = self.qmp.cmd
 
     def client(self):
         stop = time.time() + 20
@@ -59,26 +64,11 @@ class Machine:
             s = socket.socket(socket.AF_UNIX)
             try:
                 s.connect(self.path)
-                hear(s, b"\n")
-                s.sendall(b'{"execute": "qmp_capabilities"}\n')
-                hear(s, b"\n")
-                return s
+                return Client(s)
             except OSError:
                 if time.time() > stop:
                     raise
                 time.sleep(0.02)
-
-    def cmd(self, name, **args):
-        self.s.sendall(json.dumps({"execute": name,
-                                   "arguments": args}).encode() + b"\n")
-        while True:
-            got = hear(self.s, b"\n")
-            if not got:
-                raise EOFError
-            for line in got.split(b"\n")[:-1]:
-                reply = json.loads(line)
-                if "event" not in reply:
-                    return reply
 
     def filename(self, label):
         for c in self.cmd("query-chardev")["return"]:
@@ -91,7 +81,7 @@ class Machine:
         return socket.create_connection(("127.0.0.1", port))
 
     def end(self):
-        self.s.sendall(b'{"execute": "quit"}\n')
+        self.cmd("quit")
         return self.p.wait(20)
 
 
@@ -157,13 +147,11 @@ def sockets():
 def passing():
     m = Machine()
     r, w = os.pipe()
-    socket.send_fds(m.s, [b'{"execute": "getfd", "arguments": {"fdname": '
-                          b'"x"}}\n'], [w])
-    check("getfd", b"return" in hear(m.s, b"\n"))
+    got = m.qmp.raw({"execute": "getfd", "arguments": {"fdname": "x"}}, [w])
+    check("getfd", "return" in got, got)
     a, b = socket.socketpair()
-    socket.send_fds(m.s, [b'{"execute": "getfd", "arguments": {"fdname": '
-                          b'"s"}}\n'], [b.fileno()])
-    hear(m.s, b"\n")
+    m.qmp.raw({"execute": "getfd", "arguments": {"fdname": "s"}},
+              [b.fileno()])
     got = m.cmd("chardev-add", id="c", backend={
         "type": "socket", "data": {"server": False, "addr": {
             "type": "fd", "data": {"str": "s"}}}})
@@ -228,5 +216,4 @@ for part in (sockets, passing, terminal, plain_input):
     except Exception as e:                            # counted as a failure
         check(part.__name__, False, e)
 subprocess.call(["rm", "-rf", tmp])
-print("1..%d" % len(results))
-sys.exit(0 if all(results) else 1)
+sys.exit(libtap.end())

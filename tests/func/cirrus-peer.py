@@ -7,7 +7,6 @@ and kinds of source; the same modes with a pointer, the pictures compared.
 Left out, because the two differ on purpose: dword-wise bits from the processor
 (padded to dwords here), blits whose source the blit itself overwrites within a
 line, scan doubling above 8 bits. Arguments: first seed, blits, pictures."""
-import json
 import os
 import random
 import shutil
@@ -15,6 +14,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, "tests")
+import libtern                                                   # noqa: E402
 
 TERN = os.environ.get("TERN", "build/tern")
 PEER = os.environ.get("PEER") or shutil.which("qemu-system-x86_64")
@@ -41,10 +44,7 @@ class Side:
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
             pass_fds=[theirs.fileno()])
         theirs.close()
-        mon.settimeout(60)
-        self.mon = mon.makefile("rw")
-        self.mon.readline()
-        self.qmp("qmp_capabilities")
+        self.qmp = libtern.Qmp(mon, 60, exe).ask
         for reg, val in ((0x10, MEM), (0x14, REGS), (4, 7)):
             self.do("outl 0xcf8 0x%x" % (0x80001000 | reg),
                     "outl 0xcfc 0x%x" % val)
@@ -59,14 +59,6 @@ class Side:
             while r and not r.startswith("OK"):
                 r = self.p.stdout.readline()
         return (r.split() + [""])[1]
-
-    def qmp(self, command, **args):
-        self.mon.write(json.dumps({"execute": command, "arguments": args}) + "\n")
-        self.mon.flush()
-        while True:
-            r = json.loads(self.mon.readline())
-            if "event" not in r:
-                return r
 
     def picture(self):
         self.qmp("screendump", filename=self.path)

@@ -6,7 +6,6 @@ are the guest's own (a Linux kernel on the software CPU, whose text is found at
 the address that its page tables say). The installed qemu-system-x86_64's dumps
 are read by the same readers."""
 
-import json
 import os
 import re
 import shutil
@@ -17,66 +16,39 @@ import tempfile
 import time
 import zlib
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, "tests")
+import libtap                                                    # noqa: E402
+import libtern                                                   # noqa: E402
+from libtap import result as check                               # noqa: E402
+
 BUILD = os.environ.get("BUILD", "build")
 OURS = BUILD + "/compat/qemu-system-x86_64"
 PEER = os.environ.get("PEER") or shutil.which("qemu-system-x86_64")
 PATIENCE = 60 * int(os.environ.get("TERN_TEST_PATIENCE", "1"))
 PAGE = 4096
-results = []
 
 
-def check(name, ok, why=""):
-    results.append(bool(ok))
-    if not ok and why != "":
-        print("# " + repr(why)[:2000])
-    print("%s %d - %s" % ("ok" if ok else "not ok", len(results), name),
-          flush=True)
-
-
-class Program:
+class Program(libtern.Program):
     def __init__(self, exe, *args):
-        self.p = subprocess.Popen(
-            [exe, "-nodefaults", "-display", "none", "-qmp", "stdio", *args],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.events = []
-        self.p.stdout.readline()
-        self.cmd("qmp_capabilities")
+        super().__init__([exe, "-nodefaults", "-display", "none", *args],
+                         PATIENCE)
 
-    def cmd(self, name, **args):
-        line = json.dumps({"execute": name, "arguments": args})
-        self.p.stdin.write(line.encode() + b"\n")
-        self.p.stdin.flush()
-        while True:
-            got = self.p.stdout.readline()
-            if not got:
-                return {"error": {"desc": "it ended"}}
-            m = json.loads(got)
-            if "event" not in m:
-                return m
-            self.events.append(m)
-
-    def hmp(self, line):
-        return self.cmd("human-monitor-command", **{"command-line": line})[
-            "return"].replace("\r", "")
+    def cmd(self, verb, /, **args):
+        try:
+            return self.ask(verb, **args)
+        except libtern.Gone:
+            return {"error": {"desc": "it ended"}}
 
     def desc(self, name, **args):
         return self.cmd(name, **args).get("error", {}).get("desc")
 
-    def event(self, name):
-        end = time.time() + PATIENCE
-        while time.time() < end:
-            for m in self.events:
-                if m["event"] == name:
-                    self.events.remove(m)
-                    return m.get("data", {})
-            self.cmd("query-status")
-            time.sleep(0.05)
-        return None
+    def data(self, name):
+        m = self.event(name, PATIENCE)
+        return m and m.get("data", {})
 
     def end(self):
-        self.p.stdin.write(b'{"execute":"quit"}\n')
-        self.p.stdin.close()
-        self.p.stdout.read()
+        self.cmd("quit")
         return self.p.wait(PATIENCE)
 
 
@@ -192,7 +164,7 @@ def firmware(exe, who, folder):
     for form in ("elf", "kdump-zlib"):
         got = p.cmd("dump-guest-memory", paging=False, format=form,
                     protocol="file:%s.%s" % (name, form))
-        told = p.event("DUMP_COMPLETED")
+        told = p.data("DUMP_COMPLETED")
         check("%s: %s" % (who, form), got == {"return": {}} and
               told["result"]["status"] == "completed" and
               told["result"]["completed"] == told["result"]["total"],
@@ -260,7 +232,7 @@ def refusals(folder):
     if os.path.exists("/dev/full"):
         got = p.desc("dump-guest-memory", paging=False,
                      protocol="file:/dev/full")
-        told = p.event("DUMP_COMPLETED")
+        told = p.data("DUMP_COMPLETED")
         check("a full disk is told", got and "No space left" in got and
               told["result"]["status"] == "failed" and
               told["error"] == got, (got, told))
@@ -302,10 +274,10 @@ def through_a_pipe(folder):
             break
         total += len(data)
     os.close(rd)
-    told = p.event("DUMP_COMPLETED")
+    told = p.data("DUMP_COMPLETED")
     check("all of it comes", told and told["result"]["status"] ==
           "completed" and total > told["result"]["total"], (told, total))
-    check("the machine runs again", p.event("RESUME") is not None and
+    check("the machine runs again", p.data("RESUME") is not None and
           p.cmd("query-status")["return"]["status"] == "running")
     # the program ends while a dump is under way
     rd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -366,8 +338,7 @@ def main():
         refusals(folder)
         through_a_pipe(folder)
         kernel(folder)
-    print("1..%d" % len(results))
-    return 0 if all(results) else 1
+    return libtap.end()
 
 
 if __name__ == "__main__":

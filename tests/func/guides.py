@@ -6,6 +6,7 @@ their place ("S196"); -v prints what the programs say.
 
 Runs in a network of its own where that is allowed, as the lines name ports."""
 
+import json
 import os
 import re
 import shlex
@@ -15,6 +16,10 @@ import subprocess
 import sys
 import tempfile
 import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, "tests")
+import libtern                                                   # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.abspath(os.environ.get("BUILD", "build"))
@@ -210,7 +215,6 @@ HMP = [
     ("S582", "info trace-events", ""),
 ]
 QMP = [
-    ("S733", '{ "execute": "qmp_capabilities" }', r'"return": \{\s*\}'),
     ("S740", '{ "execute": "eject", "arguments": { "device": "ide1-cd0" } }',
      r'"return": \{\s*\}'),
     ("S745", '{ "execute": "query-kvm" }', r'"present": (true|false)'),
@@ -221,34 +225,23 @@ QMP = [
 
 
 def sessions(top):
-    import json         # pylint: disable=import-outside-toplevel
     m = Machine([COMPAT + "qemu-system-x86_64", "-m", "64", "-vnc",
                  "unix:%s/tmp/vnc,password" % top, "-balloon", "virtio"], top)
     s = m.connect()
     if not s:
         report(False, "the machine of the monitor sessions", m.end())
         return
-    f = s.makefile("r")
-    f.readline()
-
-    def ask(line):
-        s.sendall(line.encode() + b"\n")
-        while True:
-            got = f.readline()
-            if not got or '"event"' not in got:
-                return got
+    qmp = libtern.Qmp(s, PATIENCE, m.p.args[0])
     for place, line, want in QMP:
-        got = ask(line)
+        got = json.dumps(qmp.raw(line))
         report(bool(re.search(want, got)), "%s: %s" % (place, line), got)
     for place, line, want in HMP:
         line = line.replace("%s", top)
-        got = ask(json.dumps({"execute": "human-monitor-command",
-                              "arguments": {"command-line": line}}))
-        text = json.loads(got).get("return", got).replace("\r", "").strip()
+        text = qmp.hmp(line).strip()
         bad = "unknown" in text and "unknown" not in want
         report(not bad and bool(re.search(want, text, re.M)),
                "%s: (qemu) %s" % (place, line.replace(top, "")), text)
-    ask('{"execute":"quit"}')
+    qmp.ask("quit")
     s.close()
     m.end()
 

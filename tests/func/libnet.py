@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the tests of networks share: results, machines without a board whose
 backends a hub joins, frames over streams and datagrams, the parts of packets."""
-import json
 import os
 import shutil
 import socket
@@ -10,6 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, "tests")
+import libtern                                                   # noqa: E402
 
 TERN = os.environ.get("TERN", "build/tern")
 PEER = "qemu" in TERN
@@ -60,32 +63,22 @@ def in_namespace(flags, why):
 
 # ---- machines
 
-class Qmp:
+class Qmp(libtern.Qmp):
     def __init__(self, path, alive=lambda: True):
         stop = time.time() + PATIENCE
         while True:
             try:
-                self.s = socket.socket(socket.AF_UNIX)
-                self.s.connect(path)
+                s = socket.socket(socket.AF_UNIX)
+                s.connect(path)
                 break
             except OSError:
                 if time.time() > stop or not alive():
                     raise
                 time.sleep(0.02)
-        self.f = self.s.makefile("rw")
-        self.f.readline()
-        self.events = []
-        self.cmd("qmp_capabilities")
+        super().__init__(s, PATIENCE, TERN)
 
-    def cmd(self, name, /, **args):
-        self.f.write(json.dumps({"execute": name, "arguments": {
-            k.replace("_", "-"): v for k, v in args.items()}}) + "\n")
-        self.f.flush()
-        while True:
-            r = json.loads(self.f.readline())
-            if "event" not in r:
-                return r
-            self.events.append(r)
+    def cmd(self, verb, /, **args):
+        return self.ask(verb, **args)
 
     def hmp(self, line):
         return self.cmd("human-monitor-command", command_line=line)["return"]

@@ -2,7 +2,6 @@
 """A machine of either program under QMP and qtest, with an IDE disk that is
 written and read by PIO."""
 
-import json
 import os
 import re
 import shutil
@@ -13,6 +12,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, "tests")
+import libtern                                                   # noqa: E402
 from libtap import end, result                                   # noqa: E402,F401
 
 BUILD = os.path.abspath(os.environ.get("BUILD", "build"))
@@ -50,24 +50,16 @@ class Machine:
         self.proc = subprocess.Popen(args + extra, stdin=subprocess.DEVNULL,
                                      stdout=self.out, cwd=folder, **more)
         # qtest may be connected before or after the monitor
-        self.qmp_f, self.qt_f = (s.accept()[0] for s in socks)
+        qmp_f, self.qt_f = (s.accept()[0] for s in socks)
         for s in socks:
             s.close()
-        for s in (self.qmp_f, self.qt_f):
-            s.settimeout(PATIENCE)
-        self.qmp_r, self.qt_r = self.qmp_f.makefile(), self.qt_f.makefile()
-        self.events = []
-        self.qmp_r.readline()
-        self.qmp("qmp_capabilities")
+        self.qt_f.settimeout(PATIENCE)
+        self.qt_r = self.qt_f.makefile()
+        self.mon = libtern.Qmp(qmp_f, PATIENCE, prog)
 
     def qmp(self, name, **args):
-        self.qmp_f.sendall(json.dumps({"execute": name, "arguments": args})
-                           .encode() + b"\n")
-        while True:
-            got = json.loads(self.qmp_r.readline())
-            if "event" not in got:
-                return got.get("return", got)
-            self.events.append(got)
+        got = self.mon.raw({"execute": name, "arguments": args})
+        return got.get("return", got)
 
     def hmp(self, line):
         got = self.qmp("human-monitor-command", **{"command-line": line})
@@ -86,7 +78,7 @@ class Machine:
             s = self.qt("inb 0x3f6")
             if s & mask == value:
                 return s
-            if any(e["event"] == "STOP" for e in self.events):
+            if any(e["event"] == "STOP" for e in self.mon.events):
                 break
             self.qmp("query-status")
         return self.qt("inb 0x3f6")
@@ -112,11 +104,11 @@ class Machine:
 
     def told(self):
         out = []
-        for e in self.events:
+        for e in self.mon.events:
             data = {k: re.sub("#block.*", "#N", v) if isinstance(v, str) else v
                     for k, v in e.get("data", {}).items()}
             out.append((e["event"], data))
-        self.events = []
+        self.mon.events = []
         return out
 
     def state(self):

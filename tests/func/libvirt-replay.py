@@ -17,6 +17,10 @@ import sys
 import tempfile
 import time
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, "tests")
+from libschema import Checker                                    # noqa: E402
+
 BUILD = os.environ.get("BUILD", "build")
 OURS = os.environ.get("EMULATOR") or BUILD + "/compat/qemu-system-x86_64"
 IMG = os.environ.get("TERN_IMG", BUILD + "/tern-img")
@@ -44,12 +48,14 @@ class Client:
         self.s.settimeout(PATIENCE)
         self.s.connect(path)
         self.f = self.s.makefile("rb")
+        self.check = Checker(OURS)
         self.greeting = json.loads(self.f.readline())
 
     def call(self, name, args=None, fd=None):
         q = {"execute": name, "id": "libvirt-1"}
         if args is not None:
             q["arguments"] = args
+        self.check.sent(q)
         data = json.dumps(q).encode() + b"\r\n"
         if fd is None:
             self.s.sendall(data)
@@ -60,7 +66,7 @@ class Client:
             line = self.f.readline()
             if not line:
                 return {"error": {"class": "gone", "desc": "it ended"}}
-            m = json.loads(line)
+            m = self.check.came(json.loads(line))
             if "event" not in m:
                 return m
 

@@ -18,6 +18,11 @@ import sys
 import tempfile
 import threading
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+from libschema import Checker                                    # noqa: E402
+
 BUILD = os.environ.get("BUILD", "build")
 OURS = BUILD + "/compat/qemu-system-x86_64"
 PEER = os.environ.get("PEER") or shutil.which("qemu-system-x86_64")
@@ -238,6 +243,7 @@ class Session:
             stderr=self.err)
         self.timer = threading.Timer(PATIENCE * 6, self.proc.kill)
         self.timer.start()
+        self.check = Checker(prog)
         self.greeting = self.reply()
         if self.greeting is not None:
             self.ask(q("qmp_capabilities"))
@@ -247,12 +253,13 @@ class Session:
             line = self.proc.stdout.readline()
             if not line:
                 return None
-            got = json.loads(line)
+            got = self.check.came(json.loads(line))
             if "event" not in got:
                 return got
 
     def ask(self, command):
         text = command if isinstance(command, str) else json.dumps(command)
+        self.check.sent(text)
         try:
             self.proc.stdin.write(text.encode() + b"\n")
             self.proc.stdin.flush()

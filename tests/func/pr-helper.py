@@ -16,6 +16,10 @@ import sys
 import tempfile
 import time
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, "tests")
+import libtern                                                   # noqa: E402
+
 TERN = os.path.abspath(os.environ.get("TERN", "build/tern"))
 BUILD = os.path.dirname(TERN)
 HELPER = os.path.join(BUILD, "tern-pr-helper")
@@ -131,21 +135,15 @@ class Emulator:
             s.close()
             os.unlink("%s/%s" % (tmp, n))
             conns[-1].settimeout(60)
-        self.qtest, self.qmp = [c.makefile("rw") for c in conns]
-        self.events = []
-        self.qmp.readline()
-        self.cmd("qmp_capabilities")
+        self.qtest = conns[0].makefile("rw")
+        self.qmp = libtern.Qmp(conns[1], 60, prog)
+        self.cmd = self.qmp.ask
         self.bring_up()
 
-    def cmd(self, verb, **args):
-        self.qmp.write(json.dumps({"execute": verb, "arguments": args}) + "\n")
-        self.qmp.flush()
-        while True:
-            got = json.loads(self.qmp.readline())
-            if "event" not in got:
-                return got
-            if got["event"] == "PR_MANAGER_STATUS_CHANGED":
-                self.events.append(got["data"])
+    @property
+    def events(self):
+        return [e["data"] for e in self.qmp.events
+                if e["event"] == "PR_MANAGER_STATUS_CHANGED"]
 
     def ask(self, line):
         self.qtest.write(line + "\n")

@@ -19,7 +19,9 @@ import sys
 import tempfile
 import time
 
-import libtold
+sys.path.insert(0, os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+import libschema                                                 # noqa: E402
 
 BUILD = os.environ.get('BUILD', 'build')
 TERN = os.path.abspath(os.path.join(BUILD, 'tern'))
@@ -61,7 +63,7 @@ class Qmp:
         self.buf = b''
         self.shutdown = False
         self.last = []
-        self.told = None                # libtold.Schema, once it is asked for
+        self.told = None                # libschema.Schema, once it is asked for
         self.faults = []
         self.read()
         self.ask({'execute': 'qmp_capabilities'})
@@ -138,7 +140,7 @@ class Schema:
     def __init__(self, qmp):
         rows = qmp.ask({'execute': 'query-qmp-schema'})['return']
         self.rows = {r['name']: r for r in rows}
-        self.told = libtold.Schema(rows)
+        self.told = libschema.Schema(rows)
         self.commands = [r for r in rows if r['meta-type'] == 'command'
                          and r['name'] not in NOT_RUN]
         types = qmp.ask({'execute': 'qom-list-types',

@@ -3,7 +3,6 @@
 """The VNC server with clients that others wrote: libvncclient (tests/vnc-shot.c),
 gvncviewer's gvnccapture, TigerVNC's vncviewer on a virtual X server. Each
 encoding, each security type; pictures equal the screen dump dot by dot."""
-import json
 import os
 import shutil
 import socket
@@ -16,7 +15,7 @@ import zlib
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, "tests")
-from libtern import vbe_on                                       # noqa: E402
+from libtern import Qmp, vbe_on                                       # noqa: E402
 
 TERN = os.environ.get("TERN", "build/tern")
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -43,7 +42,7 @@ class Machine:
     """A screen of W x H with areas that suit each encoding."""
 
     def __init__(self, vnc, *more):
-        self.mon, theirs = socket.socketpair()
+        mon, theirs = socket.socketpair()
         self.p = subprocess.Popen(
             [TERN, "-accel", "qtest", "-m", "16", "-nodefaults", "-device",
              "VGA,addr=2", "-chardev", "socket,id=m,fd=%d" % theirs.fileno(),
@@ -52,10 +51,7 @@ class Machine:
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
             pass_fds=[theirs.fileno()])
         theirs.close()
-        self.mon.settimeout(PATIENCE)
-        self.f = self.mon.makefile("rw")
-        self.f.readline()
-        self.qmp("qmp_capabilities")
+        self.mon = Qmp(mon, PATIENCE, TERN)
         for line in vbe_on(W, H):
             self.say(line)
         noise = os.urandom(W * 4)
@@ -81,12 +77,8 @@ class Machine:
         return self.p.stdout.readline()
 
     def qmp(self, command, **args):
-        self.f.write(json.dumps({"execute": command, "arguments": args}) + "\n")
-        self.f.flush()
-        while True:
-            r = json.loads(self.f.readline())
-            if "event" not in r:
-                return r.get("return", r)
+        r = self.mon.ask(command, **args)
+        return r.get("return", r)
 
     def end(self):
         self.qmp("quit")

@@ -59,6 +59,17 @@ def same_machine(name, args):
            "\n".join(lost[:20]))
 
 
+# A word of each message that the test below provokes.
+FOUND = {
+    "-machine": ".acpo' not found", "hpet": "hpet", "-cpu": "'Haswel'",
+    "-m": "-m", "-smp": "cors", "-boot": "'mneu'", "-accel": "kvmm",
+    "-numa": "'nod'", "-netdev": "'usr'", "-drive": "'virtoi'",
+    "-blockdev": "'qcow22'", "-bios": "no-such", "-vga": "cirus",
+    "-rtc": "'bas'", "-serial": "nul", "-fw_cfg": "name", "-d": "nonesuch",
+    "-kernel": "kernel", "-device": "'zz'", "-name": "proces",
+    "-display": "'vnx'", "-vnc": "pasword"}
+
+
 def dry_runs():
     rc, out, err = run(*BASE, "-dry-run")
     report(rc == 0 and "no problem" in out, "nothing is wrong", out + err)
@@ -76,6 +87,26 @@ def dry_runs():
            any("Did you mean '-device'" in r.get("hint", "") for r in rows) and
            all(set(r) <= {"severity", "where", "message", "hint"}
                for r in rows), "and as JSON", out + err)
+    many = {"-machine": "pc,acpo=on,hpet=of", "-cpu": "Haswel", "-m": "x",
+            "-smp": "cors=2", "-boot": "mneu=on", "-accel": "kvmm",
+            "-numa": "nod", "-netdev": "usr,id=n", "-drive": "if=virtoi",
+            "-blockdev": "qcow22,node-name=n", "-bios": "no-such",
+            "-vga": "cirus", "-rtc": "bas=utc", "-serial": "nul",
+            "-fw_cfg": "nme=x", "-d": "nonesuch", "-kernel": "no-such",
+            "-device": "virtio-net-pci,netdev=zz", "-name": "proces=x",
+            "-display": "vnx", "-vnc": ":1,pasword=on"}
+    rc, out, err = run("-dry-run=json", *sum(many.items(), ()))
+    rows = json.loads(out)
+    said = [r["message"] for r in rows if r["severity"] == "error"]
+    wrong = [k for k, v in FOUND.items() if not any(v in t for t in said)]
+    report(rc == 1 and not wrong and len(said) == len(FOUND),
+           "%d problems of all parts are found at once" % len(FOUND),
+           "lacks %s\n%s%s" % (wrong, "\n".join(said), err))
+    hints = " ".join(r.get("hint", "") for r in rows)
+    near = ("acpi", "Haswell", "cores", "menu", "kvm", "node", "user", "virtio",
+            "qcow2", "cirrus", "base", "null", "process", "vnc", "password")
+    lacks = [n for n in near if "'%s'" % n not in hints]
+    report(not lacks, "and what may have been meant is told", str(lacks))
     rc, out, err = run(*BASE, "-dry-run=xml")
     report(rc == 1 and "neither text nor json" in err, "a third form", err)
     rc, out, err = run(*BASE, "-dry-run", "-chardev",

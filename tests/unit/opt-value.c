@@ -167,6 +167,26 @@ TEST(nearest)
     CHECK_STR(opt_nearest("e100", names, n), "e1000");
     CHECK_STR(opt_nearest("e1000e", names, n), "e1000e");
     CHECK(!opt_nearest("floppy", names, n));
+    {
+        OptWords w = { .n = 0 };
+        Error *err = NULL;
+
+        for (size_t i = 0; i < n; i++) {
+            opt_word_add(&w, names[i]);
+        }
+        opt_word_add(&w, NULL);
+        CHECK(w.n == n);
+        error_set(&err, "no %s", "rtl8319");
+        CHECK(!opt_suggest(&w, "rtl8319", &err));
+        CHECK_STR(error_hint_text(err), "Did you mean 'rtl8139'?\n");
+        CHECK_STR(error_text(err), "no rtl8319");
+        error_free(err);
+        err = NULL;
+        error_set(&err, "no %s", "floppy");
+        CHECK(!opt_suggest(&w, "floppy", &err));
+        CHECK_STR(error_hint_text(err), "");
+        error_free(err);
+    }
     CHECK(!opt_nearest("", names, n));
     CHECK(!opt_nearest("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
                        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
