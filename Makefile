@@ -329,7 +329,7 @@ $(BUILD)/headers/%.h.o: include/%.h $(BUILD)/config.flags | $(schema_h)
 	    $(BUILD)/headers/$*.c
 
 lint:
-	@sh scripts/lint
+	@$(run_tests) lint
 
 bench: all $(guest_files)
 	@for f in tests/bench/*.sh tests/bench/*.py; do \
