@@ -20,6 +20,7 @@ monitor-y += block/commands.o
 monitor-y += block/bitmap-commands.o
 monitor-y += block/media.o
 monitor-y += block/hmp.o
+monitor-y += block/hmp-snapshots.o
 monitor-y += block/commit.o
 block-y += block/drive.o
 block-y += block/drive-ref.o

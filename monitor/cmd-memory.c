@@ -167,14 +167,16 @@ static void dump(const Json *args, bool physical)
     char format = *json_get_str(args, "format");
     uint64_t n = json_int_of(json_get(args, "count"));
     uint64_t addr = json_int_of(json_get(args, "addr"));
+    uint64_t size = json_int_of(json_get(args, "size"));
 
+    size = size == 1 || size == 2 || size == 8 ? size : 4;
     if (!cpu && (!physical || format == 'i')) {
         mon_puts("Can not dump without CPU\n");
     } else if (format == 'i') {
         show_code(cpu, physical, addr, MIN2(n, 10000ull));
     } else {
         show_numbers(physical ? NULL : cpu, addr, MIN2(n, 1ull << 20), format,
-                     json_int_of(json_get(args, "size")));
+                     size);
     }
 }
 

@@ -176,7 +176,8 @@ bool command_call(const Command *c, const Json *args, bool text, void *ret,
 {
     void *arg;
     bool ok = command_args(c, args, text, &arg, errp) &&
-              c->call(arg, ret, errp);
+              (command_is_twin(c) ? hmp_twin(c, args, ret, errp)
+                                   : c->call(arg, ret, errp));
 
     if (arg) {
         schema_free(c->arg, arg);

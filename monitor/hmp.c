@@ -140,8 +140,41 @@ static void help_group(bool info)
     g_free(v);
 }
 
+/* Commands of parts that this version does not have, by how they begin. */
+static const char *absent_part(const char *words)
+{
+    static const struct {
+        const char *begin, *part;
+    } rows[] = {
+        { "savevm", "saved states are" }, { "loadvm", "saved states are" },
+        { "migrate", "migration is" }, { "info migrate", "migration is" },
+        { "wavcapture", "sound cards are" }, { "stopcapture", "sound cards are" },
+        { "info capture", "sound cards are" }, { "info usbhost", "USB is" },
+        { "nbd_server_", "exports of block nodes by command are" },
+        { "block_job_", "block jobs are" }, { "block_stream", "block jobs are" },
+        { "drive_mirror", "block jobs are" }, { "drive_backup", "block jobs are" },
+        { "info block-jobs", "block jobs are" },
+        { "snapshot_blkdev", "external snapshots of a running machine are" },
+        { "pcie_aer_inject_error", "PCI Express is" },
+        { "mce", "injection of machine checks is" },
+        { "sync-profile", "profiling of locks is" },
+        { "info sync-profile", "profiling of locks is" },
+        { "set_vcpu_dirty_limit", "limits of dirty pages are" },
+        { "cancel_vcpu_dirty_limit", "limits of dirty pages are" },
+        { "info vcpu_dirty_limit", "limits of dirty pages are" },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (g_str_has_prefix(words, rows[i].begin)) {
+            return rows[i].part;
+        }
+    }
+    return NULL;
+}
+
 static void say_unknown(const char *words)
 {
+    const char *part = absent_part(words);
     OptWords w = { .n = 0 };
     const char *near;
 
@@ -158,7 +191,9 @@ static void say_unknown(const char *words)
     }
     near = opt_nearest(words + skip, w.v, w.n);
     mon_printf("unknown command: '%s'\n", words);
-    if (near) {
+    if (part) {
+        mon_printf("%s not in this version\n", part);
+    } else if (near) {
         mon_printf("Did you mean '%.*s%s'?\n", (int)skip, words, near);
     }
 }
@@ -509,4 +544,38 @@ char *mon_hmp_line(const char *line, int cpu_index)
     hmp_run_line(&m, line);
     mon_append(&m, "", 1);
     return m.pend.p;
+}
+
+bool hmp_twin(const Command *c, const Json *args, void *ret, Error **errp)
+{
+    const Json *cpu = args ? json_get(args, "cpu-index") : NULL;
+    Hmp h = { .cpu_index = cpu ? json_int_of(cpu) : 0 };
+    Monitor m = { .capture = true, .hmp = &h }, *before = mon_current;
+    ReportSink sink = { sink_print }, *old_sink;
+    Json *none = args ? NULL : json_obj();
+    g_autoptr(GString) text = g_string_new(NULL);
+    bool ok = true;
+
+    if (cpu && (!mon_cpu_exists || !mon_cpu_exists(json_int_of(cpu)))) {
+        return error_set(errp, "Parameter 'cpu-index' expects a CPU number");
+    }
+    mon_current = &m;
+    old_sink = report_sink(&sink);
+    c->hmp_run(args ? args : none);
+    report_sink(old_sink);
+    mon_current = before;
+    for (size_t i = 0; i < m.pend.n; i++) {
+        if (m.pend.p[i] != '\r') {
+            g_string_append_c(text, m.pend.p[i]);
+        }
+    }
+    if (c->ret) {
+        ((HumanReadableText *)ret)->human_readable_text =
+            g_strdup(text->str);
+    } else if (text->len) {
+        ok = error_set(errp, "%.*s", (int)strcspn(text->str, "\n"), text->str);
+    }
+    g_free(m.pend.p);
+    json_free(none);
+    return ok;
 }

@@ -104,6 +104,11 @@ void hmp_run_line(Monitor *m, const char *line) MACHINE_CALL;
  * typed. NULL: unknown (then shown says what). */
 const Command *hmp_find(const char **p, GString *shown);
 const char *hmp_history_get(unsigned i);
+/* A command that is the HMP one for QMP clients: what that prints is the text
+ * returned; of one that returns nothing, the error. */
+bool command_is_twin(const Command *c);
+bool hmp_twin(const Command *c, const Json *args, void *ret, Error **errp)
+    MACHINE_CALL;
 extern const char hmp_prompt[];
 
 /* hmp-args.c: args as the pattern says; false: message printed. name is shown in

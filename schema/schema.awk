@@ -18,11 +18,13 @@
 #   alternate NAME          lines: BRANCH: TYPE   (told apart by JSON kind)
 #   command NAME            lines: arg STRUCT, or arg MEMBER[?]: TYPE text
 #                                  ret TYPE, since VERSION
-#                                  flags oob preconfig co raw
+#                                  flags oob preconfig co raw twin
 #                                  hmp WORDS, alias WORD, args PATTERN,
 #                                  params TEXT, help TEXT, print [FUNCTION]
 #                                  also PREFIX   (same command without reply:
 #                                  hmp_run handles the HMP side)
+#                                  twin: what the HMP side (run) prints is the
+#                                  text returned, or, without ret, the error
 #   hmp WORDS               HMP only; lines as above; function hmp_WORDS
 #   event NAME              lines: arg as above, rate SECONDS, key MEMBER
 #   section TEXT            heading of the options that follow
@@ -246,7 +248,7 @@ function sorted(a, n,   i, j, v) {      # by name, so that look-up can be binary
 }
 function flags(s,   i, n, a, o) {
     n = split(s, a, " ")
-    for (i = 1; i <= n; i++) o = join(o, "CMD_" toupper(a[i]), " | ")
+    for (i = 1; i <= n; i++) if (a[i] != "twin") o = join(o, "CMD_" toupper(a[i]), " | ")
     return o == "" ? "0" : o
 }
 function weak(f) { print "extern __typeof__(" f ") " f " WEAK;" > T }
@@ -307,7 +309,8 @@ END {
     for (k = 1; k <= nc; k++) { split(corder[k], b, SUBSEP); if (b[1] == "command") qmp[++nq] = b[2]; else hmps[++nh] = b[2] }
     sorted(qmp, nq); sorted(hmps, nh)
     for (k = 1; k <= nq; k++) { t = qmp[k]
-        print "bool cmd_" c(t) "(const void *arg, void *ret, Error **errp) MACHINE_CALL;" > H; weak("cmd_" c(t))
+        twin[t] = attr["command", t, "flags"] ~ /twin/
+        if (!twin[t]) { print "bool cmd_" c(t) "(const void *arg, void *ret, Error **errp) MACHINE_CALL;" > H; weak("cmd_" c(t)) }
         if (has["command", t, "print"]) { f = attr["command", t, "print"]; if (f == "") f = c(attr["command", t, "hmp"]); pf[t] = "hmp_print_" f
             if (!(pf[t] in declared)) { declared[pf[t]] = 1; print "void " pf[t] "(const void *ret, const Json *args) MACHINE_CALL;" > H; weak(pf[t]) } }
         if (has["command", t, "run"]) { print "void hmp_" c(attr["command", t, "hmp"]) "(const Json *args) MACHINE_CALL;" > H; weak("hmp_" c(attr["command", t, "hmp"])) }
@@ -316,7 +319,7 @@ END {
     print "const Command commands[] = {" > T
     for (k = 1; k <= nq; k++) { t = qmp[k]; a = attr["command", t, "arg"]; r = attr["command", t, "ret"]; w = attr["command", t, "hmp"]
         print "    { .name = " q(t) (a ? ", .arg = &" sym(a) : "") (r ? ", .ret = &" sym(r) : "") ", .flags = " flags(attr["command", t, "flags"]) \
-            ", .call = cmd_" c(t) ",\n      .features = " qn(attr["command", t, "features"]) ", .doc = " q(attr["command", t, "doc"]) ", .since = " qn(attr["command", t, "since"]) \
+            (twin[t] ? "" : ", .call = cmd_" c(t)) ",\n      .features = " qn(attr["command", t, "features"]) ", .doc = " q(attr["command", t, "doc"]) ", .since = " qn(attr["command", t, "since"]) \
             (w == "" ? "" : ",\n      .hmp = " q(w) ", .hmp_alias = " qn(attr["command", t, "alias"]) ", .hmp_args = " q(attr["command", t, "args"]) \
             ", .hmp_params = " q(attr["command", t, "params"]) ",\n      .hmp_help = " q(attr["command", t, "help"]) (pf[t] ? ", .hmp_print = " pf[t] : "") \
             (has["command", t, "run"] ? ", .hmp_run = hmp_" c(w) : "")) " }," > T }

@@ -287,6 +287,13 @@ void gdbserver_stop(void)
     loop_post_fn(loop_main, gdb_free, g);
 }
 
+bool cmd_x_tern_gdbserver(const void *arg, void *ret, Error **errp)
+{
+    const XTernGdbserverArg *a = arg;
+
+    return gdbserver_start(a->device ? a->device : "tcp::1234", errp);
+}
+
 void hmp_gdbserver(const Json *args)
 {
     const char *dev = json_get_str(args, "device");

@@ -77,6 +77,11 @@ void boot_order_watch(void)
 }
 
 /* boot_set LETTERS */
+bool cmd_x_tern_boot_set(const void *arg, void *ret, Error **errp)
+{
+    return boot_order_set(((const XTernBootSetArg *)arg)->bootdevice, errp);
+}
+
 void hmp_boot_set(const Json *args)
 {
     const char *order = json_get_str(args, "bootdevice");

@@ -287,7 +287,7 @@ static MACHINE_CALL void put_qmp(void)
     put_head("Monitor protocol");
     put("Commands of QMP with their arguments.\n");
     for (const Command *c = commands; c < commands + command_count; c++) {
-        if (!c->name || !c->call) {
+        if (!c->name || !command_find(c->name)) {
             continue;
         }
         put_term(c->name, NULL);

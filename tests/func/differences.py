@@ -44,7 +44,8 @@ every name, type, default, member, variant, feature and enumeration value.
 *Part not here* counts what belongs to a part that this version does not have;
 *exceptions* are differences in what is here. Each of both kinds stands in
 `tests/func/differences.json` with its reason. Properties are those of the
-types that exist here.
+types that exist here. Beside these commands there are %d of this program's
+own, `x-tern-...`: what HMP alone does in the reference.
 
 | | here | reference | part not here | exceptions |
 |---|---:|---:|---:|---:|
@@ -82,8 +83,8 @@ def sort_out(found):
     return sums, missing, listed
 
 
-def table(sums, counts, listed):
-    out = [HEAD]
+def table(sums, counts, listed, own):
+    out = [HEAD % own]
     for what, (here, ref) in counts.items():
         s = sums[what]
         absent = ref - here if what == "device" else len(s["part"])
@@ -166,7 +167,7 @@ def main():
     here = libdiff.collect(start(program))
     counts = libdiff.counts(ref, here)
     sums, missing, listed = sort_out(libdiff.compare(ref, here))
-    text = table(sums, counts, listed)
+    text = table(sums, counts, listed, len(libdiff.ours_alone(here)))
     for e in listed:
         if not e["uses"]:
             print("# no difference: %s %s" % (e["what"], e.get("place", "")))

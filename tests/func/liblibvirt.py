@@ -6,12 +6,18 @@ namespace), and virsh as its client; a Linux guest that obeys by its serial line
 Everything is below the folder that the test gives, and gone after stop()."""
 
 import gzip
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+import libschema                                                 # noqa: E402
 
 BUILD = os.path.abspath(os.environ.get("BUILD", "build"))
 EMULATOR = BUILD + "/compat/qemu-system-x86_64"
@@ -81,7 +87,7 @@ class Libvirt:
             f.write('stdio_handler = "file"\n')
         with open(folder + "/conf/libvirt/libvirtd.conf", "w") as f:
             f.write('log_outputs = "1:file:%s"\n'
-                    'log_filters = "1:qemu.qemu_monitor_json 3:*"\n' % self.log)
+                    'log_filters = "1:qemu.qemu_monitor 3:*"\n' % self.log)
         self.daemon = None
 
     def start(self):
@@ -156,6 +162,25 @@ class Libvirt:
             print("# left over: %d %s" % (pid, line))
             os.kill(pid, 9)
         return clean
+
+    def conforms(self):
+        """A check that what the monitors said to the daemon, as its log has it,
+        is what the schema says."""
+        checkers = {}
+        with open(self.log, errors="replace") as f:
+            text = f.read()
+        for m in re.finditer(r"QEMU_MONITOR_(SEND_MSG|RECV_REPLY|RECV_EVENT): "
+                             r"mon=(\S+) (?:msg|reply|event)=(\{.*\})", text):
+            checker = checkers.setdefault(
+                m.group(2), libschema.Checker(self.emulator))
+            if m.group(1) == "SEND_MSG":
+                checker.sent(m.group(3))
+            else:
+                checker.came(json.loads(m.group(3)))
+        check("replies and events are as the schema says: %(replies)d, "
+              "%(events)d" % libschema.seen, not libschema.found and
+              libschema.seen["replies"] > 100,
+              "\n".join(sorted(set(libschema.found))[:20]))
 
     def errors(self):
         """What the daemon complained about."""

@@ -453,6 +453,7 @@ def main():
                 print("# no kernel: " + files)
         finally:
             check("nothing is left over", lib.stop())
+            lib.conforms()
     print("1..%d" % len(lv.results))
     return 0 if all(lv.results) else 1
 

@@ -268,7 +268,8 @@ def rootless(value):
 
 def one_qmp(qmp, schema, rnd):
     cmd = schema.command(rnd)
-    if not cmd['execute'].startswith(('qom-', 'device', 'query-', 'x-')):
+    if not cmd['execute'].startswith(('qom-', 'device', 'query-', 'x-query-',
+                                      'x-tern-query-')):
         cmd = rootless(cmd)
     kind = rnd.random()
     if kind < 0.3:
