@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * linux.c - -kernel: finds out what kind of file it is and has it loaded,
- * without firmware unless the user has named one.
+ * without firmware unless the user has named one or has a screen to look at.
  *
  * Thread class: machine lock.
  */
@@ -10,6 +10,7 @@
 #include "hw/fw/blob.h"
 #include "hw/fw/elf.h"
 #include "hw/fw/fw-cfg.h"
+#include "pci.h"
 
 static bool without_kernel(const Machine *m, Error **errp)
 {
@@ -67,9 +68,35 @@ static MACHINE_CALL bool load(Pc *p, const KernelFile *k, bool firmware,
     return false;
 }
 
-static MACHINE_CALL bool wants_firmware(const Pc *p)
+static void see_vga_rom(void *arg, const char *name, const void *data,
+                        uint32_t len)
 {
-    return p->m.firmware || p->pflash0 || drive_find(IF_PFLASH, 0, 0);
+    *(bool *)arg |= g_str_has_prefix(name, "vgaroms/");
+}
+
+/* A VGA card shows no text before its ROM has run, and kernels take the mode
+ * that they find: who may look at a screen gets firmware that runs ROMs. */
+static MACHINE_CALL bool has_screen(Pc *p)
+{
+    bool found = false;
+
+    if (!p->m.graphics || !p->bios.ram || !fwcfg_present() ||
+        p->below_4g < 2 * MiB) {
+        return false;
+    }
+    for (unsigned i = 0; p->pci && i < ARRAY_SIZE(p->pci->devices); i++) {
+        const PciDevice *d = p->pci->devices[i];
+
+        found |= d && d->bar[6].mr && ld_le16(d->config + 10) == 0x0300;
+    }
+    fwcfg_each_file(see_vga_rom, &found);
+    return found;
+}
+
+static MACHINE_CALL bool wants_firmware(Pc *p)
+{
+    return p->m.firmware || p->pflash0 || drive_find(IF_PFLASH, 0, 0) ||
+           has_screen(p);
 }
 
 bool linux_load(Pc *p, Error **errp)

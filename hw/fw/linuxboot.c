@@ -7,6 +7,8 @@
  * Thread class: machine lock.
  */
 #include <glib.h>
+#include <stdlib.h>
+#include <string.h>
 #include "hw/fw/blob.h"
 #include "hw/fw/fw-cfg.h"
 #include "hw/fw/roms.h"
@@ -17,7 +19,7 @@
 #define CMDLINE_MOST 0xffffu
 
 enum {
-    H_SETUP_SECTS = 0x1f1, H_VERSION = 0x206, H_LOADER = 0x210,
+    H_SETUP_SECTS = 0x1f1, H_VID_MODE = 0x1fa, H_VERSION = 0x206, H_LOADER = 0x210,
     H_LOADFLAGS = 0x211, H_INITRD = 0x218, H_INITRD_LEN = 0x21c,
     H_HEAP_END = 0x224, H_CMDLINE = 0x228, H_INITRD_MAX = 0x22c,
 };
@@ -56,6 +58,41 @@ static bool add_initrd(Pc *p, uint8_t *setup, unsigned version,
     return true;
 }
 
+/* vga= of the command line is the loader's to carry out: the kernel's real-mode
+ * code, which sets the mode, does not read it (boot protocol, "Special command
+ * line options"). */
+static bool add_video_mode(const char *text, uint8_t *setup, Error **errp)
+{
+    static const struct { const char *name; uint16_t mode; } names[] = {
+        { "normal", 0xffff }, { "ext", 0xfffe }, { "ask", 0xfffd },
+    };
+    const char *at = text;
+    char *end;
+    unsigned long mode;
+
+    while ((at = strstr(at, "vga=")) && at > text && at[-1] != ' ') {
+        at++;
+    }
+    if (!at) {
+        return true;
+    }
+    at += 4;
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        size_t n = strlen(names[i].name);
+
+        if (!strncmp(at, names[i].name, n) && (!at[n] || at[n] == ' ')) {
+            st_le16(setup + H_VID_MODE, names[i].mode);
+            return true;
+        }
+    }
+    mode = strtoul(at, &end, 0);
+    if (end == at || (*end && *end != ' ')) {
+        return error_set(errp, "invalid 'vga=' kernel parameter.");
+    }
+    st_le16(setup + H_VID_MODE, (uint16_t)mode);
+    return true;
+}
+
 static bool add_cmdline(Pc *p, uint8_t *setup, Error **errp)
 {
     const char *text = p->m.append ? p->m.append : "";
@@ -69,7 +106,7 @@ static bool add_cmdline(Pc *p, uint8_t *setup, Error **errp)
     fwcfg_add_u32(FW_CMDLINE_SIZE, len + 1);
     fwcfg_add_item(FW_CMDLINE_DATA, text, len + 1);
     st_le32(setup + H_CMDLINE, CMDLINE_AT);
-    return true;
+    return add_video_mode(text, setup, errp);
 }
 
 bool linuxboot_load(Pc *p, const KernelFile *k, Error **errp)
