@@ -20,6 +20,8 @@
 #include "chardev/addr.h"
 #include "monitor.h"
 
+#define BACKLOG 64                     /* connections that wait for accept    */
+
 /* ---- values -------------------------------------------------------------- */
 
 void addr_copy(SockAddr *to, const SockAddr *from)
@@ -285,7 +287,7 @@ static int listen_unix(const SockAddr *a, Error **errp)
         close(fd);
         return -1;
     }
-    if (listen(fd, 1)) {
+    if (listen(fd, BACKLOG)) {
         error_set_errno(errp, errno, "Failed to listen on socket");
         close(fd);
         return -1;
@@ -323,7 +325,7 @@ static int listen_at(const struct addrinfo *e, int *err)
     if (e->ai_family == AF_INET6) {
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
     }
-    if (bind(fd, e->ai_addr, e->ai_addrlen) || listen(fd, 1)) {
+    if (bind(fd, e->ai_addr, e->ai_addrlen) || listen(fd, BACKLOG)) {
         *err = errno;
         close(fd);
         return -1;

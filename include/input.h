@@ -38,6 +38,8 @@ void input_activate(InputHandler *h) MACHINE_CALL;     /* to the front        */
 void input_deactivate(InputHandler *h) MACHINE_CALL;   /* to the end          */
 /* A screen goes: nobody's events come from it any more. */
 void input_forget(const struct Console *con) MACHINE_CALL;
+/* Part of it. */
+void input_paced_forget(const struct Console *con) MACHINE_CALL;
 /* The handlers in order of preference; NULL after the last. */
 InputHandler *input_first(void) MACHINE_CALL;
 /* Some device takes events of these kinds (any of INPUT_TAKES_*). */
@@ -45,9 +47,14 @@ bool input_has(unsigned kinds) MACHINE_CALL;
 
 /* The screen that events come from until the next call; NULL: none. */
 void input_source(const struct Console *con) MACHINE_CALL;
+const struct Console *input_source_now(void) MACHINE_CALL;
 /* Events; dropped while the guest is stopped, but for keys that wake it. After
  * the last of a group comes input_sync. */
 void input_key(int qcode, bool down) MACHINE_CALL;
+/* The same in a row with others that want a pause: `after_ms` of the guest's time
+ * go by before the next of them. false: the row is full, the key is dropped; it
+ * has always room for a key that comes up after it has gone down through it. */
+bool input_key_paced(int qcode, bool down, int64_t after_ms) MACHINE_CALL;
 void input_btn(int button, bool down) MACHINE_CALL;
 void input_rel(int axis, int delta) MACHINE_CALL;
 void input_abs(int axis, int place) MACHINE_CALL;

@@ -6,8 +6,9 @@
  * Thread class: machine lock.
  *
  * Invariants:
- * 1. Keys of send-key form one queue over all monitors, a pause after each; it
+ * 1. Keys of send-key, and of displays that pause between keys, form one queue; it
  *    holds QUEUE_MAX events at most, and what does not fit is dropped whole.
+ * 2. RESERVE places are for keys that come up: at most so many can be down.
  */
 #include <glib.h>
 #include "console.h"
@@ -18,6 +19,8 @@
 #include "schema/schema.h"
 
 #define QUEUE_MAX 1024
+#define RESERVE 256
+#define KEYS_MAX ((QUEUE_MAX - RESERVE) / 2)
 #define HOLD_DEFAULT 10                /* ms                                  */
 #define HOLD_MAX (60 * 60 * 1000)
 
@@ -25,6 +28,7 @@ typedef struct KeyStep {
     int qcode;
     bool down;
     int64_t after_ms;
+    const Console *con;                /* screen that it comes from, or NULL  */
 } KeyStep;
 
 static KeyStep queue[QUEUE_MAX];
@@ -33,10 +37,12 @@ static Timer timer;
 
 /* ---- the queue ---------------------------------------------------------- */
 
+static void queue_timer(void *arg);
 static void queue_run(void) MACHINE_CALL;
 static void queue_run(void)
 {
     KeyStep k;
+    const Console *before = input_source_now();
 
     if (!count) {
         return;
@@ -44,8 +50,13 @@ static void queue_run(void)
     k = queue[first];
     first = (first + 1) % QUEUE_MAX;
     count--;
+    input_source(k.con);
     input_key(k.qcode, k.down);
     input_sync();
+    input_source(before);
+    if (!timer.fn) {
+        timer_init(&timer, NULL, CLOCK_VM, queue_timer, NULL);
+    }
     timer_set(&timer, clock_ns(CLOCK_VM) + k.after_ms * NS_PER_MS);
 }
 
@@ -56,14 +67,50 @@ static void queue_timer(void *arg)
 }
 
 static void queue_put(int qcode, bool down, int64_t after_ms)
+    MACHINE_CALL;
+static void queue_put(int qcode, bool down, int64_t after_ms)
 {
-    queue[(first + count++) % QUEUE_MAX] = (KeyStep){ qcode, down, after_ms };
+    queue[(first + count++) % QUEUE_MAX] = (KeyStep){
+        qcode, down, after_ms, input_source_now(),
+    };
+}
+
+static void queue_go(void) MACHINE_CALL;
+static void queue_go(void)
+{
+    if (!timer.fn || !timer_armed(&timer)) {
+        queue_run();
+    }
+}
+
+bool input_key_paced(int qcode, bool down, int64_t after_ms)
+{
+    if (after_ms <= 0 && !count) {
+        input_key(qcode, down);
+        input_sync();
+        return true;
+    }
+    if (count >= QUEUE_MAX - (down ? RESERVE : 0)) {
+        return false;
+    }
+    queue_put(qcode, down, after_ms);
+    queue_go();
+    return true;
+}
+
+void input_paced_forget(const Console *con)
+{
+    for (unsigned i = 0; i < count; i++) {
+        KeyStep *k = &queue[(first + i) % QUEUE_MAX];
+
+        k->con = k->con == con ? NULL : k->con;
+    }
 }
 
 static void press(const int *qcodes, size_t n, int64_t hold_ms) MACHINE_CALL;
 static void press(const int *qcodes, size_t n, int64_t hold_ms)
 {
-    if (count + 2 * n > QUEUE_MAX) {
+    if (count + 2 * n > QUEUE_MAX - RESERVE) {
         return;
     }
     hold_ms = hold_ms <= 0 ? HOLD_DEFAULT : MIN2(hold_ms, HOLD_MAX);
@@ -73,12 +120,7 @@ static void press(const int *qcodes, size_t n, int64_t hold_ms)
     for (size_t i = n; i-- > 0;) {
         queue_put(qcodes[i], false, hold_ms);
     }
-    if (!timer.fn) {
-        timer_init(&timer, NULL, CLOCK_VM, queue_timer, NULL);
-    }
-    if (!timer_armed(&timer)) {
-        queue_run();
-    }
+    queue_go();
 }
 
 /* ---- keys --------------------------------------------------------------- */
@@ -98,9 +140,9 @@ bool cmd_send_key(const void *arg, void *ret, Error **errp)
     size_t n = a->keys.n;
     int *qcodes;
 
-    if (n > QUEUE_MAX / 2) {
+    if (n > KEYS_MAX) {
         return error_set(errp, "send-key: at most %d keys at a time",
-                         QUEUE_MAX / 2);
+                         KEYS_MAX);
     }
     qcodes = g_new(int, n + 1);
     for (size_t i = 0; i < n; i++) {

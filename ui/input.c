@@ -69,8 +69,14 @@ void input_source(const struct Console *con)
     source = con;
 }
 
+const struct Console *input_source_now(void)
+{
+    return source;
+}
+
 void input_forget(const struct Console *con)
 {
+    input_paced_forget(con);
     if (source == con) {
         source = NULL;
     }

@@ -16,6 +16,7 @@
 #include "ui/vnc/vnc.h"
 
 #define NAME_MAX_LEN 255
+#define CLIENTS_MAX 256                /* of a server, at the same time       */
 
 /* ---- initialisation ------------------------------------------------------ */
 static void send_format(VncClient *c) MACHINE_CALL;
@@ -263,7 +264,7 @@ static ssize_t version(VncClient *c, const uint8_t *p, size_t n)
     }
     c->minor = (int)minor;
     c->phase = VNC_SECURITY;
-    if (c->srv->n_clients > c->srv->connections) {
+    if (c->srv->n_clients > CLIENTS_MAX) {
         refuse(c, "too many connections");
         return -1;
     }

@@ -9,7 +9,8 @@
  * 1. `in` holds at most VNC_IN_MAX bytes: a message that needs more ends the
  *    connection.
  * 2. While REPLIES_MAX bytes wait to be sent nothing is read.
- * 3. A client that is gone is freed when no job of its is with a worker.
+ * 3. At most `connections` clients have not got in yet.
+ * 4. A client that is gone is freed when no job of its is with a worker.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -332,11 +333,30 @@ static void on_event(void *arg, unsigned events)
 }
 
 /* ---- life ---------------------------------------------------------------- */
+/* Of those that have not got in yet, who waits longest makes room. */
+static void make_room(VncServer *s) MACHINE_CALL;
+static void make_room(VncServer *s)
+{
+    VncClient *oldest = NULL;
+    unsigned n = 0;
+
+    for (VncClient *c = s->clients; c; c = c->next_client) {
+        if (c->phase < VNC_RUN) {
+            oldest = c;                 /* new ones are at the list's head    */
+            n++;
+        }
+    }
+    if (oldest && n >= s->connections) {
+        vnc_client_end(oldest);
+    }
+}
+
 VncClient *vnc_client_new(VncServer *s, int fd, bool websocket, bool skip_auth)
 {
     VncClient *c = g_new0(VncClient, 1);
     int on = 1;
 
+    make_room(s);
     c->srv = s;
     c->fd = fd;
     c->websocket = websocket;
@@ -384,6 +404,7 @@ static void client_free(VncClient *c)
     addr_clear(&c->remote);
     g_free(c->sasl_user);
     g_free(c->dirty);
+    g_free(c->blurred);
     vnc_coder_free(c->coder);
     g_free(c);
 }

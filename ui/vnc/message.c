@@ -174,19 +174,27 @@ static ssize_t request(VncClient *c, const uint8_t *p)
 }
 
 /* ---- keys ---------------------------------------------------------------- */
+/* To the guest, with the pause that -vnc asks for. */
+static bool press(const VncClient *c, int qcode, bool down) MACHINE_CALL;
+static bool press(const VncClient *c, int qcode, bool down)
+{
+    return input_key_paced(qcode, down, c->srv->key_delay_ms);
+}
+
 static void key(VncClient *c, int qcode, bool down) MACHINE_CALL;
 static void key(VncClient *c, int qcode, bool down)
 {
-    if (qcode <= 0 || qcode >= (int)sizeof(c->down) * 8) {
+    if (qcode <= 0 || qcode >= (int)sizeof(c->down) * 8 ||
+        (!down && !(c->down[qcode / 8] & 1 << qcode % 8)) ||
+        (!press(c, qcode, down) && down)) {
         return;
     }
     if (down) {
         c->down[qcode / 8] |= (uint8_t)(1 << qcode % 8);
+        c->srv->num_lock ^= qcode == Q_KEY_CODE_NUM_LOCK;
     } else {
         c->down[qcode / 8] &= (uint8_t)~(1 << qcode % 8);
     }
-    input_key(qcode, down);
-    input_sync();
 }
 
 void vnc_keys_up(VncClient *c)
@@ -260,9 +268,23 @@ static bool adjust(VncClient *c, int qcode, int right, bool want)
     if (has == want) {
         return false;
     }
-    input_key(held(c, right) ? right : qcode, want);
-    input_sync();
-    return true;
+    return press(c, held(c, right) ? right : qcode, want);
+}
+
+/* Digits of the keypad need Num Lock, its arrows need it not: the guest's may be
+ * another than the client's. */
+static void sync_num_lock(VncClient *c, uint32_t sym) MACHINE_CALL;
+static void sync_num_lock(VncClient *c, uint32_t sym)
+{
+    bool digit = (sym >= 0xffb0 && sym <= 0xffb9) || sym == 0xffae;
+    bool arrow = sym >= 0xff95 && sym <= 0xff9f;
+
+    if (c->srv->lock_key_sync && !held(c, Q_KEY_CODE_SHIFT) &&
+        !held(c, Q_KEY_CODE_SHIFT_R) &&
+        (c->srv->num_lock ? arrow : digit)) {
+        key(c, Q_KEY_CODE_NUM_LOCK, true);
+        key(c, Q_KEY_CODE_NUM_LOCK, false);
+    }
 }
 
 static bool is_letter(uint32_t sym)
@@ -275,7 +297,8 @@ static ssize_t key_event(VncClient *c, const uint8_t *p) MACHINE_CALL;
 static ssize_t key_event(VncClient *c, const uint8_t *p)
 {
     uint32_t sym = ld_be32(p + 4);
-    bool down = p[1], caps = input_leds() & 4 && is_letter(sym);
+    bool down = p[1], caps = c->srv->lock_key_sync && input_leds() & 4 &&
+        is_letter(sym);
     bool shift = false, altgr = false;
     int level, number = keymap_key(c->srv->keymap, sym, &level);
     int q = number ? input_key_of_number(number) : 0;
@@ -286,15 +309,17 @@ static ssize_t key_event(VncClient *c, const uint8_t *p)
                        (level & 1) != caps);
         altgr = adjust(c, Q_KEY_CODE_ALT_R, Q_KEY_CODE_ALT_R, level & 2);
     }
+    if (down && console_is_graphic(c->srv->display.con)) {
+        sync_num_lock(c, sym);
+    }
     typed(c, q, sym, down);
     if (altgr) {
-        input_key(Q_KEY_CODE_ALT_R, !(level & 2));
+        press(c, Q_KEY_CODE_ALT_R, !(level & 2));
     }
     if (shift) {
-        input_key(held(c, Q_KEY_CODE_SHIFT_R) ? Q_KEY_CODE_SHIFT_R
-                  : Q_KEY_CODE_SHIFT, (level & 1) == caps);
+        press(c, held(c, Q_KEY_CODE_SHIFT_R) ? Q_KEY_CODE_SHIFT_R
+             : Q_KEY_CODE_SHIFT, (level & 1) == caps);
     }
-    input_sync();
     return 8;
 }
 

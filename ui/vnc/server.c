@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
+#include "input.h"
 #include "module.h"
 #include "opt.h"
 #include "secret.h"
@@ -157,6 +158,19 @@ static void stop_listening(VncServer *s)
     }
 }
 
+/* ---- lamps --------------------------------------------------------------- */
+static void leds_changed(unsigned leds) MACHINE_CALL;
+static void leds_changed(unsigned leds)
+{
+    for (VncServer *s = vnc_servers; s; s = s->next) {
+        s->num_lock = leds & 2;
+        for (VncClient *c = s->clients; c; c = c->next_client) {
+            c->led_due = true;
+            vnc_update_try(c);
+        }
+    }
+}
+
 /* ---- options ------------------------------------------------------------- */
 typedef struct VncOptions {
     Json *o;
@@ -198,7 +212,7 @@ static bool known(const Json *o, Error **errp)
         "connections", "to", "ipv4", "ipv6", "password", "password-secret",
         "reverse", "lock-key-sync", "key-delay-ms", "sasl", "tls-authz",
         "sasl-authz", "lossy", "non-adaptive", "audiodev", "power-control",
-        "id",
+        "id", "tls", "x509", "x509verify",
     };
 
     for (size_t i = 0; i < json_count(o); i++) {
@@ -230,6 +244,45 @@ static bool set_share(VncServer *s, const char *how, Error **errp)
         }
     }
     return !how || error_set(errp, "unknown vnc share= option");
+}
+
+/* The way from before there were objects: "tls" alone has no certificates,
+ * "x509=" says where the server's are, "x509verify=" asks clients for theirs. */
+static bool set_old_tls(VncServer *s, VncOptions *v, Error **errp) MACHINE_CALL;
+static bool set_old_tls(VncServer *s, VncOptions *v, Error **errp)
+{
+    const char *verify = str(v, "x509verify");
+    const char *dir = verify ? verify : str(v, "x509");
+    Json *props;
+    bool ok;
+
+    if (!flag(v, "tls", false)) {
+        return !v->bad && (!dir || error_set(errp, "'x509' provided but TLS is "
+                                             "not enabled"));
+    }
+    if (str(v, "tls-creds")) {
+        return error_set(errp, "'tls' is redundant with 'tls-creds'");
+    }
+    if (dir && !strcmp(dir, "on")) {    /* said without a folder              */
+        dir = "/etc/pki/qemu";
+    }
+    props = json_obj();
+    json_set_str(props, "endpoint", "server");
+    if (dir) {
+        json_set_str(props, "dir", dir);
+        json_set_str(props, "verify-peer", verify ? "on" : "off");
+    }
+    s->own_creds = g_strdup_printf("vnc-%s-tls", s->id);
+    ok = user_obj_add(dir ? "tls-creds-x509" : "tls-creds-anon", s->own_creds,
+                      props, true, errp);
+    json_free(props);
+    if (!ok) {
+        g_free(s->own_creds);
+        s->own_creds = NULL;
+        return false;
+    }
+    s->creds = tls_creds_get(s->own_creds, true, errp);
+    return s->creds != NULL;
 }
 
 static bool set_security(VncServer *s, VncOptions *v, Error **errp) MACHINE_CALL;
@@ -264,6 +317,9 @@ static bool set_security(VncServer *s, VncOptions *v, Error **errp)
         if (!s->creds) {
             return false;
         }
+    }
+    if (!set_old_tls(s, v, errp)) {
+        return false;
     }
     if (str(v, "tls-authz") && !s->creds) {
         return error_set(errp, "'tls-authz' provided but TLS is not enabled");
@@ -385,6 +441,10 @@ static void server_free(VncServer *s)
     display_remove(&s->display);
     vnc_server_drop_surface(s);
     tls_creds_put(s->creds);
+    if (s->own_creds) {
+        user_obj_del(s->own_creds, NULL);
+        g_free(s->own_creds);
+    }
     if (s->password) {
         secret_free(s->password, strlen(s->password));
     }
@@ -423,6 +483,8 @@ bool vnc_option(const char *arg, Error **errp)
     }
     s = g_new0(VncServer, 1);
     s->expires = INT64_MAX;
+    s->num_lock = input_leds() & 2;
+    input_leds_changed = leds_changed;
     s->id = str(&v, "id") ? g_strdup(str(&v, "id")) : free_id();
     while (*p) {
         p = &(*p)->next;

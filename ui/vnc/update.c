@@ -8,7 +8,9 @@
  * Invariants:
  * 1. `seen` is what clients have been told of or have marked dirty: a tile that
  *    differs from the surface is copied there and marked for all clients.
- * 2. A client has at most one job; a new one starts only when what the last one
+ * 2. Where loss is allowed it is for tiles that change often (non-adaptive: for
+ *    all); a tile that has cooled down is sent once more without loss.
+ * 3. A client has at most one job; a new one starts only when what the last one
  *    made has gone to the host, so a client that does not read costs one update.
  */
 #include <stdlib.h>
@@ -19,6 +21,9 @@
 #define BACKLOG (256 << 10)            /* no update while more is waiting     */
 #define RECTS_MAX 4096
 #define IDLE_STEP_MS 50
+#define HEAT_OF_CHANGE 16              /* added by each change                */
+#define HOT 64                         /* about five changes a second         */
+#define COOLING_NS (500 * NS_PER_MS)
 
 void vnc_format_default(VncFormat *f)
 {
@@ -43,8 +48,12 @@ static bool is_native(const VncFormat *f)
 /* ---- tiles --------------------------------------------------------------- */
 void vnc_tiles_alloc(VncClient *c)
 {
+    size_t tiles = (size_t)c->srv->tiles_x * (size_t)c->srv->tiles_y;
+
     g_free(c->dirty);
-    c->dirty = g_malloc((size_t)c->srv->tiles_x * (size_t)c->srv->tiles_y + 1);
+    g_free(c->blurred);
+    c->dirty = g_malloc(tiles + 1);
+    c->blurred = g_malloc0(tiles + 1);
     vnc_dirty_all(c);
 }
 
@@ -81,7 +90,8 @@ void vnc_server_drop_surface(VncServer *s)
     surface_unref(s->seen);
     s->seen = NULL;
     g_free(s->maybe);
-    s->maybe = NULL;
+    g_free(s->heat);
+    s->maybe = s->heat = NULL;
     s->tiles_x = s->tiles_y = 0;
 }
 
@@ -123,6 +133,7 @@ static void switched(Display *d)
         s->tiles_x = (from->width + VNC_TILE - 1) / VNC_TILE;
         s->tiles_y = (from->height + VNC_TILE - 1) / VNC_TILE;
         s->maybe = g_malloc0((size_t)s->tiles_x * (size_t)s->tiles_y);
+        s->heat = g_malloc0((size_t)s->tiles_x * (size_t)s->tiles_y);
     }
     mark(s, s->maybe, (VncRect){ 0, 0, from->width, from->height });
     for (VncClient *c = s->clients; c; c = c->next_client) {
@@ -177,6 +188,7 @@ static bool compare(VncServer *s, const Surface *from)
             continue;
         }
         copy_tile(s, from, x, y, w, h);
+        s->heat[i] = (uint8_t)MIN2(s->heat[i] + HEAT_OF_CHANGE, 255);
         any = true;
         for (VncClient *c = s->clients; c; c = c->next_client) {
             if (c->dirty) {
@@ -208,12 +220,37 @@ void vnc_interval(VncServer *s)
     }
 }
 
+/* Half of the heat goes; what is cold becomes sharp where it is not. */
+static void cool(VncServer *s) MACHINE_CALL;
+static void cool(VncServer *s)
+{
+    int tiles = s->tiles_x * s->tiles_y;
+
+    if (!s->lossy || s->non_adaptive || !s->heat ||
+        clock_ns(CLOCK_RT) - s->cooled < COOLING_NS) {
+        return;
+    }
+    s->cooled = clock_ns(CLOCK_RT);
+    for (int i = 0; i < tiles; i++) {
+        s->heat[i] /= 2;
+    }
+    for (VncClient *c = s->clients; c; c = c->next_client) {
+        for (int i = 0; c->dirty && i < tiles; i++) {
+            if (c->blurred[i] && s->heat[i] < HOT / 4) {
+                c->blurred[i] = 0;
+                c->dirty[i] = 1;
+            }
+        }
+    }
+}
+
 static void refreshed(Display *d) MACHINE_CALL;
 static void refreshed(Display *d)
 {
     VncServer *s = d->arg;
     bool any = s->seen && d->con && compare(s, d->con->surface);
 
+    cool(s);
     for (VncClient *c = s->clients; c; c = c->next_client) {
         if (c->phase == VNC_RUN) {
             vnc_update_try(c);
@@ -330,7 +367,7 @@ static void put_extras(VncClient *c, VncJob *j)
 
 /* ---- rectangles of pixels ------------------------------------------------ */
 static bool add_rect(VncJob *j, const Surface *s, VncRect r, int most_w,
-                     int most_h)
+                     int most_h, bool may_lose)
 {
     uint32_t *p;
 
@@ -349,9 +386,31 @@ static bool add_rect(VncJob *j, const Surface *s, VncRect r, int most_w,
     }
     j->rects = g_renew(VncRect, j->rects, j->n_rects + 1);
     j->pixels = g_renew(uint32_t *, j->pixels, j->n_rects + 1);
+    j->may_lose = g_renew(bool, j->may_lose, j->n_rects + 1);
+    j->may_lose[j->n_rects] = may_lose;
     j->rects[j->n_rects] = r;
     j->pixels[j->n_rects++] = p;
     return true;
+}
+
+/* Whether these tiles may be sent with loss; it is remembered. */
+static bool may_lose(VncClient *c, int x, int y, int w, int h)
+{
+    const VncServer *s = c->srv;
+    unsigned sum = 0;
+    bool yes;
+
+    for (int k = y; k < y + h; k++) {
+        for (int i = x; i < x + w; i++) {
+            sum += s->heat[k * s->tiles_x + i];
+        }
+    }
+    yes = s->lossy && c->quality >= 0 &&
+        (s->non_adaptive || sum >= HOT * (unsigned)(w * h));
+    for (int k = y; k < y + h; k++) {
+        memset(c->blurred + k * s->tiles_x + x, yes, (size_t)w);
+    }
+    return yes;
 }
 
 /* Gathers dirty tiles into rectangles: runs of a row, as deep as the same run
@@ -382,7 +441,7 @@ static void gather(VncClient *c, VncJob *j)
             }
             if (!add_rect(j, s->seen, (VncRect){ x * VNC_TILE, y * VNC_TILE,
                                                  w * VNC_TILE, h * VNC_TILE },
-                          most_w, most_h)) {
+                          most_w, most_h, may_lose(c, x, y, w, h))) {
                 vnc_dirty_all(c);
                 return;
             }
@@ -397,6 +456,7 @@ static void job_free(VncJob *j)
         free(j->pixels[i]);
     }
     g_free(j->pixels);
+    g_free(j->may_lose);
     g_free(j->rects);
     g_byte_array_free(j->head, true);
     if (j->out) {
@@ -460,7 +520,6 @@ void vnc_update_try(VncClient *c)
     j->encoding = c->encoding;
     j->quality = c->quality;
     j->compression = c->compression;
-    j->lossy = s->lossy;
     j->last_rect = c->features & FEAT_LAST_RECT;
     j->coder = c->coder;
     j->pictures = vnc_pictures;

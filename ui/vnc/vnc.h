@@ -76,8 +76,9 @@ typedef struct VncJob {
     VncFormat format;
     bool native;                       /* the client's pixels are ours        */
     int encoding, quality, compression;
-    bool lossy, last_rect;
+    bool lossy, last_rect;             /* lossy: the rectangle at hand may be */
     VncRect *rects;
+    bool *may_lose;                    /* each of them                        */
     unsigned n_rects;
     uint32_t **pixels;                 /* of each rectangle, w * h            */
     GByteArray *head, *out;            /* rectangles that need no encoding;
@@ -131,6 +132,7 @@ struct VncClient {
     unsigned buttons;
     uint8_t down[64];                  /* keys held, by qcode                 */
     uint8_t *dirty;                    /* tiles, a byte each                  */
+    uint8_t *blurred;                  /* tiles that were sent with loss      */
     VncJob *job;
     VncCoder *coder;
     Timer idle;
@@ -158,9 +160,11 @@ struct VncServer {
     bool password_used;
     int64_t expires;                   /* seconds since 1970; INT64_MAX: never */
     Obj *creds;
+    char *own_creds;                   /* id of what tls,x509= has made       */
     char *tls_authz, *sasl_authz, *display_id;
     VncShare share;
     bool exclusive, lossy, non_adaptive, power_control, lock_key_sync;
+    bool num_lock;                     /* the guest's, as far as is known     */
     unsigned connections, key_delay_ms;
     const Keymap *keymap;
     Display display;
@@ -168,6 +172,8 @@ struct VncServer {
                                           been told of it; NULL: none yet     */
     int tiles_x, tiles_y;
     uint8_t *maybe;                    /* tiles the source says it changed    */
+    uint8_t *heat;                     /* how often each changes, see update.c */
+    int64_t cooled;                    /* when heat was last halved, ns       */
     VncClient *clients;
     unsigned n_clients;
     unsigned idle_ms;
@@ -228,7 +234,7 @@ void vnc_format_default(VncFormat *f);
 void vnc_interval(VncServer *s) MACHINE_CALL;      /* of the display          */
 void vnc_server_drop_surface(VncServer *s) MACHINE_CALL;
 
-/* ---- encode.c, tight.c: in a worker -------------------------------------- */
+/* ---- encode.c, hextile.c, zrle.c, tight.c: in a worker ------------------- */
 int64_t vnc_encode(void *job);
 /* One pixel as the client wants it; returns bytes. */
 unsigned vnc_pixel(const VncFormat *f, uint32_t rgb, uint8_t *out);
@@ -238,6 +244,11 @@ void vnc_pixels(const VncFormat *f, bool native, const uint32_t *in, size_t n,
 bool vnc_deflate(z_stream *z, bool *on, int *level, int want,
                  const void *in, size_t n, GByteArray *out);
 void vnc_rect_head(VncJob *j, VncRect r, int encoding);
+/* n bytes more at the end, not written yet. */
+uint8_t *vnc_room(GByteArray *a, size_t n);
+void vnc_hextile(VncJob *j, VncRect r, const uint32_t *pixels);
+/* false: zlib failed. */
+bool vnc_zrle(VncJob *j, VncRect r, const uint32_t *pixels);
 /* Returns how many rectangles it wrote, -1: failed. */
 int vnc_tight(VncJob *j, VncRect r, const uint32_t *pixels);
 VncCoder *vnc_coder_new(void);
