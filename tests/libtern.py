@@ -37,6 +37,27 @@ def vbe_on(width, height):
     return lines + ["outb 0x3c2 0x67", "inb 0x3da", "outb 0x3c0 0x20"]
 
 
+def x509_files(d):
+    """A CA, a server's and a client's certificate into that folder, as GnuTLS's
+    names have them."""
+    def openssl(*args):
+        subprocess.run(["openssl", *args], check=True, capture_output=True,
+                       cwd=d)
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout",
+            "ca-key.pem", "-out", "ca-cert.pem", "-subj", "/CN=Test CA",
+            "-days", "2", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    for who, usage in (("server", "serverAuth"), ("client", "clientAuth")):
+        with open(d + "/ext", "w") as f:
+            f.write("basicConstraints=critical,CA:FALSE\nextendedKeyUsage=%s\n"
+                    "keyUsage=critical,digitalSignature,keyEncipherment\n"
+                    "subjectAltName=IP:127.0.0.1,DNS:127.0.0.1\n" % usage)
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout",
+                who + "-key.pem", "-out", "csr", "-subj", "/CN=" + who)
+        openssl("x509", "-req", "-in", "csr", "-CA", "ca-cert.pem", "-CAkey",
+                "ca-key.pem", "-CAcreateserial", "-out", who + "-cert.pem",
+                "-days", "2", "-extfile", "ext")
+
+
 class Folder:
     """A private folder, removed at the end: with Folder("name") as path."""
 
@@ -196,11 +217,13 @@ class Line:
 
 
 class Machine:
-    """Starts the emulator with a QMP socket, and a serial line if asked."""
+    """Starts the emulator with a QMP socket, and a serial line if asked. It
+    gets the sockets `passing`, which are closed here."""
 
-    def __init__(self, *arguments, serial=False, program=TERN, timeout=60):
+    def __init__(self, *arguments, serial=False, program=TERN, timeout=60,
+                 passing=()):
         mine, theirs = socket.socketpair()
-        fds = [theirs]
+        fds = [theirs, *passing]
         args = [program, "-chardev", "socket,id=qmp,fd=%d" % theirs.fileno(),
                 "-mon", "chardev=qmp,mode=control"]
         line = None

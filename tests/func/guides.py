@@ -52,6 +52,7 @@ def furnish(top):
     os.makedirs(top + "/images/sles")
     for d in ("tmp", "etc/pki/qemu", "path/to"):
         os.makedirs(top + "/" + d)
+    libtern.x509_files(top + "/etc/pki/qemu")
     for name, fmt, size in IMAGES:
         subprocess.run([COMPAT + "qemu-img", "create", "-q", "-f", fmt,
                         top + "/images/" + name, size], check=True)

@@ -5,86 +5,38 @@ gvncviewer's gvnccapture, TigerVNC's vncviewer on a virtual X server. Each
 encoding, each security type; pictures equal the screen dump dot by dot."""
 import os
 import shutil
-import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 import zlib
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, "tests")
-from libtern import Qmp, vbe_on                                       # noqa: E402
+from libtap import end, skip                                    # noqa: E402
+from libvnc import Painted, certificates, check, tmp, users     # noqa: E402
 
-TERN = os.environ.get("TERN", "build/tern")
 HERE = os.path.dirname(os.path.abspath(__file__))
 PATIENCE = 60 * int(os.environ.get("TERN_TEST_PATIENCE", "1"))
-tmp = tempfile.mkdtemp(prefix="vnc-clients-")
 W, H = 320, 240
-results = []
 
 
-def check(name, ok, why=""):
-    results.append(bool(ok))
-    if not ok and why:
-        print("# %r" % (why,))
-    print("%s %d - %s" % ("ok" if ok else "not ok", len(results), name),
-          flush=True)
-
-
-def skip(name, why):
-    results.append(True)
-    print("ok %d - %s # SKIP %s" % (len(results), name, why), flush=True)
-
-
-class Machine:
+class Machine(Painted):
     """A screen of W x H with areas that suit each encoding."""
 
-    def __init__(self, vnc, *more):
-        mon, theirs = socket.socketpair()
-        self.p = subprocess.Popen(
-            [TERN, "-accel", "qtest", "-m", "16", "-nodefaults", "-device",
-             "VGA,addr=2", "-chardev", "socket,id=m,fd=%d" % theirs.fileno(),
-             "-mon", "m,mode=control", "-qtest", "stdio", "-vnc",
-             "127.0.0.1:0,to=99" + vnc, *more], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            pass_fds=[theirs.fileno()])
-        theirs.close()
-        self.mon = Qmp(mon, PATIENCE, TERN)
-        for line in vbe_on(W, H):
-            self.say(line)
+    def __init__(self, more, *arguments):
+        super().__init__("127.0.0.1:0,to=99" + more, *arguments)
+        self.mode(W, H)
         noise = os.urandom(W * 4)
         two = struct.pack("<2I", 0x123456, 0xfedcba)
-        rows = [noise[y * 4:] + noise[:y * 4] if y < 40 else
-                two * (W // 2) if y < 80 else
-                struct.pack("<%dI" % W, *(x << 16 | y << 8 for x in range(W)))
-                if y < 160 else struct.pack("<I", 0x00aa55) * W
-                for y in range(H)]
-        for y in range(0, H, 16):
-            data = b"".join(rows[y:y + 16])
-            self.say("write 0x%x 0x%x 0x%s" % (0xe0000000 + y * W * 4,
-                                               len(data), data.hex()))
-        self.port = int(self.qmp("query-vnc")["service"])
-        path = tmp + "/dump.ppm"
-        self.qmp("screendump", filename=path)
-        with open(path, "rb") as f:
-            self.ppm = f.read()
-
-    def say(self, line):
-        self.p.stdin.write(line + "\n")
-        self.p.stdin.flush()
-        return self.p.stdout.readline()
-
-    def qmp(self, command, **args):
-        r = self.mon.ask(command, **args)
-        return r.get("return", r)
-
-    def end(self):
-        self.qmp("quit")
-        self.p.stdin.close()
-        self.p.wait(PATIENCE)
-        self.p.stdout.close()
+        self.write(b"".join(
+            noise[y * 4:] + noise[:y * 4] if y < 40 else
+            two * (W // 2) if y < 80 else
+            struct.pack("<%dI" % W, *(x << 16 | y << 8 for x in range(W)))
+            if y < 160 else struct.pack("<I", 0x00aa55) * W
+            for y in range(H)))
+        self.display = self.port()
+        self.ppm = b"P6\n%d %d\n255\n" % (W, H) + self.dump()[2]
 
 
 def run(args, env=()):
@@ -114,33 +66,12 @@ def shot(program, m, name, encoding, want=True, **env):
     out = tmp + "/shot.ppm"
     if os.path.exists(out):
         os.unlink(out)
-    code, err = run([program, str(m.port), encoding, out], env.items())
+    code, err = run([program, str(m.display), encoding, out], env.items())
     if not want:
         check("libvncclient, %s: refused" % name, code == 1, err)
         return
     same = code == 0 and open(out, "rb").read() == m.ppm
     check("libvncclient, %s" % name, same, (code, err))
-
-
-def openssl(*args):
-    subprocess.run(["openssl", *args], check=True, capture_output=True)
-
-
-def certificates():
-    d = tmp + "/pki"
-    os.mkdir(d)
-    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout",
-            d + "/ca-key.pem", "-out", d + "/ca-cert.pem", "-days", "2", "-subj",
-            "/CN=ca")
-    openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout",
-            d + "/server-key.pem", "-out", d + "/server.csr", "-subj",
-            "/CN=127.0.0.1")
-    with open(d + "/ext", "w") as f:
-        f.write("subjectAltName=IP:127.0.0.1,DNS:127.0.0.1\n")
-    openssl("x509", "-req", "-in", d + "/server.csr", "-CA", d + "/ca-cert.pem",
-            "-CAkey", d + "/ca-key.pem", "-CAcreateserial", "-out",
-            d + "/server-cert.pem", "-days", "2", "-extfile", d + "/ext")
-    return d
 
 
 def with_library(program):
@@ -153,7 +84,7 @@ def with_library(program):
     shot(program, m, "zrle where loss is allowed", "zrle")
     m.end()
     m = Machine(",password=on", "-object", "secret,id=s,data=x")
-    m.qmp("set_password", protocol="vnc", password="pass word")
+    m.ask("set_password", protocol="vnc", password="pass word")
     shot(program, m, "a password", "zrle", VNC_PASSWORD="pass word")
     shot(program, m, "a wrong one", "zrle", False, VNC_PASSWORD="guess")
     m.end()
@@ -169,19 +100,14 @@ def with_library(program):
     shot(program, m, "TLS", "zrle", VNC_CA=d + "/ca-cert.pem")
     m.end()
     m = Machine(",tls-creds=t,password=on", "-object", x509)
-    m.qmp("set_password", protocol="vnc", password="pw")
+    m.ask("set_password", protocol="vnc", password="pw")
     shot(program, m, "TLS and a password", "zrle", VNC_CA=d + "/ca-cert.pem",
          VNC_PASSWORD="pw")
     m.end()
     if not shutil.which("saslpasswd2"):
         skip("libvncclient, SASL", "no sasl2-bin")
         return
-    with open(d + "/qemu.conf", "w") as f:
-        f.write("mech_list: scram-sha-256\npwcheck_method: auxprop\n"
-                "auxprop_plugin: sasldb\nsasldb_path: %s/db\n" % d)
-    subprocess.run(["saslpasswd2", "-p", "-c", "-f", d + "/db", "-u",
-                    socket.gethostname(), "fred"], input=b"word", check=True)
-    os.environ["SASL_CONF_PATH"] = d
+    users("fred", "word", "scram-sha-256")
     m = Machine(",tls-creds=t,sasl=on", "-object", x509)
     shot(program, m, "SASL inside TLS", "zrle", VNC_CA=d + "/ca-cert.pem",
          VNC_USER="fred", VNC_PASSWORD="word")
@@ -225,7 +151,7 @@ def png_rgb(path):
 def with_gvnccapture():
     m = Machine("")
     out = tmp + "/capture.png"
-    code, err = run(["gvnccapture", "127.0.0.1:%d" % (m.port - 5900), out])
+    code, err = run(["gvnccapture", "127.0.0.1:%d" % (m.display - 5900), out])
     ok = code == 0 and os.path.exists(out)
     w, h, rgb = png_rgb(out) if ok else (0, 0, b"")
     check("gvnccapture", ok and (w, h) == (W, H) and
@@ -271,7 +197,7 @@ def with_vncviewer():
             ["vncviewer", "-SecurityTypes", "None", "-AutoSelect=0",
              "-PreferredEncoding", encoding, "-NoJPEG", "-FullColor",
              "-RemoteResize=0", "-MenuKey=", "-geometry", "%dx%d+0+0" % (W, H),
-             "127.0.0.1::%d" % m.port], stdin=subprocess.DEVNULL,
+             "127.0.0.1::%d" % m.display], stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             env=dict(os.environ, DISPLAY=display, HOME=tmp))
         end, same = time.time() + PATIENCE, False
@@ -300,7 +226,6 @@ try:
         with_vncviewer()
     else:
         skip("vncviewer", "it or Xvfb is not installed")
-    print("1..%d" % len(results))
 finally:
     shutil.rmtree(tmp)
-sys.exit(0 if all(results) else 1)
+sys.exit(end())
