@@ -353,10 +353,9 @@ def other_places():
     check("the machine ends well", m.end() and not os.path.exists(path))
     m = Painted("none,password=on")
     ours, theirs = socket.socketpair()
-    socket.send_fds(m.qmp.sock, [b'{"execute":"getfd","arguments":'
-                            b'{"fdname":"v"}}\n'], [theirs.fileno()])
+    m.qmp.raw({"execute": "getfd", "arguments": {"fdname": "v"}},
+              fds=[theirs.fileno()])
     theirs.close()
-    m.qmp.read()
     r = m.ask("add_client", protocol="vnc", fdname="v", skipauth=True)
     c = Client(ours)
     check("a client that was handed over", r == {} and c.types == [1], r)
