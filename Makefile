@@ -332,8 +332,7 @@ lint:
 	@$(run_tests) lint
 
 bench: all $(guest_files)
-	@for f in tests/bench/*.sh tests/bench/*.py; do \
-	    if [ -x $$f ]; then BUILD=$(BUILD) $$f || exit 1; fi; done
+	@BUILD=$(BUILD) sh scripts/bench
 
 # ---- manual: every program prints its own page from its tables
 

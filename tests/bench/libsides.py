@@ -55,7 +55,8 @@ def measure(rows, rounds_of, title, out, sides=None):
         for figure in got[sides[0][0]][0]:
             med = [statistics.median(r[figure] for r in got[s])
                    for s, _ in sides]
-            ratio = "%10.2f" % (med[0] / med[1]) if len(med) == 2 else ""
+            ratio = "%10.2f" % (med[0] / med[1]) if len(med) == 2 and \
+                med[1] else ""
             print("%-20s %-18s" % (name, figure) +
                   "".join("%12.1f" % m for m in med) + ratio, flush=True)
             result[name + ", " + figure] = med
