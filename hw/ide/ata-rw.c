@@ -338,6 +338,15 @@ static MACHINE_CALL void trim_round(IdeDrive *d)
 
 /* ---- start, completion, again -------------------------------------------- */
 
+void ide_dma_begin(IdeDrive *d)
+{
+    if (ide_bus(d)->dma->running(ide_bus(d)->dma_opaque)) {
+        ide_dma_round(d);
+    } else {
+        d->waiting_dma = true;
+    }
+}
+
 void ide_rw_start(IdeDrive *d, IdeJob job, bool lba48, bool multiple)
 {
     IdeBus *b = ide_bus(d);
@@ -369,11 +378,7 @@ void ide_rw_start(IdeDrive *d, IdeJob job, bool lba48, bool multiple)
         ide_pio(d, MIN2(d->now, n) * 512, END_WRITE);
     } else {
         d->status |= ST_DRQ;
-        if (b->dma->running(b->dma_opaque)) {
-            ide_dma_round(d);
-        } else {
-            d->waiting_dma = true;
-        }
+        ide_dma_begin(d);
     }
 }
 

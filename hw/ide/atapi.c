@@ -101,11 +101,7 @@ void atapi_reply(IdeDrive *d, uint32_t len, uint32_t max)
         d->reply_pos = 0;
         d->reply_len = len;
         d->status = ST_READY | ST_SEEK | ST_DRQ;
-        if (ide_bus(d)->dma->running(ide_bus(d)->dma_opaque)) {
-            ide_dma_round(d);
-        } else {
-            d->waiting_dma = true;
-        }
+        ide_dma_begin(d);
         return;
     }
     offer(d, 0, len, END_REPLY);
@@ -234,11 +230,7 @@ static MACHINE_CALL void disc_read(IdeDrive *d, uint32_t lba, uint32_t n,
     if (d->packet_dma && block == 2048) {
         d->job = JOB_DISC_DMA;
         d->status = ST_READY | ST_SEEK | ST_DRQ;
-        if (ide_bus(d)->dma->running(ide_bus(d)->dma_opaque)) {
-            ide_dma_round(d);
-        } else {
-            d->waiting_dma = true;
-        }
+        ide_dma_begin(d);
         return;
     }
     if (d->packet_dma) {

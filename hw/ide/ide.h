@@ -140,6 +140,8 @@ void ide_rw_start(IdeDrive *d, IdeJob job, bool lba48, bool multiple)
 void ide_rw_next(IdeDrive *d, IdeEnd end) MACHINE_CALL;
 void ide_flush(IdeDrive *d) MACHINE_CALL;
 void ide_dma_round(IdeDrive *d) MACHINE_CALL;
+/* The first round, now or when the controller starts. */
+void ide_dma_begin(IdeDrive *d) MACHINE_CALL;
 void ide_job_again(IdeDrive *d) MACHINE_CALL;
 uint64_t ide_address(const IdeDrive *d);
 void ide_submit(IdeDrive *d, BlkOp op, uint64_t off, uint64_t len)

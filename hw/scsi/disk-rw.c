@@ -322,7 +322,7 @@ static void tray(ScsiDisk *s, ScsiReq *r)
 static bool needs_medium(uint8_t op)
 {
     static const uint8_t list[] = {
-        0x00, 0x08, 0x0a, 0x0b, 0x28, 0x2a, 0x2b, 0x2e, 0x2f, 0x41, 0x42,
+        0x00, 0x08, 0x0a, 0x28, 0x2a, 0x2b, 0x2e, 0x2f, 0x41, 0x42,
         0x88, 0x8a, 0x8e, 0x8f, 0x93, 0xa8, 0xaa, 0xae, 0xaf, 0x35,
     };
 
@@ -335,7 +335,7 @@ static bool disk_plain(ScsiDisk *s, ScsiReq *r)
     case 0x00: case 0x04: case 0x16: case 0x17: case 0x56: case 0x57:
         scsi_good(r);
         return true;
-    case 0x0b: case 0x2b:              /* SEEK                                */
+    case 0x2b:                         /* SEEK                                */
         if (in_range(s, scsi_cdb_lba(r->cdb), 0)) {
             scsi_good(r);
         } else {

@@ -38,7 +38,9 @@ struct RngBackend {
     int fd;
     CharFront chr;
     char *chardev;
-    size_t owed;
+    size_t owed;                       /* by the daemon, bytes                */
+    uint8_t have[RNG_MAX];             /* of the first request, from it       */
+    size_t have_len;
     Work work;
 };
 
@@ -193,6 +195,7 @@ static MACHINE_CALL void egd_wanted(RngBackend *b, bool on)
     for (RngReq *r = b->first; on && r; r = r->next) {
         want += r->want;
     }
+    want -= MIN2(want, b->have_len);
     while (b->owed < want) {
         uint8_t cmd[2] = { 2, MIN2(want - b->owed, 255) };
 
@@ -201,6 +204,18 @@ static MACHINE_CALL void egd_wanted(RngBackend *b, bool on)
         }
         b->owed += cmd[1];
     }
+    if (b->owed) {
+        loop_post(loop_main, &b->work);
+    }
+}
+
+/* There is room for what the daemon says. */
+static void egd_listen(void *arg)
+{
+    RngBackend *b = arg;
+
+    machine_assert_locked();
+    chr_accept_input(&b->chr);
 }
 
 static int egd_can_receive(void *arg)
@@ -217,11 +232,18 @@ static void egd_receive(void *arg, const uint8_t *buf, int n)
     machine_assert_locked();
     b->owed -= MIN2(b->owed, (size_t)n);
     while (n > 0 && b->first) {
-        size_t part = MIN2((size_t)n, b->first->want);
+        size_t want = b->first->want;
+        size_t part = want > b->have_len ? MIN2((size_t)n, want - b->have_len)
+                                         : 0;
 
-        serve(b, buf, part);
+        memcpy(b->have + b->have_len, buf, part);
+        b->have_len += part;
         buf += part;
         n -= part;
+        if (b->have_len >= want) {     /* more: its better was cancelled      */
+            b->have_len = 0;
+            serve(b, b->have, want);
+        }
     }
     if (b->first) {
         egd_wanted(b, true);
@@ -252,6 +274,7 @@ static MACHINE_CALL bool egd_open(RngBackend *b, Error **errp)
         return error_set_class(errp, ERROR_DEVICE_NOT_FOUND,
                                "Device '%s' not found", b->chardev);
     }
+    b->work = (Work){ .fn = egd_listen, .arg = b };
     b->chr = (CharFront){
         .can_receive = egd_can_receive, .receive = egd_receive,
         .event = egd_event, .arg = b,
@@ -265,6 +288,7 @@ static MACHINE_CALL bool egd_open(RngBackend *b, Error **errp)
 
 static MACHINE_CALL void egd_close(RngBackend *b)
 {
+    work_cancel(loop_main, &b->work);
     chr_detach(&b->chr);
 }
 

@@ -51,7 +51,8 @@ static void respond(VscsiReq *q, uint8_t response)
     if (response == VIRTIO_SCSI_S_OK) {
         n = MIN2(r->sense_len, MIN2(room, VSCSI_SENSE_MAX));
         st_le32(b, n);
-        st_le32(b + 4, r->status == SCSI_GOOD
+        /* of what was to move: nothing is left of nothing */
+        st_le32(b + 4, r->status == SCSI_GOOD && r->dir != SCSI_NONE
                 ? (uint32_t)(q->buf_len - r->moved) : 0);
         b[10] = r->status;
         memcpy(b + RESP_HEAD, r->sense, n);

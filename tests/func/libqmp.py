@@ -65,12 +65,24 @@ class Machine:
         got = self.qmp("human-monitor-command", **{"command-line": line})
         return re.sub("#block[0-9]+", "#N", got.replace("\r", ""))
 
-    def qt(self, line):
-        self.qt_f.sendall(line.encode() + b"\n")
-        while True:
+    def ask_all(self, lines):
+        """What qtest answers to some lines, as text: sent at once."""
+        self.qt_f.sendall("".join(x + "\n" for x in lines).encode())
+        answers = []
+        while len(answers) < len(lines):
             got = self.qt_r.readline().split()
-            if got and got[0] != "IRQ":
-                return int(got[1], 0) if len(got) > 1 else None
+            if not got:
+                raise RuntimeError("the program has ended")
+            if got[0] != "IRQ":
+                answers.append(got[1] if len(got) > 1 else "")
+        return answers
+
+    def ask(self, line):
+        return self.ask_all([line])[0]
+
+    def qt(self, line):
+        got = self.ask(line)
+        return int(got, 0) if got else None
 
     def wait(self, mask, value):
         end = time.monotonic() + 3

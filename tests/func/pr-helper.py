@@ -19,6 +19,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, "tests")
 import libtern                                                   # noqa: E402
+from libvscsi import Scsi                                       # noqa: E402
 
 TERN = os.path.abspath(os.environ.get("TERN", "build/tern"))
 BUILD = os.path.dirname(TERN)
@@ -96,10 +97,7 @@ def stop(p):
 
 # ---- a guest
 
-REGION, RING, DATA = 0xe0000000, 0x100000, 0x200000
-
-
-class Emulator:
+class Emulator(Scsi):
     """virtio-scsi with one scsi-generic, QMP and a qtest driver."""
 
     def __init__(self, prog, device="scsi-generic"):
@@ -145,74 +143,17 @@ class Emulator:
         return [e["data"] for e in self.qmp.events
                 if e["event"] == "PR_MANAGER_STATUS_CHANGED"]
 
-    def ask(self, line):
-        self.qtest.write(line + "\n")
+    def ask_all(self, lines):
+        self.qtest.write("".join(x + "\n" for x in lines))
         self.qtest.flush()
-        while True:
+        answers = []
+        while len(answers) < len(lines):
             words = self.qtest.readline().split()
             if not words:
                 raise RuntimeError("the emulator has ended")
             if words[0] == "OK":
-                return words[1] if len(words) > 1 else ""
-
-    def put(self, size, off, value):
-        self.ask("write%s 0x%x 0x%x" % (size, REGION + off, value))
-
-    def pci(self, off, value):
-        self.ask("outl 0xcf8 0x%x" % (0x80002800 | off))
-        self.ask("outl 0xcfc 0x%x" % value)
-
-    def bring_up(self):
-        self.pci(0x20, REGION)
-        self.pci(0x24, 0)
-        self.pci(4, 6)
-        for status in (0, 1, 3):
-            self.put("b", 20, status)
-        self.put("l", 8, 1)
-        self.put("l", 12, 1)           # VIRTIO_F_VERSION_1 alone
-        self.put("b", 20, 11)
-        self.put("w", 22, 2)           # the first request queue
-        self.put("w", 24, 64)
-        for i, off in enumerate((0, 0x1000, 0x2000)):
-            self.put("l", 32 + 8 * i, RING + off)
-            self.put("l", 36 + 8 * i, 0)
-        self.put("w", 28, 1)
-        self.put("b", 20, 15)
-        self.index = 0
-
-    def store(self, at, data):
-        self.ask("write 0x%x 0x%x 0x%s" % (at, len(data), data.hex()))
-
-    def load(self, at, n):
-        return bytes.fromhex(self.ask("read 0x%x 0x%x" % (at, n))[2:])
-
-    def scsi(self, cdb, out=b"", want=0):
-        """Status, sense, data of one command to unit 0, 0."""
-        self.store(DATA, bytes([1, 0, 0x40, 0, 0, 0, 0, 0]) + bytes(11) +
-                   cdb.ljust(32, b"\0"))
-        parts = [(DATA, 51, 0)]
-        if out:
-            self.store(DATA + 0x1000, out)
-            parts.append((DATA + 0x1000, len(out), 0))
-        parts.append((DATA + 0x2000, 108, 2))
-        if want:
-            self.store(DATA + 0x3000, bytes(want))
-            parts.append((DATA + 0x3000, want, 2))
-        ring = b""
-        for i, (at, n, flags) in enumerate(parts):
-            last = i == len(parts) - 1
-            ring += struct.pack("<QIHH", at, n, flags | (not last), i + 1)
-        self.store(RING, ring)
-        self.store(RING + 0x1004 + 2 * (self.index % 64), b"\0\0")
-        self.index += 1
-        self.store(RING + 0x1002, struct.pack("<H", self.index & 0xffff))
-        self.put("w", 0x3000 + 2 * 4, 2)
-        done = struct.pack("<H", self.index & 0xffff)
-        if not wait_for(lambda: self.load(RING + 0x2002, 2) == done):
-            return None, b"", b""
-        r = self.load(DATA + 0x2000, 108)
-        return (r[10] if not r[11] else -r[11], r[12:30],
-                self.load(DATA + 0x3000, want) if want else b"")
+                answers.append(words[1] if len(words) > 1 else "")
+        return answers
 
     def end(self):
         self.proc.kill()

@@ -18,7 +18,7 @@ why()       # program:test
     esac
 }
 
-for p in ahci fdc ide pci-bridge pci-testdev virtio-balloon virtio-blk \
+for p in ahci fdc ide lsi pci-bridge pci-testdev virtio-balloon virtio-blk \
     virtio-rng virtio-scsi virtio-serial; do
     prog=$BUILD/tests/qtest/$p
     [ -x "$prog" ] || {

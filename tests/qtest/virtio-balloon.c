@@ -137,3 +137,27 @@ TEST(free_page_reporting)
     qvirtio_free(d);
     qtest_quit(q);
 }
+
+/* What is offered for each property; 0x12: statistics and, here, no more. */
+TEST(properties_are_features)
+{
+    static const struct {
+        const char *prop;
+        uint64_t bits;
+    } rows[] = {
+        { "", 0x12 }, { "deflate-on-oom=on", 0x16 },
+        { "free-page-reporting=on", 0x32 }, { "page-poison=off", 0x02 },
+        { "free-page-reporting=on,deflate-on-oom=on", 0x36 },
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        QTest *q = qtest_start("-machine pc -nodefaults -m 16 -device "
+                               "virtio-balloon-pci,%s", rows[i].prop);
+        QVirtio *d = qvirtio_find(q, BALLOON, 0, false, HEAP);
+
+        CHECK_EQ(qvirtio_offered(d) & 0xffffff, rows[i].bits);
+        CHECK(qvirtio_accept(d, QV_F(QV_VERSION_1) | rows[i].bits));
+        qvirtio_free(d);
+        qtest_quit(q);
+    }
+}

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include "tests/libqvirtio.h"
 #include "tests/tern-test.h"
@@ -395,6 +397,38 @@ TEST(snapshot_and_commit)
     CHECK_EQ(byte_of(k.image, 0), 0x78u);
     CHECK_EQ(byte_of(k.image, 8191), 0x77u);
     stop(&k);
+}
+
+/* So does the escape key and "s" on a line that has a multiplexer. */
+TEST(snapshot_and_escape_key)
+{
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    Disk k = { .q = NULL };
+    char dir[] = "/tmp/tern-keys-XXXXXX";
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    REQUIRE(mkdtemp(dir) != NULL);
+    snprintf(a.sun_path, sizeof(a.sun_path), "%s/s", dir);
+    make_image(&k);
+    k.q = qtest_start("-machine pc -nodefaults -m 16 -snapshot -drive if=none,"
+                      "id=d,format=raw,file=%s -device virtio-blk-pci,drive=d "
+                      "-chardev socket,id=m,path=%s,server=on,wait=off,mux=on "
+                      "-serial chardev:m -mon chardev=m", k.image, a.sun_path);
+    REQUIRE(connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0);
+    begin(&k, false, QV_F(QV_VERSION_1), 1);
+    qtest_memset(k.q, k.data, 0x79, 512);
+    CHECK_EQ(request(&k, T_OUT, 3, 512, false, NULL), S_OK);
+    CHECK_EQ(write(fd, "\1s", 2), 2);
+    for (unsigned i = 0; i < 2000 && byte_of(k.image, 3 * 512) != 0x79; i++) {
+        usleep(5000);
+    }
+    CHECK_EQ(byte_of(k.image, 3 * 512), 0x79u);
+    CHECK_EQ(request(&k, T_IN, 3, 512, false, NULL), S_OK);
+    CHECK_EQ(qtest_readl(k.q, k.data), 0x79797979u);
+    close(fd);
+    stop(&k);
+    unlink(a.sun_path);
+    rmdir(dir);
 }
 
 /* drive_del takes the medium from a guest that goes on. */

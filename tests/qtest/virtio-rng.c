@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* virtio-rng: every form of ring and interface; quota; what a bad driver does. */
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include "tests/libqvirtio.h"
 #include "tests/tern-test.h"
@@ -184,4 +187,64 @@ TEST(quota)
     }
     qvirtio_free(d);
     qtest_quit(q);
+}
+
+static int connected(const char *path)
+{
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    strcpy(a.sun_path, path);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a))) {
+        abort();
+    }
+    return fd;
+}
+
+/* An entropy gathering daemon is asked ("2", how many), and answers in pieces. */
+TEST(entropy_daemon)
+{
+    char dir[] = "/tmp/tern-egd-XXXXXX", path[64];
+    uint8_t ask[2] = { 0 }, got[64];
+    QVirtBuf b = { HEAP + 0x100000, 40, true };
+    QTest *q;
+    QVirtio *d;
+    QVirtq *vq;
+    unsigned id;
+    uint32_t len;
+    int fd;
+
+    REQUIRE(mkdtemp(dir) != NULL);
+    snprintf(path, sizeof(path), "%s/s", dir);
+    q = qtest_start("-machine pc -nodefaults -m 16 -chardev socket,id=e,path=%s,"
+                    "server=on,wait=off -object rng-egd,id=r,chardev=e -device "
+                    "virtio-rng-pci,rng=r", path);
+    fd = connected(path);
+    d = qvirtio_find(q, RNG, 0, false, HEAP);
+    CHECK(qvirtio_accept(d, QV_F(QV_VERSION_1)));
+    vq = qvirtq_setup(d, 0, 0);
+    qvirtio_ready(d);
+    qtest_memset(q, b.addr, 0xee, 64);
+    qvirtq_add(vq, &b, 1, false);
+    qvirtq_kick(vq);
+    CHECK_EQ(recv(fd, ask, 2, MSG_WAITALL), 2);
+    CHECK_EQ(ask[0], 2);
+    CHECK_EQ(ask[1], 40);
+    for (unsigned i = 0; i < 40; i++) {
+        got[i] = (uint8_t)(i + 1);
+    }
+    CHECK_EQ(write(fd, got, 15), 15);
+    qvirtio_status(d);
+    CHECK(!qvirtq_used(vq, &id, &len));
+    CHECK_EQ(write(fd, got + 15, 25), 25);
+    CHECK_EQ(qvirtq_wait(vq, &id), 40u);
+    qtest_read(q, b.addr, got, 64);
+    for (unsigned i = 0; i < 64; i++) {
+        CHECK_EQ(got[i], i < 40 ? i + 1 : 0xee);
+    }
+    close(fd);
+    qvirtio_free(d);
+    qtest_quit(q);
+    unlink(path);
+    rmdir(dir);
 }

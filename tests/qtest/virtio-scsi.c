@@ -163,6 +163,43 @@ TEST(units_tell_what_they_are)
     stop(h);
 }
 
+/* The last of 256 targets and of 16,384 units, from the start and plugged. */
+TEST(farthest_units)
+{
+    Host *h = start(" -blockdev driver=null-co,node-name=far,size=3145728 "
+                    "-device scsi-hd,drive=far,scsi-id=255,lun=16383,serial=far "
+                    "-blockdev driver=null-co,node-name=far2,size=1048576");
+    char *s;
+
+    CHECK_EQ(run(h, 255, 16383, "12018000ff00", 255, false), GOOD);
+    CHECK(!memcmp(h->buf, "\0\x80\0\3far", 7));
+    ready(h, 255, 16383);
+    CHECK_EQ(run(h, 255, 16383, "25000000000000000000", 8, false), GOOD);
+    CHECK(!memcmp(h->buf, "\0\0\x17\xff\0\0\2\0", 8));
+    CHECK_EQ(run(h, 255, 0, "a00000000000000010000000", 4096, false), GOOD);
+    CHECK(!memcmp(h->buf, "\0\0\0\x10\0\0\0\0\0\0\0\0\0\0\0\0\x7f\xff",
+                  18));
+    run(h, 254, 16383, "000000000000", 0, false);
+    CHECK_EQ(h->response, BAD_TARGET);
+    qtest_qmp_ok(h->q, "{'execute': 'device_add', 'arguments': {'driver': "
+                 "'scsi-hd', 'drive': 'far2', 'id': 'p', 'bus': 's.0', "
+                 "'scsi-id': 254, 'lun': 16382}}");
+    for (unsigned i = 0; i < 4; i++) {                     /* attentions      */
+        run(h, 254, 16382, "000000000000", 0, false);
+    }
+    CHECK_EQ(run(h, 254, 16382, "25000000000000000000", 8, false), GOOD);
+    CHECK(!memcmp(h->buf, "\0\0\7\xff\0\0\2\0", 8));
+    s = qtest_qmp(h->q, "{'execute': 'device_add', 'arguments': {'driver': "
+                  "'scsi-cd', 'bus': 's.0', 'scsi-id': 256, 'lun': 0}}");
+    CHECK(strstr(s, "bad scsi device id: 256") != NULL);
+    free(s);
+    s = qtest_qmp(h->q, "{'execute': 'device_add', 'arguments': {'driver': "
+                  "'scsi-cd', 'bus': 's.0', 'scsi-id': 0, 'lun': 16384}}");
+    CHECK(strstr(s, "bad scsi device lun: 16384") != NULL);
+    free(s);
+    stop(h);
+}
+
 static void moves_data(const char *more)
 {
     Host *h = start(more);

@@ -21,7 +21,7 @@ cdrom sr_mod sg virtio_blk virtio_scsi libata libahci ahci ata_piix
 scsi_transport_spi sym53c8xx floppy mbcache jbd2 ext4 xfs""".split()
 PROGRAMS = ("mke2fs", "e2fsck", "mkfs.xfs", "xfs_repair", "sfdisk", "fstrim")
 SIZE = 400 << 20
-LABEL = "label: dos\\n2048,163840\\n165888,\\n"
+LABEL = "label: dos\\n2048,98304\\n100352,\\n"
 # serial number, controller, the device's arguments
 DISKS = (
     ("PIIX", "IDE", "ide-hd,bus=ide.0"),
@@ -66,7 +66,7 @@ make() { # device, type, name
     ext4) /host/mke2fs -q -t ext4 -F $1 ;;
     xfs) /host/mkfs.xfs -q -f $1 ;;
     esac && mount -t $2 $1 $m || return
-    dd if=/dev/urandom of=$m/a bs=64k count=64 2>/dev/null
+    dd if=/dev/urandom of=$m/a bs=64k count=32 2>/dev/null
     cp $m/a $m/b
     sum $m/a >$m/sum
     sync
@@ -123,7 +123,7 @@ def tools(g, disks=0):
     quoted = quoted.replace("\n", "\\n").replace("%", "%%")
     g.sh("printf '%s' >/tools" % quoted)
     g.sh(". /tools; n=0; while [ $(ls /sys/block | wc -l) -lt %d ] && "
-         "[ $n -lt 60 ]; do sleep 1; n=$((n+1)); done" % disks, 120)
+         "[ $n -lt 600 ]; do sleep 1; n=$((n+1)); done" % disks, 900)
     return with_load
 
 
@@ -296,7 +296,7 @@ PLUGS = (
                                   "scsi-hd,bus=hotc.0,drive=%s,serial=HOT"],
      LOOK),
 )
-WAIT = ("n=0; until disk HOT; do sleep 1; %s; n=$((n+1)); [ $n -gt 30 ] && "
+WAIT = ("n=0; until disk HOT; do sleep 1; %s; n=$((n+1)); [ $n -gt 300 ] && "
         "break; done")
 
 
@@ -318,7 +318,7 @@ def plug(g, kernel, fmt, name, devices, look):
         if not check("%s: plugged (%s)" % (name, d.split(",")[0]),
                      "return" in r, r):
             return
-    g.sh(WAIT % look, 120)
+    g.sh(WAIT % look, 600)
     _, got = g.sh("make /dev/$(disk HOT) ext4 hot", 300)
     check("%s: made, filled, verified, trimmed, checked" % name,
           set(got.split("\n")) >= {"hot ext4 full", "hot ext4 same",
@@ -334,7 +334,7 @@ def plug(g, kernel, fmt, name, devices, look):
         r = g.cmd("device_del", id="hotc")
         check("%s: its controller too" % name, "return" in r and
               g.await_event("DEVICE_DELETED", 30, device="hotc"), r)
-    _, got = g.sh("n=0; while disk HOT && [ $n -lt 30 ]; do sleep 1; n=$((n+1)); "
+    _, got = g.sh("n=0; while disk HOT && [ $n -lt 300 ]; do sleep 1; n=$((n+1)); "
                   "done; disk HOT || echo gone; wait")
     check("%s: gone in the guest" % name, "gone" in got, got)
     r = g.cmd("blockdev-del", node_name="hot")
