@@ -181,7 +181,7 @@ bool cmd_chardev_send_break(const void *arg, void *ret, Error **errp)
 
 static void complain(Error *err)
 {
-    mon_printf("Error: %s\n", error_text(err));
+    mon_printf("Error: %s\n%s", error_text(err), error_hint_text(err));
     error_free(err);
 }
 

@@ -20,6 +20,9 @@ bool machine_memory_set(Machine *m, const char *arg, Error **errp)
 /* What a step of start-up came to: under -dry-run a failure is told, taken out
  * of *errp, and the rest is looked at nevertheless (true). */
 bool machine_go_on(bool ok, Error **errp) MACHINE_CALL;
+/* -preconfig: serves the monitors until they let the machine be made; false: the
+ * program is to end instead. */
+bool mon_preconfig(void) MACHINE_CALL;
 /* -machine: members other than type and the accelerator's. */
 bool machine_apply(Machine *m, const Json *opts, Error **errp) MACHINE_CALL;
 

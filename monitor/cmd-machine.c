@@ -5,7 +5,8 @@
  * MACHINE_CALL.
  */
 #include <glib.h>
-#include "machine.h"
+#include "machine-opts.h"
+#include "mon-impl.h"
 #include "monitor.h"
 #include "schema/schema.h"
 
@@ -159,8 +160,22 @@ void hmp_print_info_memory_size_summary(const void *ret, const Json *args)
     }
 }
 
+bool mon_early;
+
 bool cmd_x_exit_preconfig(const void *arg, void *ret, Error **errp)
 {
-    return error_set(errp, "The command is permitted only before machine "
-                     "initialization");
+    if (!mon_early) {
+        return error_set(errp, "The command is permitted only before machine "
+                         "initialization");
+    }
+    mon_early = false;
+    loop_quit();
+    return true;
+}
+
+bool mon_preconfig(void)
+{
+    mon_early = true;
+    loop_run();
+    return !mon_early;
 }

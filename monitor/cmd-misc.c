@@ -6,18 +6,10 @@
  * MACHINE_CALL.
  */
 #include <glib.h>
-#include "monitor.h"
+#include "mon-impl.h"
 #include "runstate.h"
 #include "schema/schema.h"
 #include "trace.h"
-
-static void say_error(Error *err)
-{
-    if (err) {
-        mon_printf("Error: %s\n", error_text(err));
-        error_free(err);
-    }
-}
 
 /* ---- trace points -- */
 typedef struct TraceWalk {
@@ -96,7 +88,7 @@ void hmp_log(const Json *args)
     Error *err = NULL;
 
     log_set_mask(json_get_str(args, "items"), &err);
-    say_error(err);
+    hmp_error(err);
 }
 
 void hmp_logfile(const Json *args)
@@ -243,7 +235,7 @@ void hmp_migrate_set_capability(const Json *args)
     if (i < 0) {
         mon_printf("Error: invalid parameter value: %s\n", s);
     } else if (on && !capability_known(i, &err)) {
-        say_error(err);
+        hmp_error(err);
     } else {
         capability_on[i] = on;
     }

@@ -7,7 +7,7 @@
  */
 #include <glib.h>
 #include "iothread.h"
-#include "monitor.h"
+#include "mon-impl.h"
 #include "obj.h"
 #include "opt.h"
 #include "schema/schema.h"
@@ -276,10 +276,7 @@ void hmp_object_add(const Json *args)
         schema_parse(&qt_ObjectOptions, o.obj, o.text, &a, &err)) {
         cmd_object_add(&a, NULL, &err);
     }
-    if (err) {
-        mon_printf("Error: %s\n", error_text(err));
-        error_free(err);
-    }
+    hmp_error(err);
     schema_free(&qt_ObjectOptions, &a);
     opts_free(&o);
 }

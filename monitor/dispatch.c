@@ -146,6 +146,11 @@ static const Command *request_command(Monitor *m, const Json *req,
         suggest_command(name, errp);
         return NULL;
     }
+    if (mon_early && !(c->flags & CMD_PRECONFIG)) {
+        error_set(errp, "The command '%s' is permitted only after machine "
+                  "initialization has completed", name);
+        return NULL;
+    }
     if (oob && !(c->flags & CMD_OOB)) {
         error_set(errp, "The command %s does not support OOB", name);
         return NULL;

@@ -238,6 +238,14 @@ static void print_plain(const QType *t, const void *ret)
     json_free(v);
 }
 
+void hmp_error(Error *err)
+{
+    if (err) {
+        mon_printf("Error: %s\n%s", error_text(err), error_hint_text(err));
+        error_free(err);
+    }
+}
+
 static void run_qmp(const Command *c, const Json *args) MACHINE_CALL;
 static void run_qmp(const Command *c, const Json *args)
 {
@@ -245,12 +253,7 @@ static void run_qmp(const Command *c, const Json *args)
     Error *err = NULL;
 
     if (!command_call(c, c->arg ? args : NULL, true, ret, &err)) {
-        mon_printf("Error: %s\n", error_text(err));
-        if (*error_hint_text(err)) {
-            mon_printf("%s%s", error_hint_text(err),
-                       g_str_has_suffix(error_hint_text(err), "\n") ? "" : "\n");
-        }
-        error_free(err);
+        hmp_error(err);
     } else if (c->hmp_print) {
         c->hmp_print(ret, args);
     } else if (ret) {
@@ -339,6 +342,11 @@ void hmp_run_line(Monitor *m, const char *line)
     c = hmp_find(&p, shown);
     if (!c) {
         say_unknown(shown->str);
+        goto out;
+    }
+    if (mon_early && !(c->flags & CMD_PRECONFIG)) {
+        mon_printf("Command '%s' not available with -preconfig until machine "
+                   "initialization has completed.\n", shown->str);
         goto out;
     }
     char *name = c->hmp_alias ? g_strdup_printf("%s|%s", c->hmp, c->hmp_alias)
@@ -573,7 +581,10 @@ bool hmp_twin(const Command *c, const Json *args, void *ret, Error **errp)
         ((HumanReadableText *)ret)->human_readable_text =
             g_strdup(text->str);
     } else if (text->len) {
-        ok = error_set(errp, "%.*s", (int)strcspn(text->str, "\n"), text->str);
+        const char *said = text->str;
+
+        said += g_str_has_prefix(said, "Error: ") ? strlen("Error: ") : 0;
+        ok = error_set(errp, "%.*s", (int)strcspn(said, "\n"), said);
     }
     g_free(m.pend.p);
     json_free(none);

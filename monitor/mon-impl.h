@@ -97,6 +97,8 @@ bool command_call(const Command *c, const Json *args, bool text, void *ret,
                   Error **errp) MACHINE_CALL;
 
 /* hmp.c */
+/* Prints err and what it advises, and frees it; nothing for NULL. */
+void hmp_error(Error *err);
 void hmp_init(Monitor *m);
 void hmp_fini(Monitor *m);
 void hmp_run_line(Monitor *m, const char *line) MACHINE_CALL;
@@ -107,6 +109,8 @@ const char *hmp_history_get(unsigned i);
 /* A command that is the HMP one for QMP clients: what that prints is the text
  * returned; of one that returns nothing, the error. */
 bool command_is_twin(const Command *c);
+/* -preconfig: nothing but commands for that time is carried out. */
+extern bool mon_early;
 bool hmp_twin(const Command *c, const Json *args, void *ret, Error **errp)
     MACHINE_CALL;
 extern const char hmp_prompt[];

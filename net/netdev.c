@@ -299,7 +299,7 @@ void hmp_netdev_add(const Json *args)
         json_free(opts);
     }
     if (err) {
-        mon_printf("Error: %s\n", error_text(err));
+        mon_printf("Error: %s\n%s", error_text(err), error_hint_text(err));
         error_free(err);
     }
 }

@@ -26,6 +26,7 @@
 
 OPT_ABSENT(soundhw, "sound cards are not")
 OPT_ABSENT(audio, "sound cards are not")
+OPT_ABSENT(audio_help, "sound cards are not")
 OPT_ABSENT(usbdevice, "USB is not")
 OPT_ABSENT(usb, "USB is not")
 OPT_ABSENT(spice, "SPICE is not")

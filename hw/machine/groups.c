@@ -378,13 +378,6 @@ bool start_refusals(Error **errp)
         firmware_print_path();
         _exit(0);
     }
-    if (settings.preconfig) {
-        report_where("-preconfig");
-        error_set(errp, "the machine is complete before a monitor answers");
-        error_hint(errp, "Use -S, and give the configuration on the command "
-                   "line.");
-        return false;
-    }
     if (settings.dtb) {
         report_where("-dtb");
         return error_set(errp, "a PC passes no device tree to its kernel");

@@ -16,6 +16,7 @@
 #include "numa.h"
 #include "opt.h"
 #include "schema/schema.h"
+#include "hw/machine/startup.h"
 #include "x86.h"
 
 unsigned numa_count;
@@ -306,6 +307,43 @@ static MACHINE_CALL bool add_cpu(const Json *o, Error **errp)
         match = match || same;
     }
     return match || error_set(errp, "no match found");
+}
+
+/* As -numa has it: its functions read text. */
+static void numa_text(GString *out, const char *key, const Json *v)
+{
+    for (size_t i = 0; json_kind(v) == JSON_LIST && i < json_count(v); i++) {
+        numa_text(out, key, json_at(v, i));
+    }
+    if (json_kind(v) == JSON_STR) {
+        g_autofree char *esc = opt_escape(json_str_of(v));
+
+        g_string_append_printf(out, ",%s=%s", key, esc);
+    } else if (json_kind(v) != JSON_LIST) {
+        g_string_append_printf(out, ",%s=%" PRId64 "%s", key, json_int_of(v),
+                               strcmp(key, "mem") ? "" : "b");
+    }
+}
+
+bool cmd_set_numa_node(const void *arg, void *ret, Error **errp)
+{
+    Json *all = schema_json(&qt_NumaOptions, arg);
+    g_autoptr(GString) text = g_string_new(json_get_str(all, "type"));
+    bool ok;
+
+    if (machine->ready || machine->ram || numa_by_backends()) {
+        json_free(all);
+        return error_set(errp, "The command is permitted only before the "
+                         "machine has been created");
+    }
+    for (size_t i = 0; i < json_count(all); i++) {
+        if (strcmp(json_key_at(all, i), "type")) {
+            numa_text(text, json_key_at(all, i), json_value_at(all, i));
+        }
+    }
+    json_free(all);
+    ok = numa_option(text->str, NULL, errp);
+    return ok;
 }
 
 bool numa_option(const char *arg, const char *kind, Error **errp)

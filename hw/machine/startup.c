@@ -558,6 +558,23 @@ static MACHINE_CALL bool machine_configure(Json *opts, Error **errp)
     return machine_apply(m, opts, errp);
 }
 
+/* Monitors are there before the machine, which waits for x-exit-preconfig. */
+static MACHINE_CALL bool serve_early(Error **errp)
+{
+    if (!settings.preconfig || settings.dry_run || settings.print_config) {
+        return true;
+    }
+    if (!given_each(&settings.mon, do_mon, errp)) {
+        return false;
+    }
+    settings.mon.n = 0;
+    if (!mon_preconfig()) {
+        shutdown_all();
+        exit(exit_status);
+    }
+    return true;
+}
+
 /* An accelerator; under -dry-run one that always works in the place of one that
  * does not. */
 static MACHINE_CALL bool start_accel(Error **errp)
@@ -677,7 +694,7 @@ static MACHINE_CALL bool start_boards(Json *mopts, Error **errp)
     if (!start_accel(errp) ||
         !given_each(&settings.object, do_object_late, errp) ||
         !given_each(&settings.numa, numa_option, errp) ||
-        !start_memory(errp) || !start_backends(errp) ||
+        !serve_early(errp) || !start_memory(errp) || !start_backends(errp) ||
         !machine->type->build(machine, errp)) {
         return false;
     }

@@ -384,6 +384,18 @@ SESSIONS = {
                "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10 "
                "luks.qcow2 1M"],
               QCOW2_COMMANDS),
+    "snapshots": (["-machine", "none", "-drive", "if=none,id=a,file=a.qcow2",
+                   "-drive", "if=none,id=b,file=b.qcow2"],
+                  [QCOW2 % ("a.qcow2", "1M"), QCOW2 % ("b.qcow2", "1M"),
+                   "snapshot -c one a.qcow2", "snapshot -c one b.qcow2",
+                   "snapshot -c two a.qcow2"],
+                  [hmp(x) for x in (
+                      "info snapshots", "delvm none", "delvm one",
+                      "info snapshots", "delvm two", "info snapshots")]),
+    "no-snapshots": (["-machine", "none", "-drive",
+                      "if=none,id=a,file=a.raw,format=raw"],
+                     [RAW % ("a.raw", "1M")],
+                     [hmp("info snapshots"), hmp("delvm one")]),
     "reopen": (["-machine", "none"],
                [QCOW2 % ("a.qcow2", "1M"), RAW % ("a.raw", "1M"),
                 RAW % ("b.raw", "1M"),

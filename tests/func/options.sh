@@ -66,7 +66,6 @@ says "does not support if=scsi" -drive if=scsi,format=raw,file="$TMP/img"
 check "-snapshot" run -snapshot -hda "$TMP/img"
 says "is unexpected" -compat foo=accept
 says "does not accept value 'reject'" -compat deprecated-input=reject
-says "before a monitor answers" -preconfig
 says "no device tree" -dtb x
 says "Bad argument to echr" -echr x
 has "-k says that it has no effect" "$(run -k de)" "no effect"

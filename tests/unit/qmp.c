@@ -67,6 +67,14 @@ TEST(malformed_requests)
     begin(true);
     EXPECT("{\"execute\": \"nope\"}",
            ERR("CommandNotFound", "The command nope has not been found"));
+    EXPECT("{\"execute\": \"query-versio\"}",
+           ERR("CommandNotFound", "The command query-versio has not been "
+               "found. Did you mean 'query-version'?"));
+    EXPECT("{\"execute\": \"x-tern-print\", \"arguments\": {\"format\": "
+           "\"x\", \"expr\": 255}}",
+           "{\"return\": {\"human-readable-text\": \"0xff\\n\"}}");
+    EXPECT("{\"execute\": \"x-tern-print\", \"arguments\": {\"expr\": 1}}",
+           ERR("GenericError", "Parameter 'format' is missing"));
     EXPECT("{\"execute\": 5}",
            ERR("GenericError", "QMP input member 'execute' must be a string"));
     EXPECT("{\"exec\": \"x\"}",
