@@ -290,6 +290,9 @@ int q2_barrier(Qcow2 *s)
         return 0;
     }
     s->unsynced = false;
+    if (s->node.flags & BLKO_NO_FLUSH) {
+        return 0;                      /* the order in the cache is enough    */
+    }
     q2_event(s, "flush_to_disk");
     ret = s->data_ext ? blk_co_flush(s->data) : 0;
     if (ret >= 0) {

@@ -13,6 +13,7 @@ import tempfile
 BUILD = os.path.abspath(os.environ.get("BUILD", "build"))
 TERN = os.environ.get("TERN") or BUILD + "/tern"
 IMG = os.environ.get("TERN_IMG") or BUILD + "/tern-img"
+IO = os.environ.get("TERN_IO") or BUILD + "/tern-io"
 PATIENCE = 60 * int(os.environ.get("TERN_TEST_PATIENCE", "1"))
 TABLES = 64 * 1024 // 64 * 1024 * 8    # 64 GiB in clusters of 64 KiB
 
@@ -35,6 +36,30 @@ def caches(folder, image, more=""):
     return {}
 
 
+def unsafe_ok(folder):
+    """With cache=unsafe no flush reaches the file, which would refuse it."""
+    image = os.path.join(folder, "small")
+    opts = ("driver=qcow2,file.driver=blkdebug,file.image.driver=file,"
+            "file.inject-error.0.event=none,file.inject-error.0.iotype=flush,"
+            "file.image.filename=" + image)
+    done = {}
+    for mode in ("unsafe", "writeback"):
+        subprocess.run([IMG, "create", "-q", "-f", "qcow2", image, "64M"],
+                       check=True, timeout=PATIENCE)
+        done[mode] = subprocess.run(
+            [IO, "-t", mode, "--image-opts", opts, "-c", "write 0 1M", "-c",
+             "flush"], timeout=PATIENCE, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, check=False).returncode
+        if mode == "unsafe":
+            done["check"] = subprocess.run(
+                [IMG, "check", "-q", image], timeout=PATIENCE,
+                check=False).returncode
+    if done != {"unsafe": 0, "check": 0, "writeback": 1}:
+        print("#", done)
+        return False
+    return True
+
+
 def main():
     if not os.path.exists(TERN):
         print("1..0 # SKIP the emulator is not built")
@@ -45,14 +70,16 @@ def main():
                        check=True, timeout=PATIENCE)
         new = caches(folder, "big")
         told = caches(folder, "big", ",l2-cache-size=1M")
+        unsafe = unsafe_ok(folder)
     ok = (TABLES <= new.get("l2-cache-size", 0) <= 32 << 20 and
           new["l2-cache-used"] == 0 and told["l2-cache-size"] == 1 << 20)
     if not ok:
         print("#", new, told)
     print("%sok 1 - the limit has room for 64 GiB, or is what was asked for" %
           ("" if ok else "not "))
-    print("1..1")
-    return not ok
+    print("%sok 2 - cache=unsafe waits for no disk" % ("" if unsafe else "not "))
+    print("1..2")
+    return not (ok and unsafe)
 
 
 sys.exit(main())
