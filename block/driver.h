@@ -330,6 +330,9 @@ void blk_node_corrupted(BlkNode *n, bool fatal, int64_t off, int64_t size,
 bool blk_child_open(BlkNode *n, const char *name, const char *filename,
                     const char *format, BlkNode **out, Error **errp)
     MACHINE_CALL;
+/* The backing file that the image names, if it does and it is wanted. */
+bool blk_backing_open(BlkNode *n, const char *format, Error **errp)
+    MACHINE_CALL;
 /* Makes node n's child (taking over the reference), or takes it away. */
 bool blk_child_attach(BlkNode *n, BlkNode *node, const char *name, BlkRole role,
                       Error **errp) MACHINE_CALL;

@@ -298,3 +298,14 @@ BlkNode *blk_open(const char *filename, const Json *given, unsigned flags,
     }
     return n;
 }
+
+bool blk_backing_open(BlkNode *n, const char *format, Error **errp)
+{
+    BlkNode *backing = NULL;
+
+    return n->flags & BLKO_NO_BACKING ||
+           (blk_child_open(n, "backing", n->backing_name, format, &backing,
+                           errp) &&
+            (!backing || blk_child_attach(n, backing, "backing", ROLE_BACKING,
+                                          errp)));
+}

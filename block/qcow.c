@@ -247,7 +247,7 @@ static bool backing_read(BlkNode *n, const uint8_t *h, Error **errp)
 
 static MACHINE_CALL bool qcow_start(Qcow *q, Error **errp)
 {
-    BlkNode *n = &q->m.node, *backing;
+    BlkNode *n = &q->m.node;
     uint8_t h[48];
     int ret = blk_co_pread(n->file, 0, h, sizeof(h));
 
@@ -274,13 +274,7 @@ static MACHINE_CALL bool qcow_start(Qcow *q, Error **errp)
     if (!backing_read(n, h, errp)) {
         return false;
     }
-    if (n->flags & BLKO_NO_BACKING) {
-        return true;
-    }
-    return blk_child_open(n, "backing", n->backing_name, NULL, &backing,
-                          errp) &&
-           (!backing || blk_child_attach(n, backing, "backing", ROLE_BACKING,
-                                         errp));
+    return blk_backing_open(n, NULL, errp);
 }
 
 static MACHINE_CALL void qcow_close(BlkNode *n)

@@ -313,7 +313,7 @@ static bool backing_read(Qed *q, const uint8_t *h, Error **errp)
 
 static MACHINE_CALL bool qed_start(Qed *q, Error **errp)
 {
-    BlkNode *n = &q->m.node, *backing;
+    BlkNode *n = &q->m.node;
     BlkCheck c = { .corruptions = 0 };
     uint8_t h[64];
     int ret = blk_co_pread(n->file, 0, h, sizeof(h));
@@ -334,13 +334,7 @@ static MACHINE_CALL bool qed_start(Qed *q, Error **errp)
             return error_set(errp, "Could not check the image");
         }
     }
-    if (n->flags & BLKO_NO_BACKING) {
-        return true;
-    }
-    return blk_child_open(n, "backing", n->backing_name, n->backing_format,
-                          &backing, errp) &&
-           (!backing || blk_child_attach(n, backing, "backing", ROLE_BACKING,
-                                         errp));
+    return blk_backing_open(n, n->backing_format, errp);
 }
 
 static MACHINE_CALL bool qed_open(BlkNode *n, Error **errp)

@@ -415,7 +415,7 @@ static MACHINE_CALL bool layout_open(Vmdk *v, const uint8_t *head,
 
 static MACHINE_CALL bool vmdk_start(Vmdk *v, Error **errp)
 {
-    BlkNode *n = &v->m.node, *backing;
+    BlkNode *n = &v->m.node;
     uint8_t head[32] = { 0 };
     int ret = blk_co_pread(n->file, 0, head, sizeof(head));
 
@@ -434,13 +434,7 @@ static MACHINE_CALL bool vmdk_start(Vmdk *v, Error **errp)
         return false;
     }
     n->limits.align = 512;
-    if (n->flags & BLKO_NO_BACKING) {
-        return true;
-    }
-    return blk_child_open(n, "backing", n->backing_name, n->backing_format,
-                          &backing, errp) &&
-           (!backing || blk_child_attach(n, backing, "backing", ROLE_BACKING,
-                                         errp));
+    return blk_backing_open(n, n->backing_format, errp);
 }
 
 static MACHINE_CALL void vmdk_close(BlkNode *n)

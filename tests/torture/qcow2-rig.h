@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include "block/driver.h"
-#include "tests/tern-test.h"
+#include "tests/qcow2-dir.h"
 
 #pragma GCC diagnostic ignored "-Wunused-function"
 
@@ -95,8 +95,6 @@ static const char *const layouts[] = {
 
 /* ---- images -------------------------------------------------------------- */
 
-static char dir[40];
-static char *img;
 static unsigned seed;
 
 static unsigned rnd(unsigned n)
@@ -259,26 +257,10 @@ static void quiet(bool on)
     }
 }
 
-static void clean(void)
-{
-    g_autofree char *cmd = g_strdup_printf("rm -rf %s", dir);
-
-    CHECK_EQ(system(cmd), 0);
-}
-
 static void begin(void)
 {
     TEST_LIMIT(3000);
-    if (!img) {
-        atexit(clean);
-    } else {
-        clean();                       /* a test that was left               */
-    }
-    /* In memory: a flush costs nothing there. */
-    strcpy(dir, access("/dev/shm", W_OK) ? "/tmp/tern-qcow2-XXXXXX"
-                                         : "/dev/shm/tern-qcow2-XXXXXX");
-    REQUIRE(mkdtemp(dir));
-    img = g_strdup_printf("%s/img.qcow2", dir);
+    dir_begin();
     lg = mmap(NULL, sizeof(*lg), PROT_READ | PROT_WRITE,
               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     REQUIRE(lg != MAP_FAILED);
@@ -286,8 +268,7 @@ static void begin(void)
 
 static void end(void)
 {
-    clean();
-    g_free(img);
+    dir_end();
     munmap(lg, sizeof(*lg));
 }
 

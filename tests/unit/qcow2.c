@@ -4,13 +4,11 @@
 #include <fcntl.h>
 #include <glib.h>
 #include "block/driver.h"
-#include "tests/tern-test.h"
+#include "tests/qcow2-dir.h"
 
 #define SIZE (6 * MiB + 1536)
 #define FLIGHT 12                      /* requests at once                    */
 
-static char dir[40];
-static char *img;
 static uint8_t *model, *state;         /* state: 1 where a request is under way */
 static uint64_t size;
 
@@ -289,26 +287,10 @@ NO_TSA static void layout_run(const char *layout, const char *backing,
     peer_check(layout);
 }
 
-static void clean(void)
-{
-    g_autofree char *cmd = g_strdup_printf("rm -rf %s", dir);
-
-    CHECK_EQ(system(cmd), 0);
-}
-
 static void begin(void)
 {
     TEST_LIMIT(120);
-    if (!img) {
-        atexit(clean);
-    } else {
-        clean();                       /* a test that was left               */
-    }
-    /* In memory: a flush costs nothing there. */
-    strcpy(dir, access("/dev/shm", W_OK) ? "/tmp/tern-qcow2-XXXXXX"
-                                         : "/dev/shm/tern-qcow2-XXXXXX");
-    REQUIRE(mkdtemp(dir));
-    img = g_strdup_printf("%s/img.qcow2", dir);
+    dir_begin();
     model = g_malloc0(SIZE);
     state = g_malloc0(SIZE);
     seed = 7;
@@ -316,8 +298,7 @@ static void begin(void)
 
 static void end(void)
 {
-    clean();
-    g_free(img);
+    dir_end();
     g_free(model);
     g_free(state);
 }
