@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A client of VNC for tests, from the specification (RFC 6143 and the community's
 rfbproto.rst): security types none and password, all encodings of the server."""
+import os
 import socket
 import struct
 import subprocess
 import zlib
+
+PATIENCE = 60 * int(os.environ.get("TERN_TEST_PATIENCE", "1"))
 
 
 # ---- the password's answer: DES, by openssl ---------------------------------
@@ -31,7 +34,7 @@ class Client:
             self.s = socket.create_connection(("127.0.0.1", where))
         else:
             self.s = where
-        self.s.settimeout(20)
+        self.s.settimeout(PATIENCE)
         self.z = {}
         assert self.read(12) == b"RFB 003.008\n"
         self.s.sendall(b"RFB 003.%03d\n" % version)

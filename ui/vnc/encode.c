@@ -60,9 +60,11 @@ bool vnc_deflate(z_stream *z, bool *on, int *level, int want, const void *in,
 {
     size_t at = out->len;
 
+    int strategy = want & VNC_HUFFMAN ? Z_HUFFMAN_ONLY : Z_DEFAULT_STRATEGY;
+
     if (!*on) {
-        if (deflateInit2(z, want, Z_DEFLATED, MAX_WBITS, 9,
-                         Z_DEFAULT_STRATEGY) != Z_OK) {
+        if (deflateInit2(z, want & 15, Z_DEFLATED, MAX_WBITS, 9,
+                         strategy) != Z_OK) {
             return false;
         }
         *on = true;
@@ -76,7 +78,7 @@ bool vnc_deflate(z_stream *z, bool *on, int *level, int want, const void *in,
         z->next_out = none;             /* little is pending after a flush    */
         z->avail_out = sizeof(none);
         z->avail_in = 0;
-        deflateParams(z, want, Z_DEFAULT_STRATEGY);
+        deflateParams(z, want & 15, strategy);
         g_byte_array_append(out, none, (unsigned)sizeof(none) - z->avail_out);
         at = out->len;
         z->avail_in = (unsigned)n;

@@ -10,6 +10,9 @@
  *    written.
  */
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 #include "ui/vnc/vnc.h"
 
 #define SIDE 16
@@ -20,8 +23,12 @@ enum { HEX_RAW = 1, HEX_BG = 2, HEX_FG = 4, HEX_SUBRECTS = 8, HEX_COLORED = 16 }
 typedef struct Hextile {
     VncJob *j;
     uint8_t *at;                       /* where the next byte goes            */
-    uint32_t px[SIDE * SIDE];          /* the tile, in lines of SIDE          */
+    uint32_t store[4 + SIDE * SIDE];
+    uint32_t *px;                      /* the tile in it, in lines of SIDE    */
     int w, h;
+    /* A bit for each dot of a line: it is not background and not yet in a
+     * rectangle; it differs from the one to the left; from the one above. */
+    uint16_t rest[SIDE], edge[SIDE], step[SIDE];
     uint32_t bg, fg;                   /* as the client has them              */
     bool has_bg, has_fg;
 } Hextile;
@@ -35,124 +42,106 @@ static unsigned pixel(const Hextile *x, uint32_t rgb, uint8_t *out)
     return vnc_pixel(&x->j->format, rgb, out);
 }
 
-/* How many colours, up to 3 for more than two; the more frequent one of two is
- * the background. */
-static int colors_of(const Hextile *x, uint32_t *bg, uint32_t *fg)
+/* Bits of the SIDE dots that differ. */
+static unsigned differ(const uint32_t *a, const uint32_t *b)
 {
+    unsigned bits = 0;
+#ifdef __SSE2__
+    __m128i eq[4];
+
+    for (int i = 0; i < 4; i++) {
+        eq[i] = _mm_cmpeq_epi32(_mm_loadu_si128((const void *)(a + i * 4)),
+                                _mm_loadu_si128((const void *)(b + i * 4)));
+    }
+    bits = (unsigned)_mm_movemask_epi8(_mm_packs_epi16(
+        _mm_packs_epi32(eq[0], eq[1]), _mm_packs_epi32(eq[2], eq[3])));
+    return bits ^ 0xffff;
+#else
+    for (int i = 0; i < SIDE; i++) {
+        bits |= (unsigned)(a[i] != b[i]) << i;
+    }
+    return bits;
+#endif
+}
+
+static void fill(uint32_t *line, uint32_t v)
+{
+    for (int i = 0; i < SIDE; i++) {
+        line[i] = v;
+    }
+}
+
+/* How many colours, up to 3 for more than two; the more frequent one of two is
+ * the background. Sets the bits. */
+static int look(Hextile *x, uint32_t *bg, uint32_t *fg)
+{
+    const unsigned all = (1u << x->w) - 1;
+    uint32_t one[SIDE], two[SIDE];
     int n_fg = 0, colors = 1;
 
     *bg = x->px[0];
+    fill(one, *bg);
     for (int y = 0; y < x->h; y++) {
         const uint32_t *p = x->px + y * SIDE;
+        unsigned other = differ(p, one) & all;
 
-        for (int i = 0; i < x->w; i++) {
-            if (p[i] == *bg) {
-                continue;
-            }
-            if (colors == 1) {
-                *fg = p[i];
-                colors = 2;
-            } else if (p[i] != *fg) {
-                return 3;
-            }
-            n_fg++;
+        x->rest[y] = (uint16_t)other;
+        n_fg += __builtin_popcount(other);
+        if (other && colors == 1) {
+            *fg = p[__builtin_ctz(other)];
+            fill(two, *fg);
+            colors = 2;
+        }
+        if (other && colors == 2 && differ(p, two) & other) {
+            colors = 3;
         }
     }
-    if (n_fg * 2 > x->w * x->h) {
+    if (colors == 2 && n_fg * 2 > x->w * x->h) {
         uint32_t v = *bg;
 
         *bg = *fg;
         *fg = v;
+        for (int y = 0; y < x->h; y++) {
+            x->rest[y] ^= (uint16_t)all;
+        }
+    }
+    for (int y = 0; colors > 1 && y < x->h; y++) {
+        const uint32_t *p = x->px + y * SIDE;
+
+        x->edge[y] = (uint16_t)differ(p, p - 1);
+        x->step[y] = y ? (uint16_t)differ(p, p - SIDE) : 0xffff;
     }
     return colors;
 }
 
-static uint8_t *put_rect(uint8_t *out, int x, int y, int w, int h)
-{
-    out[0] = (uint8_t)(x << 4 | y);
-    out[1] = (uint8_t)((w - 1) << 4 | (h - 1));
-    return out + 2;
-}
-
-/* Rectangles of one colour on the background: bytes of them in out. */
-static size_t rects_of_two(const Hextile *x, uint32_t fg, uint8_t *out,
-                           unsigned *count)
-{
-    uint32_t line[SIDE];               /* bits of the dots that are left      */
-    const uint8_t *begin = out;
-
-    for (int y = 0; y < x->h; y++) {
-        line[y] = 0;
-        for (int i = 0; i < x->w; i++) {
-            line[y] |= (uint32_t)(x->px[y * SIDE + i] == fg) << i;
-        }
-    }
-    for (int y = 0; y < x->h; y++) {
-        while (line[y]) {
-            int i = __builtin_ctz(line[y]);
-            int w = __builtin_ctz(~(line[y] >> i)), h = 1;
-            uint32_t mask = ((1u << w) - 1) << i;
-
-            line[y] &= ~mask;
-            for (; y + h < x->h && (line[y + h] & mask) == mask; h++) {
-                line[y + h] &= ~mask;
-            }
-            out = put_rect(out, i, y, w, h);
-            ++*count;
-        }
-    }
-    return (size_t)(out - begin);
-}
-
-/* The rectangle of one colour whose corner is (i, y), marked as done. */
-static void grow(const Hextile *x, int i, int y, VncRect *r, uint16_t *done)
-{
-    const uint32_t *at = x->px + y * SIDE + i;
-    int w = 1, h = 1;
-
-    while (i + w < x->w && !(done[y] & 1 << (i + w)) && at[w] == at[0]) {
-        w++;
-    }
-    for (; y + h < x->h; h++) {
-        int k = 0;
-
-        while (k < w && at[h * SIDE + k] == at[0]) {
-            k++;
-        }
-        if (k < w) {
-            break;
-        }
-    }
-    for (int k = 0; k < h; k++) {
-        done[y + k] |= (uint16_t)(((1 << w) - 1) << i);
-    }
-    r->w = w;
-    r->h = h;
-}
-
-/* Rectangles of all colours but the background's; 0: too many to pay, or it
- * looks so after a few lines. */
-static size_t rects_of_many(const Hextile *x, uint32_t bg, uint8_t *out,
-                            unsigned *count)
+/* Rectangles of other colours than the background: bytes of them in out; 0: too
+ * many to pay, or it looks so after a few lines. */
+static size_t rects(Hextile *x, bool colored, uint8_t *out, unsigned *count)
 {
     size_t most = (size_t)(x->w * x->h) * x->j->format.bits / 8;
-    uint16_t done[SIDE] = { 0 };
     const uint8_t *begin = out;
 
     for (int y = 0; y < x->h; y++) {
         if (y == 3 && (size_t)(out - begin) * (size_t)x->h > most * 4) {
             return 0;
         }
-        for (int i = 0; i < x->w; i++) {
-            uint32_t v = x->px[y * SIDE + i];
-            VncRect r;
+        while (x->rest[y]) {
+            int i = __builtin_ctz(x->rest[y]), h = 1;
+            /* up to the next that is another colour, or is done */
+            unsigned end = (x->edge[y] | ~x->rest[y] | 1u << x->w) >> (i + 1);
+            int w = __builtin_ctz(end) + 1;
+            unsigned mask = ((1u << w) - 1) << i;
 
-            if (v == bg || done[y] & 1 << i) {
-                continue;
+            x->rest[y] &= (uint16_t)~mask;
+            for (; y + h < x->h && !(x->step[y + h] & mask); h++) {
+                x->rest[y + h] &= (uint16_t)~mask;
             }
-            grow(x, i, y, &r, done);
-            out += pixel(x, v, out);
-            out = put_rect(out, i, y, r.w, r.h);
+            if (colored) {
+                out += pixel(x, x->px[y * SIDE + i], out);
+            }
+            out[0] = (uint8_t)(i << 4 | y);
+            out[1] = (uint8_t)((w - 1) << 4 | (h - 1));
+            out += 2;
             if (++*count > 255 || (size_t)(out - begin) > most) {
                 return 0;
             }
@@ -177,14 +166,13 @@ static void plain(Hextile *x)
 static void tile(Hextile *x)
 {
     uint32_t bg = 0, fg = 0;
-    int colors = colors_of(x, &bg, &fg);
+    int colors = look(x, &bg, &fg);
     unsigned flags = 0, count = 0;
-    uint8_t rects[SIDE * SIDE * 6];
+    uint8_t data[SIDE * SIDE * 6 + 6];
     size_t n = 0;
 
     if (colors > 1) {
-        n = colors > 2 ? rects_of_many(x, bg, rects, &count)
-                       : rects_of_two(x, fg, rects, &count);
+        n = rects(x, colors > 2, data, &count);
         if (!n) {
             plain(x);
             return;
@@ -210,7 +198,7 @@ static void tile(Hextile *x)
     x->fg = colors == 2 ? fg : x->fg;
     if (n) {
         *x->at++ = (uint8_t)count;
-        memcpy(x->at, rects, n);
+        memcpy(x->at, data, n);
         x->at += n;
     }
 }
@@ -219,6 +207,7 @@ void vnc_hextile(VncJob *j, VncRect r, const uint32_t *pixels)
 {
     Hextile x = { .j = j };
 
+    x.px = x.store + 4;
     vnc_rect_head(j, r, ENC_HEXTILE);
     for (int y = 0; y < r.h; y += SIDE) {
         for (int i = 0; i < r.w; i += SIDE) {
@@ -227,9 +216,7 @@ void vnc_hextile(VncJob *j, VncRect r, const uint32_t *pixels)
             x.w = MIN2(SIDE, r.w - i);
             x.h = MIN2(SIDE, r.h - y);
             for (int k = 0; k < x.h; k++, from += r.w) {
-                for (int c = 0; c < x.w; c++) {
-                    x.px[k * SIDE + c] = from[c] & 0xffffff;
-                }
+                vnc_dots(x.px + k * SIDE, from, x.w);
             }
             x.at = vnc_room(j->out, TILE_MOST);
             tile(&x);

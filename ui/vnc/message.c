@@ -28,6 +28,20 @@ static size_t more(VncClient *c, size_t need)
 }
 
 /* ---- format and encodings ------------------------------------------------ */
+/* SetColourMapEntries: 256 of 3-3-2 bits. */
+static void send_palette(VncClient *c) MACHINE_CALL;
+static void send_palette(VncClient *c)
+{
+    uint8_t m[6 + 256 * 6] = { 1, 0, 0, 0, 1, 0 }, *p = m + 6;
+
+    for (unsigned i = 0; i < 256; i++, p += 6) {
+        st_be16(p, (uint16_t)((i & 7) * 65535 / 7));
+        st_be16(p + 2, (uint16_t)((i >> 3 & 7) * 65535 / 7));
+        st_be16(p + 4, (uint16_t)((i >> 6 & 3) * 65535 / 3));
+    }
+    vnc_send(c, m, sizeof(m));
+}
+
 static ssize_t set_format(VncClient *c, const uint8_t *p) MACHINE_CALL;
 static ssize_t set_format(VncClient *c, const uint8_t *p)
 {
@@ -43,12 +57,7 @@ static ssize_t set_format(VncClient *c, const uint8_t *p)
     if (!f.truecolor) {                 /* gets a palette of 3-3-2 bits       */
         f = (VncFormat){ .bits = 8, .depth = 8, .truecolor = false,
                          .max = { 7, 7, 3 }, .shift = { 0, 3, 6 } };
-        vnc_send(c, "\1\0\0\0\1\0", 6);
-        for (unsigned i = 0; i < 256; i++) {
-            vnc_send_u16(c, (uint16_t)((i & 7) * 65535 / 7));
-            vnc_send_u16(c, (uint16_t)((i >> 3 & 7) * 65535 / 7));
-            vnc_send_u16(c, (uint16_t)((i >> 6 & 3) * 65535 / 3));
-        }
+        send_palette(c);
     }
     for (int i = 0; i < 3; i++) {
         if (f.shift[i] > 31 || !f.max[i] ||

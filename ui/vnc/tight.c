@@ -230,9 +230,7 @@ int vnc_tight(VncJob *j, VncRect r, const uint32_t *pixels)
                 const uint32_t *from = pixels + (size_t)(y + i) *
                     (size_t)r.w + x;
 
-                for (int k = 0; k < part.w; k++) {
-                    px[i * part.w + k] = from[k] & 0xffffff;
-                }
+                vnc_dots(px + i * part.w, from, part.w);
             }
             if (!square(j, part, px)) {
                 g_free(px);

@@ -240,10 +240,26 @@ int64_t vnc_encode(void *job);
 unsigned vnc_pixel(const VncFormat *f, uint32_t rgb, uint8_t *out);
 void vnc_pixels(const VncFormat *f, bool native, const uint32_t *in, size_t n,
                 uint8_t *out);
-/* Deflates onto out; false: zlib failed. */
+/* Deflates onto out; false: zlib failed. want: the level, VNC_HUFFMAN added for
+ * bytes in which nothing will repeat. */
+#define VNC_HUFFMAN 16
 bool vnc_deflate(z_stream *z, bool *on, int *level, int want,
                  const void *in, size_t n, GByteArray *out);
 void vnc_rect_head(VncJob *j, VncRect r, int encoding);
+/* Pixels without what is above their colours; in blocks that compilers make
+ * vectors of. */
+static inline void vnc_dots(uint32_t *restrict to,
+                            const uint32_t *restrict from, int n)
+{
+    for (; n >= 16; n -= 16, to += 16, from += 16) {
+        for (int i = 0; i < 16; i++) {
+            to[i] = from[i] & 0xffffff;
+        }
+    }
+    for (int i = 0; i < n; i++) {
+        to[i] = from[i] & 0xffffff;
+    }
+}
 /* n bytes more at the end, not written yet. */
 uint8_t *vnc_room(GByteArray *a, size_t n);
 void vnc_hextile(VncJob *j, VncRect r, const uint32_t *pixels);

@@ -30,6 +30,9 @@ typedef struct Zrle {
     unsigned colors;                   /* COLORS_MAX + 1: more                */
     size_t runs, singles;              /* of one colour; those of one pixel   */
     uint16_t slot[SLOTS];              /* number of a colour + 1              */
+    VncJob *j;
+    GByteArray *raw;                   /* tiles that are not yet deflated     */
+    bool noisy;                        /* and are noise; else none is         */
 } Zrle;
 
 static void byte(Zrle *z, unsigned v)
@@ -200,7 +203,33 @@ static void plain(Zrle *z, size_t n)
     }
 }
 
-static void tile(Zrle *z, int w, int h)
+/* Few dots are what their neighbours let one expect: there is nothing in it for
+ * zlib to find, and it takes longest to find that. */
+static bool is_noise(const Zrle *z, size_t n)
+{
+    size_t known = 0;
+
+    for (size_t i = 2; i < n; i++) {
+        known += z->px[i] - z->px[i - 1] == z->px[i - 1] - z->px[i - 2];
+    }
+    return known * 16 < n;
+}
+
+static bool deflate_tiles(Zrle *z)
+{
+    VncCoder *k = z->j->coder;
+    int level = z->j->compression < 0 ? 1 : z->j->compression;
+    bool ok = !z->raw->len ||
+        vnc_deflate(&k->zrle, &k->zrle_on, &k->zrle_level,
+                    z->noisy ? level | VNC_HUFFMAN : level, z->raw->data,
+                    z->raw->len, z->j->out);
+
+    g_byte_array_set_size(z->raw, 0);
+    return ok;
+}
+
+/* Returns whether it is noise. */
+static bool tile(Zrle *z, int w, int h)
 {
     size_t n = (size_t)w * (size_t)h, best = n * z->bytes, cost;
     enum { PLAIN, PACKED, RUNS, PALETTE_RUNS } how = PLAIN;
@@ -208,7 +237,7 @@ static void tile(Zrle *z, int w, int h)
     look(z, n);
     if (z->colors == 1) {
         palette(z, 1);
-        return;
+        return false;
     }
     cost = (z->bytes + 1) * z->runs;
     if (cost < best) {
@@ -229,53 +258,62 @@ static void tile(Zrle *z, int w, int h)
     case PACKED: packed(z, w, h); break;
     case RUNS: plain_runs(z, n); break;
     case PALETTE_RUNS: palette_runs(z, n); break;
-    default: plain(z, n); break;
+    default: plain(z, n); return is_noise(z, n);
     }
+    return false;
 }
 
 /* ---- a rectangle --------------------------------------------------------- */
-static void tiles(Zrle *z, VncRect r, const uint32_t *p, GByteArray *out)
+static bool one_tile(Zrle *z, const uint32_t *from, int stride, int w, int h)
 {
-    for (int y = 0; y < r.h; y += SIDE) {
-        for (int x = 0; x < r.w; x += SIDE) {
-            int w = MIN2(SIDE, r.w - x), h = MIN2(SIDE, r.h - y);
-            const uint32_t *from = p + (size_t)y * (size_t)r.w + x;
-            uint32_t *to = z->px;
-            unsigned len = out->len;
+    unsigned len = z->raw->len, n;
+    bool noisy, ok = true;
+    uint8_t *begin;
 
-            for (int i = 0; i < h; i++, from += r.w, to += w) {
-                for (int k = 0; k < w; k++) {
-                    to[k] = from[k] & 0xffffff;
-                }
-            }
-            g_byte_array_set_size(out, len + (unsigned)(w * h) * z->bytes +
-                                  TILE_SLACK);
-            z->at = out->data + len;
-            tile(z, w, h);
-            g_byte_array_set_size(out, (unsigned)(z->at - out->data));
-        }
+    for (int i = 0; i < h; i++) {
+        vnc_dots(z->px + i * w, from + (size_t)i * (size_t)stride, w);
     }
+    begin = vnc_room(z->raw, (size_t)(w * h) * z->bytes + TILE_SLACK);
+    z->at = begin;
+    noisy = tile(z, w, h);
+    n = (unsigned)(z->at - begin);
+    if (len && noisy != z->noisy) {     /* what was before goes first         */
+        uint8_t *mine = g_memdup2(begin, n);
+
+        g_byte_array_set_size(z->raw, len);
+        ok = deflate_tiles(z);
+        g_byte_array_append(z->raw, mine, n);
+        g_free(mine);
+    } else {
+        g_byte_array_set_size(z->raw, len + n);
+    }
+    z->noisy = noisy;
+    return ok;
 }
 
 bool vnc_zrle(VncJob *j, VncRect r, const uint32_t *pixels)
 {
     Zrle *z = g_new(Zrle, 1);
-    GByteArray *out = g_byte_array_new();
     unsigned len_at;
-    bool ok;
+    bool ok = true;
 
     z->f = &j->format;
-    z->low = false;
+    z->j = j;
+    z->raw = g_byte_array_new();
+    z->low = z->noisy = false;
     cpixel_form(z, j->native);
-    tiles(z, r, pixels, out);
     vnc_rect_head(j, r, ENC_ZRLE);
     len_at = j->out->len;
     vnc_bytes_put(j->out, 0, 4);
-    ok = vnc_deflate(&j->coder->zrle, &j->coder->zrle_on, &j->coder->zrle_level,
-                     j->compression < 0 ? 1 : j->compression, out->data,
-                     out->len, j->out);
+    for (int y = 0; ok && y < r.h; y += SIDE) {
+        for (int x = 0; ok && x < r.w; x += SIDE) {
+            ok = one_tile(z, pixels + (size_t)y * (size_t)r.w + x, r.w,
+                          MIN2(SIDE, r.w - x), MIN2(SIDE, r.h - y));
+        }
+    }
+    ok = ok && deflate_tiles(z);
     st_be32(j->out->data + len_at, j->out->len - len_at - 4);
-    g_byte_array_free(out, true);
+    g_byte_array_free(z->raw, true);
     g_free(z);
     return ok;
 }
