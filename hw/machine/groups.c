@@ -382,10 +382,6 @@ bool start_refusals(Error **errp)
         report_where("-dtb");
         return error_set(errp, "a PC passes no device tree to its kernel");
     }
-    if (settings.keyboard) {
-        warn_report("-k %s: no effect: there is no display that sends "
-                    "characters", settings.keyboard);
-    }
     if (settings.cpu_pm) {
         warn_report("-overcommit cpu-pm=on: no effect: guests' HLT and MWAIT "
                     "always return to the host");

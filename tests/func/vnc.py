@@ -574,7 +574,8 @@ def layouts():
             c.s.sendall(struct.pack(">BBxxI", 4, 0, ord(ch)))
             time.sleep(0.05)
             ok &= got[ch][:len(want)] == want
-        check("keys of layout %s" % (layout or "en-us"), ok, got)
+        check("keys of layout %s" % (layout or "en-us"), ok and
+              not m.errors(), (got, m.errors()))
         c.close()
         m.end()
     r = subprocess.run([TERN, "-M", "none", "-nodefaults", "-k", "klingon",
