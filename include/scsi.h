@@ -182,6 +182,7 @@ uint32_t scsi_cdb_count(const uint8_t *cdb);
 #define SENSE_BAD_LUN        SENSE(5, 0x25, 0)
 #define SENSE_BAD_PARAM      SENSE(5, 0x26, 0)
 #define SENSE_BAD_MEDIUM     SENSE(5, 0x30, 0)
+#define SENSE_NO_SAVING      SENSE(5, 0x39, 0)
 #define SENSE_NO_REMOVAL     SENSE(5, 0x53, 2)
 #define SENSE_RESET          SENSE(6, 0x29, 0)
 #define SENSE_CHANGED        SENSE(6, 0x28, 0)

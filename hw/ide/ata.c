@@ -25,7 +25,7 @@ static MACHINE_CALL void bad(IdeDrive *d)
 
 uint64_t ide_address(const IdeDrive *d)
 {
-    if (d->lba48) {
+    if (d->lba48 && d->select & 0x40) {
         return (uint64_t)d->hob_hcyl << 40 | (uint64_t)d->hob_lcyl << 32 |
                (uint64_t)d->hob_sector << 24 | (uint64_t)d->hcyl << 16 |
                (uint64_t)d->lcyl << 8 | d->sector;
@@ -66,6 +66,7 @@ static MACHINE_CALL void cmd_diagnose(IdeDrive *d, uint8_t cmd)
         if (o) {
             ide_signature(o);
             o->error = 1;
+            o->select = 0xa0;
             o->status = o->cdrom ? 0 : ST_READY | ST_SEEK;
         }
     }
@@ -79,7 +80,6 @@ static MACHINE_CALL void cmd_device_reset(IdeDrive *d, uint8_t cmd)
     d->pos = d->end = 0;
     ide_signature(d);
     d->status = 0;
-    d->error = 1;
 }
 
 static MACHINE_CALL void cmd_nothing(IdeDrive *d, uint8_t cmd)
@@ -156,8 +156,11 @@ static MACHINE_CALL void cmd_power(IdeDrive *d, uint8_t cmd)
 {
     if (cmd == 0xe5 || cmd == 0x98) {
         d->count = 0xff;               /* active or idle                      */
+        good(d);
+        return;
     }
-    good(d);
+    d->status = ST_READY;
+    ide_irq(d);
 }
 
 /* ---- features ------------------------------------------------------------ */
@@ -217,7 +220,7 @@ static MACHINE_CALL void cmd_features(IdeDrive *d, uint8_t cmd)
     case 0x42: case 0xc2:              /* acoustic management                 */
     case 0x55: case 0xaa:              /* look-ahead                          */
     case 0x66: case 0xcc:              /* defaults after reset                */
-    case 0x67: case 0x69: case 0x95: case 0x96: case 0x9a:
+    case 0x67: case 0x69: case 0x96: case 0x9a:
         break;
     default:
         ok = false;
@@ -231,20 +234,28 @@ static MACHINE_CALL void cmd_features(IdeDrive *d, uint8_t cmd)
 
 static void smart_fill(IdeDrive *d, bool thresholds)
 {
-    static const uint8_t ids[] = { 1, 3, 4, 5, 9, 12 };
+    /* number, flags, value, what it is made of */
+    static const struct {
+        uint8_t id, flags, value, raw[4];
+    } rows[] = {
+        { 1, 3, 100, { 0 } }, { 3, 3, 100, { 16 } }, { 4, 2, 100, { 100 } },
+        { 5, 3, 100, { 0 } }, { 9, 3, 100, { 1 } }, { 12, 3, 100, { 0 } },
+        { 190, 3, 69, { 31, 0, 31, 31 } },                 /* temperature     */
+    };
     uint8_t sum = 0;
 
     memset(d->buf, 0, 512);
     d->buf[0] = 1;
-    for (size_t i = 0; i < sizeof(ids); i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         uint8_t *a = d->buf + 2 + i * 12;
 
-        a[0] = ids[i];
+        a[0] = rows[i].id;
         if (thresholds) {
             a[1] = 6;
         } else {
-            a[1] = 3;
-            a[3] = a[4] = 100;
+            a[1] = rows[i].flags;
+            a[3] = a[4] = rows[i].value;
+            memcpy(a + 5, rows[i].raw, sizeof(rows[i].raw));
         }
     }
     if (!thresholds) {
@@ -356,7 +367,8 @@ static const struct {
     { 0x00, 0x00, FOR_ALL, cmd_nop },
     { 0x06, 0x06, FOR_DISK, cmd_data_set },
     { 0x08, 0x08, FOR_CD, cmd_device_reset },
-    { 0x10, 0x1f, FOR_DISK, cmd_nothing },          /* recalibrate            */
+    { 0x10, 0x10, FOR_DISK, cmd_nothing },          /* recalibrate            */
+    { 0x20, 0x20, FOR_CD, cmd_identify },           /* says what it is        */
     { 0x20, 0x21, FOR_DISK, cmd_transfer },
     { 0x24, 0x25, FOR_DISK, cmd_transfer },
     { 0x27, 0x27, FOR_DISK, cmd_native_max },
@@ -369,17 +381,17 @@ static const struct {
     { 0x70, 0x70, FOR_DISK, cmd_nothing },          /* seek                   */
     { 0x90, 0x90, FOR_ALL, cmd_diagnose },
     { 0x91, 0x91, FOR_DISK, cmd_parameters },
-    { 0x94, 0x99, FOR_ALL, cmd_power },
+    { 0x94, 0x99, FOR_DISK, cmd_power },
     { 0xa0, 0xa0, FOR_CD, cmd_packet },
     { 0xa1, 0xa1, FOR_ALL, cmd_identify },
     { 0xb0, 0xb0, FOR_DISK, cmd_smart },
     { 0xc4, 0xc5, FOR_DISK, cmd_transfer },
     { 0xc6, 0xc6, FOR_DISK, cmd_set_multiple },
     { 0xc8, 0xcb, FOR_DISK, cmd_transfer },
-    { 0xe0, 0xe3, FOR_ALL, cmd_power },
-    { 0xe5, 0xe6, FOR_ALL, cmd_power },
+    { 0xe0, 0xe3, FOR_DISK, cmd_power },
+    { 0xe5, 0xe6, FOR_DISK, cmd_power },
     { 0xe7, 0xe7, FOR_ALL, cmd_flush },
-    { 0xea, 0xea, FOR_ALL, cmd_flush },
+    { 0xea, 0xea, FOR_DISK, cmd_flush },
     { 0xec, 0xec, FOR_ALL, cmd_identify },
     { 0xef, 0xef, FOR_ALL, cmd_features },
     { 0xf5, 0xf5, FOR_DISK, cmd_nothing },          /* freeze security        */

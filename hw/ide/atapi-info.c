@@ -163,6 +163,10 @@ static MACHINE_CALL void shared(IdeDrive *d)
         answer(d, mmc_mechanism(b), ld_be16(c + 8));
         break;
     default:
+        if (!mmc_is_dvd(&v)) {
+            atapi_error(d, 5, 0x30);   /* another format of medium            */
+            break;
+        }
         answer(d, mmc_dvd_structure(&v, c, b), ld_be16(c + 8));
         break;
     }

@@ -325,6 +325,9 @@ static MACHINE_CALL void drive_reset(IdeDrive *d)
     d->pos = d->end = 0;
     d->after = END_DONE;
     d->mult = d->cdrom ? 0 : IDE_MULT;
+    if (!d->cdrom) {
+        st_le16(d->identify + 118, 0x100 | IDE_MULT);
+    }
     d->heads = d->conf.heads;
     d->secs = d->conf.secs;
     d->feature = d->error = 0;

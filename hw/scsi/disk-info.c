@@ -157,7 +157,7 @@ static void inquiry(ScsiDisk *s, ScsiReq *r)
     scsi_put_inquiry(b, s->cd ? 5 : 0, s->scsi_version, r->bus->hba->tags);
     b[1] = s->removable || s->cd ? 0x80 : 0;
     if (r->xfer > 36) {
-        b[4] = (uint8_t)MIN2(r->xfer - 5, 255);
+        b[4] = (uint8_t)MIN2(r->xfer - 5, 251);
     }
     scsi_put_text(b + 8, 8, s->vendor);
     scsi_put_text(b + 16, 16, s->product);
@@ -266,6 +266,10 @@ static void mode_sense(ScsiDisk *s, ScsiReq *r)
     uint32_t head = ten ? 8 : 4, n = head, desc = 0, before;
     uint8_t *dev = b + (ten ? 3 : 2);
 
+    if (r->cdb[2] >> 6 == 3) {
+        scsi_check(r, SENSE_NO_SAVING);
+        return;
+    }
     if (!s->cd) {
         *dev = (s->dpofua ? 0x10 : 0) |
                (disk_ready(s) && !blk_writable(s->d.conf.blk) ? 0x80 : 0);
@@ -316,7 +320,7 @@ static bool pages_ok(const ScsiDisk *s, const uint8_t *p, uint32_t n,
             return false;
         }
         if (len != p[1] + 2u) {
-            *why = SENSE_BAD_LENGTH;
+            *why = SENSE_BAD_PARAM;
             return false;
         }
         disk_mode_page(s, p[0] & 0x3f, true, may);

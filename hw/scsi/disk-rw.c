@@ -190,7 +190,7 @@ static void write_same(ScsiDisk *s, ScsiReq *r)
 {
     uint64_t lba = scsi_cdb_lba(r->cdb), n = scsi_cdb_count(r->cdb);
     uint32_t block = (uint32_t)s->d.conf.logical;
-    bool unmap = r->cdb[1] & 8;
+    bool unmap = r->cdb[1] & 8, none = r->cdb[1] & 1;
     uint8_t *b;
 
     if (!may_write(s, r)) {
@@ -214,7 +214,8 @@ static void write_same(ScsiDisk *s, ScsiReq *r)
         scsi_check(r, SENSE_BAD_LENGTH);
         return;
     }
-    if (unmap || all_zero(b, block)) {
+    /* What is not zero is written, though it might be unmapped. */
+    if (none || all_zero(b, block)) {
         r->req.op = BLK_ZERO;
         r->req.flags = unmap ? BLKF_MAY_UNMAP : 0;
         r->req.off = lba * block;
@@ -336,7 +337,7 @@ static bool disk_plain(ScsiDisk *s, ScsiReq *r)
         scsi_good(r);
         return true;
     case 0x2b:                         /* SEEK                                */
-        if (in_range(s, scsi_cdb_lba(r->cdb), 0)) {
+        if (in_range(s, scsi_cdb_lba(r->cdb), 1)) {
             scsi_good(r);
         } else {
             scsi_check(r, SENSE_LBA_RANGE);
