@@ -22,7 +22,7 @@ import libguest                                                 # noqa: E402
 import libtap                                                   # noqa: E402
 
 PEER = os.environ.get("PEER") or shutil.which("qemu-system-x86_64")
-PATIENCE = 60 * int(os.environ.get("TEST_PATIENCE", "6"))
+PATIENCE = 60 * int(os.environ.get("TEST_PATIENCE", "15"))
 WINDOW = 2.0                            # longer than a cursor's two phases
 CELL = (9, 16)                          # dots of a letter in text mode
 MEDIA = os.path.join(os.environ.get("BUILD", "build"), "media")

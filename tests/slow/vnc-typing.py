@@ -64,6 +64,17 @@ def shell_on_screen(guest, layout):
     guest.sh("sleep 1")
 
 
+def line_in(guest, path):
+    """What the shell has written there, once it has."""
+    code, out = 1, ""
+    for _ in range(30):
+        code, out = guest.sh("sleep 1; test -s %s && base64 -w 0 %s" % (path,
+                                                                       path))
+        if code == 0:
+            return base64.b64decode(out.strip()).decode()
+    return out
+
+
 def typed(kernel, layout):
     path = kernel.tmp + "/vnc"
     # no ROM on the card: the kernel starts at once, in no mode
@@ -76,21 +87,16 @@ def typed(kernel, layout):
         c = Client(path)
         text = LINES[layout]
         type_text(c, "echo '%s' >/tmp/l\n" % text)
-        code, out = 1, ""
-        for _ in range(30):
-            code, out = g.sh("sleep 1; test -s /tmp/l && base64 -w 0 /tmp/l")
-            if code == 0:
-                break
-        got = base64.b64decode(out.strip()).decode() if code == 0 else out
+        got = line_in(g, "/tmp/l")
         check("%s: a typed line reaches the shell" % layout,
               got == text + "\n", "sent %r\ngot  %r" % (text, got))
         c.s.sendall(struct.pack(">BBxxI", 4, 1, 0xffe5))    # Caps Lock
         c.s.sendall(struct.pack(">BBxxI", 4, 0, 0xffe5))
         g.sh("sleep 1")                 # the lamp comes from the guest
         type_text(c, "echo 'Caps LOCK 1' >/tmp/m\n")
-        code, out = g.sh("sleep 3; cat /tmp/m")
+        got = line_in(g, "/tmp/m")
         check("%s: also while Caps Lock is on" % layout,
-              out == "Caps LOCK 1\n", out)
+              got == "Caps LOCK 1\n", got)
         c.close()
     finally:
         g.end()
