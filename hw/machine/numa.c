@@ -331,7 +331,7 @@ bool cmd_set_numa_node(const void *arg, void *ret, Error **errp)
     g_autoptr(GString) text = g_string_new(json_get_str(all, "type"));
     bool ok;
 
-    if (machine->ready || machine->ram || numa_by_backends()) {
+    if (machine->ready) {
         json_free(all);
         return error_set(errp, "The command is permitted only before the "
                          "machine has been created");
