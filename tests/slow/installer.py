@@ -20,7 +20,7 @@ from libtern import BUILD, Folder, Gone, Machine, skip_all
 SLOW = int(os.environ.get("TEST_PATIENCE", "4"))
 PACKAGE = "debian-installer-12-netboot-amd64"
 IMAGES = "/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64/"
-# Text mode, so that letters can be read.
+# No frame buffer terminal of the installer's own: letters can be read.
 CONFIG = """display f1.txt
 prompt 1
 timeout 0
@@ -93,8 +93,7 @@ def watch(name, folder, arguments):
                 seen("the prompt", "boot:", 30):
             screen.type("boot: ", "install", 30 * SLOW)
             if seen("its first dialogue", "Select a language", 300):
-                seen("in full", "Choose the language to be used for the "
-                     "installation", 30)
+                seen("in full", "Choose the language to be used ", 30)
         try:
             m.quit()
         except (Gone, OSError):

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a person at a VNC viewer sees of a screen in text mode: a client that
-takes whole pictures in 32-bit dots, reads the letters out of them by the VGA
-BIOS's font, and types."""
+"""What a person at a VNC viewer sees of a screen of text: a client that takes
+whole pictures in 32-bit dots, reads the letters out of them by the VGA BIOS's
+font, and types. Linux's own font on a frame buffer draws a few otherwise (f, m,
+w, T): those are read as question marks."""
 import socket
 import struct
 import time
 
 ROM = "/usr/share/seabios/vgabios-stdvga.bin"
 LETTER_A = bytes.fromhex("000010386cc6c6fec6c6c6c600000000")
-WIDTH, HEIGHT = 9, 16           # dots of a character
+HEIGHT = 16                     # dots of a character
 
 
 def font():
@@ -88,10 +89,11 @@ class Screen:
 
     def text(self):
         rows = self.picture()
-        if self.h % HEIGHT or self.w % WIDTH:
+        width = 9 if (self.w, self.h) == (720, 400) else 8
+        if self.h % HEIGHT or self.w % width:
             return "(%d x %d dots)" % (self.w, self.h)
         return "\n".join(
-            "".join(self.letter(rows, x, y) for x in range(0, self.w, WIDTH))
+            "".join(self.letter(rows, x, y) for x in range(0, self.w, width))
             .rstrip() for y in range(0, self.h, HEIGHT))
 
     def wait(self, words, seconds):
