@@ -18,7 +18,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, "tests")
 import libtap                                                    # noqa: E402
 import libtern                                                   # noqa: E402
-from libtap import result as check                               # noqa: E402
+from libtap import check                                         # noqa: E402
 
 TERN = os.environ.get("TERN", "build/tern")
 tmp = tempfile.mkdtemp(prefix="chardev-")

@@ -10,7 +10,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, "tests")
 import libtap                                                    # noqa: E402
-from libtap import result as check                               # noqa: E402
+from libtap import check                                         # noqa: E402
 from libtern import BUILD, Machine                               # noqa: E402
 
 PATIENCE = 60 * int(os.environ.get("TERN_TEST_PATIENCE", "1"))
