@@ -234,13 +234,14 @@ static MACHINE_CALL void cmd_features(IdeDrive *d, uint8_t cmd)
 
 static void smart_fill(IdeDrive *d, bool thresholds)
 {
-    /* number, flags, value, what it is made of */
+    /* number, flags, threshold, value, what it is made of */
     static const struct {
-        uint8_t id, flags, value, raw[4];
+        uint8_t id, flags, least, value, raw[4];
     } rows[] = {
-        { 1, 3, 100, { 0 } }, { 3, 3, 100, { 16 } }, { 4, 2, 100, { 100 } },
-        { 5, 3, 100, { 0 } }, { 9, 3, 100, { 1 } }, { 12, 3, 100, { 0 } },
-        { 190, 3, 69, { 31, 0, 31, 31 } },                 /* temperature     */
+        { 1, 3, 6, 100, { 0 } }, { 3, 3, 0, 100, { 16 } },
+        { 4, 2, 20, 100, { 100 } }, { 5, 3, 36, 100, { 0 } },
+        { 9, 3, 0, 100, { 1 } }, { 12, 3, 0, 100, { 0 } },
+        { 190, 3, 50, 69, { 31, 0, 31, 31 } },             /* temperature     */
     };
     uint8_t sum = 0;
 
@@ -251,7 +252,7 @@ static void smart_fill(IdeDrive *d, bool thresholds)
 
         a[0] = rows[i].id;
         if (thresholds) {
-            a[1] = 6;
+            a[1] = rows[i].least;
         } else {
             a[1] = rows[i].flags;
             a[3] = a[4] = rows[i].value;

@@ -93,13 +93,13 @@ static MACHINE_CALL void mode_sense(IdeDrive *d)
         b[8] = 0x2a;
         b[9] = 0x14;
         b[10] = 0x3b;                  /* reads CD-R, CD-RW, DVD              */
-        b[12] = 0x70;
+        b[12] = 0x71;
         b[13] = 3 << 5;
         b[14] = 1 | 1 << 3 | 1 << 5 | (d->tray_locked ? 2 : 0);
-        st_be16(b + 16, 706);
+        st_be16(b + 16, 704);
         b[19] = 2;
         st_be16(b + 20, 512);
-        st_be16(b + 22, 706);
+        st_be16(b + 22, 704);
         n = 30;
     } else {
         bad_field(d);
@@ -163,7 +163,7 @@ static MACHINE_CALL void shared(IdeDrive *d)
         answer(d, mmc_mechanism(b), ld_be16(c + 8));
         break;
     default:
-        if (!mmc_is_dvd(&v)) {
+        if (!mmc_is_dvd(&v) && c[7] != 0xff) {
             atapi_error(d, 5, 0x30);   /* another format of medium            */
             break;
         }

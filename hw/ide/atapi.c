@@ -246,7 +246,11 @@ static MACHINE_CALL void read_cd(IdeDrive *d)
     const uint8_t *p = d->packet;
     uint32_t n = (uint32_t)p[6] << 16 | (uint32_t)p[7] << 8 | p[8];
 
-    if (n && ld_be32(p + 2) >= atapi_blocks(d)) {
+    if (!n) {
+        atapi_ok(d);
+        return;
+    }
+    if (ld_be32(p + 2) >= atapi_blocks(d)) {
         atapi_error(d, SENSE_ILLEGAL, ASC_LBA_RANGE);
         return;
     }

@@ -50,7 +50,7 @@ bool cd_command(ScsiDisk *s, ScsiReq *r)
         answer(r, mmc_mechanism(scsi_room(r, MMC_ROOM)));
         return true;
     case 0xad:
-        if (!mmc_is_dvd(&d)) {
+        if (!mmc_is_dvd(&d) && r->cdb[7] != 0xff) {
             scsi_check(r, SENSE_BAD_MEDIUM);
             return true;
         }

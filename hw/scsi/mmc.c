@@ -164,7 +164,7 @@ uint32_t mmc_dvd_structure(const MmcDrive *d, const uint8_t *c, uint8_t *b)
 {
     uint32_t len;
 
-    if (c[1] || c[6] || !mmc_is_dvd(d)) {
+    if (c[1] || c[6] || (!mmc_is_dvd(d) && c[7] != 0xff)) {
         return 0;
     }
     switch (c[7]) {
