@@ -90,13 +90,16 @@ def typed(kernel, layout):
         got = line_in(g, "/tmp/l")
         check("%s: a typed line reaches the shell" % layout,
               got == text + "\n", "sent %r\ngot  %r" % (text, got))
-        c.s.sendall(struct.pack(">BBxxI", 4, 1, 0xffe5))    # Caps Lock
-        c.s.sendall(struct.pack(">BBxxI", 4, 0, 0xffe5))
-        g.sh("sleep 1")                 # the lamp comes from the guest
-        type_text(c, "echo 'Caps LOCK 1' >/tmp/m\n")
-        got = line_in(g, "/tmp/m")
-        check("%s: also while Caps Lock is on" % layout,
-              got == "Caps LOCK 1\n", got)
+        # Debian's maps for letters beyond ASCII make Caps Lock another lock,
+        # of which the lamp that a server goes by says nothing.
+        if layout == "en-us":
+            c.s.sendall(struct.pack(">BBxxI", 4, 1, 0xffe5))    # Caps Lock
+            c.s.sendall(struct.pack(">BBxxI", 4, 0, 0xffe5))
+            g.sh("sleep 1")                 # the lamp comes from the guest
+            type_text(c, "echo 'Caps LOCK 1' >/tmp/m\n")
+            got = line_in(g, "/tmp/m")
+            check("%s: also while Caps Lock is on" % layout,
+                  got == "Caps LOCK 1\n", got)
         c.close()
     finally:
         g.end()
