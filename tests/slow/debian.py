@@ -57,8 +57,10 @@ class System:
         self.line.expect("Password: ", LIMIT)
         self.line.send("secret\n")
         ok = self.line.expect(ROOT, LIMIT)
-        # What is read from here on is what commands print, and prompts.
-        for plain in ("exec bash --noediting\n", "stty -echo\n"):
+        # What is read from here on is what commands print, and prompts; not
+        # what the kernel has to say.
+        for plain in ("exec bash --noediting\n", "dmesg -n 1\n",
+                      "stty -echo\n"):
             self.line.send(plain)
             ok = ok and self.line.expect(ROOT, LIMIT)
         return check(name + ": becomes root", ok, self.line.tail())
