@@ -55,6 +55,8 @@ PAIRS = [
      {"addr": 0xffffffffff}),
     ("sum 0xfffffff0 16", "x-tern-sum-memory",
      {"start": 0xfffffff0, "size": 16}),
+    ("sum 0x80000008 0xfffffff0", "x-tern-sum-memory",
+     {"start": 0x80000008, "size": 0xfffffff0}),
     ("print /x 255", "x-tern-print", {"format": "x", "expr": 255}),
 ]
 ACTIONS = [
