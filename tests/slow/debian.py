@@ -152,7 +152,7 @@ def disc(s, name, discs):
 
 
 def stop_and_go(s, name):
-    s.line.send("while sleep 0.2; do echo tick; done\n")
+    s.line.send("(while sleep 0.2; do echo tick; done) & ticker=$!\n")
     ticking = s.line.expect("^tick$", LIMIT)
     s.m.cmd("stop")
     time.sleep(1)
@@ -163,8 +163,7 @@ def stop_and_go(s, name):
     s.m.cmd("cont")
     s.line.at = before
     check(name + ": it goes on", s.line.expect("^tick$", LIMIT))
-    s.line.send("\x03")
-    s.line.expect(ROOT, LIMIT)
+    s.run("kill $ticker; wait $ticker 2>/dev/null")
 
 
 def starts(s, name, want):
