@@ -345,6 +345,20 @@ static void pick_mode(void)
         k == 2 ? LDT_SEL(LDT_LIMITED) : k == 3 ? LDT_SEL(LDT_DOWN) : FLAT_DATA;
 }
 
+/* Where processors differ by right: a masked store may fault for bytes that it
+ * leaves alone (Intel SDM, MASKMOVDQU, "mask of all 0s"), and some have a bit of
+ * MXCSR for misaligned operands (AMD APM volume 1, 4.2.2), which others refuse. */
+static bool either_is_right(const InsnRow *r)
+{
+    if (strstr(r->name, "maskmovq") || strstr(r->name, "maskmovdqu")) {
+        return native.trap == EXC_PF && soft.trap != EXC_PF;
+    }
+    if (strstr(r->name, "ldmxcsr")) {
+        return ld_le32(native.fx + 24) & 1 << 17 && soft.trap == EXC_GP;
+    }
+    return false;
+}
+
 static bool one(uint64_t s, uint64_t n, const char *only, bool *ran)
 {
     const InsnRow *r;
@@ -361,10 +375,13 @@ static bool one(uint64_t s, uint64_t n, const char *only, bool *ran)
         !host_has(r->feat) || !make_case(r, &d)) {
         return true;
     }
-    *ran = true;
     current = n;
     run_native();
     run_soft();
+    if (either_is_right(r)) {
+        return true;
+    }
+    *ran = true;
     tested[r - insn_rows]++;
     if (compare(&d)) {
         return true;
