@@ -162,6 +162,8 @@ extern bool (*mon_register_get)(int cpu_index, const char *name,
 /* getfd: takes the named fd out of the current monitor; -1 with *errp. A name
  * that is a number is an inherited descriptor. */
 int mon_take_fd(const char *name, Error **errp) MACHINE_CALL;
+/* The same of names alone: a number is none of the client's to give. */
+int mon_take_named_fd(const char *name, Error **errp) MACHINE_CALL;
 /* /dev/fdset/N: a descriptor duplicated with fitting access mode. */
 int fdset_open(int64_t set, int flags, Error **errp);
 void fdset_close(int fd);

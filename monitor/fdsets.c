@@ -91,9 +91,19 @@ bool cmd_closefd(const void *arg, void *ret, Error **errp)
     return true;
 }
 
+int mon_take_named_fd(const char *name, Error **errp)
+{
+    MonFd *f = mon_current ? unlink_fd(mon_current, name) : NULL;
+
+    if (!f) {
+        error_set(errp, "File descriptor named '%s' has not been found", name);
+        return -1;
+    }
+    return free_entry(f);
+}
+
 int mon_take_fd(const char *name, Error **errp)
 {
-    MonFd *f;
     char *end;
 
     if (isdigit((unsigned char)name[0])) {
@@ -105,12 +115,7 @@ int mon_take_fd(const char *name, Error **errp)
         }
         return n;
     }
-    f = mon_current ? unlink_fd(mon_current, name) : NULL;
-    if (!f) {
-        error_set(errp, "File descriptor named '%s' has not been found", name);
-        return -1;
-    }
-    return free_entry(f);
+    return mon_take_named_fd(name, errp);
 }
 
 bool cmd_add_fd(const void *arg, void *ret, Error **errp)

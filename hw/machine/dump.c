@@ -248,7 +248,7 @@ static int dump_open(const char *protocol, Error **errp)
     int fd;
 
     if (g_str_has_prefix(protocol, "fd:")) {
-        return mon_take_fd(protocol + 3, errp);
+        return mon_take_named_fd(protocol + 3, errp);
     }
     if (!g_str_has_prefix(protocol, "file:")) {
         error_set(errp, "Invalid parameter 'protocol'");

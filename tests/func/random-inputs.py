@@ -86,7 +86,7 @@ class Qmp:
                 raise Died('no reply in time')
             data = os.read(self.p.stdout.fileno(), 65536)
             if not data:
-                self.p.wait()
+                self.left()
                 raise Died('status %d%s' % (self.p.returncode, self.tail()))
             self.buf += data
 
@@ -109,8 +109,17 @@ class Qmp:
             self.p.stdin.write(text.encode() + b'\n')
             self.p.stdin.flush()
         except BrokenPipeError:
-            self.p.wait()
+            self.left()
             raise Died('status %d%s' % (self.p.returncode, self.tail()))
+
+    def left(self):
+        """Its end of a pipe is closed: so the program ends, or else its monitor
+        has been taken away."""
+        try:
+            self.p.wait(20 * SLOW)
+        except subprocess.TimeoutExpired:
+            self.p.kill()
+            self.p.wait()
 
     def reset(self):
         """The byte that no JSON has: drops whatever was begun."""

@@ -574,8 +574,10 @@ def layouts():
             c.s.sendall(struct.pack(">BBxxI", 4, 0, ord(ch)))
             time.sleep(0.05)
             ok &= got[ch][:len(want)] == want
-        check("keys of layout %s" % (layout or "en-us"), ok and
-              not m.errors(), (got, m.errors()))
+        said = [x for x in m.errors().split("\n")
+                if x and not x.startswith("[")]         # qtest's own log
+        check("keys of layout %s" % (layout or "en-us"), ok and not said,
+              (got, said))
         c.close()
         m.end()
     r = subprocess.run([TERN, "-M", "none", "-nodefaults", "-k", "klingon",

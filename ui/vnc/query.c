@@ -371,7 +371,7 @@ void hmp_expire_password(const Json *args)
 bool cmd_add_client(const void *arg, void *ret, Error **errp)
 {
     const AddClientArg *a = arg;
-    int fd = mon_take_fd(a->fdname, errp);
+    int fd = mon_take_named_fd(a->fdname, errp);
 
     if (fd < 0) {
         return false;
