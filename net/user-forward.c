@@ -10,6 +10,7 @@
  * 2. A UNIX socket that was made for a rule is in `sockets` until it is unlinked.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <glib.h>
 #include <glib/gstdio.h>
 #include <pwd.h>
@@ -139,6 +140,11 @@ static bool unix_add(UserStack *s, const Rule *r)
     };
     struct stat st;
 
+    if (s->sockets && g_ptr_array_find_with_equal_func(
+            s->sockets, r->path.sun_path, g_str_equal, NULL)) {
+        errno = EADDRINUSE;
+        return false;
+    }
     /* What an earlier process has left. */
     if (!lstat(r->path.sun_path, &st) && S_ISSOCK(st.st_mode)) {
         g_unlink(r->path.sun_path);

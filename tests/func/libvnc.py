@@ -135,3 +135,13 @@ def users(name, word, mechanisms):
                     socket.gethostname(), name], input=word.encode(),
                    check=True)
     os.environ["SASL_CONF_PATH"] = conf
+
+
+def scancodes(m):
+    """What the keyboard has to say, set 1."""
+    out = []
+    for _ in range(200):
+        if not int(m.say("inb 0x64").split()[1], 16) & 1:
+            break
+        out.append(int(m.say("inb 0x60").split()[1], 16))
+    return out

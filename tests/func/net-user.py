@@ -283,7 +283,9 @@ def to_the_guest():
             ok = t.accept()
             t.say(b"hello")
             check(turn, text == "" and ok and s.recv(5) == b"hello", text)
+        again = g.hmp("hostfwd_add na unix:%s-:23" % path)
         text = g.hmp("hostfwd_remove na unix:" + path)
+        check(turn + ", once only", "Could not set up" in again, again)
         check(turn + ", gone", "removed" in text and not os.path.exists(path),
               text)
     check("info usernet", "TCP[HOST_FORWARD]" in g.hmp("info usernet") and

@@ -17,20 +17,10 @@ from libtap import end                                          # noqa: E402
 from libtern import TERN, Gone                                  # noqa: E402
 from librfb import Client                                       # noqa: E402
 from libvnc import (Painted, certificates, check, closed,       # noqa: E402
-                    paint, tmp)
+                    paint, scancodes, tmp)
 
 ANY = "127.0.0.1:0,to=99"
 LED, EXT_KEY, POINTER, XVP, EXT_SIZE = -261, -258, -257, -309, -308
-
-
-def scancodes(m):
-    """What the keyboard has to say, set 1."""
-    out = []
-    for _ in range(200):
-        if not int(m.say("inb 0x64").split()[1], 16) & 1:
-            break
-        out.append(int(m.say("inb 0x60").split()[1], 16))
-    return out
 
 
 def keyboard_on(m):

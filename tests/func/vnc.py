@@ -19,7 +19,7 @@ from libtap import end, skip                                 # noqa: E402
 from libtern import TERN                                        # noqa: E402
 from librfb import Client                                       # noqa: E402
 from libvnc import (Painted, certificates, check, closed,       # noqa: E402
-                    paint, tmp, users)
+                    paint, scancodes, tmp, users)
 
 
 def encodings(m, port):
@@ -539,15 +539,6 @@ def text_console():
     check("Ctrl-Alt-1 goes back", (c.w, c.h) == graphic)
     c.close()
     check("the machine ends well", m.end())
-
-
-def scancodes(m):
-    out = []
-    for _ in range(200):
-        if not int(m.say("inb 0x64").split()[1], 16) & 1:
-            break
-        out.append(int(m.say("inb 0x60").split()[1], 16))
-    return out
 
 
 def layouts():

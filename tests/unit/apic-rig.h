@@ -7,8 +7,7 @@
 #define TESTS_UNIT_APIC_RIG_H
 
 #include "hw/pc/apic.h"
-#include "settings.h"
-#include "tests/tern-test.h"
+#include "tests/unit/board-start.h"
 
 /* Each program uses a part of this. */
 #pragma GCC diagnostic ignored "-Wunused-function"
@@ -45,20 +44,8 @@ static NO_TSA void board(void)
         "tern", "-accel", "qtest", "-machine", "pc", "-m", "16", "-smp", "6",
         "-nodefaults", "-display", "none", "-cpu", "max", NULL,
     };
-    static bool up;
-    Error *err = NULL;
 
-    if (!up) {
-        report_name_set("tern");
-        machine_lock();
-        if (settings_parse(ARRAY_SIZE(argv) - 1,
-                           (char **)(uintptr_t)argv) || !startup(&err)) {
-            printf("# the board does not start: %s\n",
-                   err ? error_text(err) : "");
-            abort();
-        }
-        up = true;
-    }
+    board_start(ARRAY_SIZE(argv) - 1, argv);
     cpu_current = NULL;
     devices_reset(RESET_COLD);
 }

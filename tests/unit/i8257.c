@@ -4,8 +4,7 @@
  * test's.
  */
 #include "pc.h"
-#include "settings.h"
-#include "tests/tern-test.h"
+#include "tests/unit/board-start.h"
 
 #define NONE MEM_ATTRS_NONE
 
@@ -68,20 +67,8 @@ static NO_TSA void board(int channel)
         "tern", "-accel", "qtest", "-machine", "pc", "-m", "16",
         "-nodefaults", "-display", "none", NULL,
     };
-    static bool up;
-    Error *err = NULL;
 
-    if (!up) {
-        report_name_set("tern");
-        machine_lock();
-        if (settings_parse(ARRAY_SIZE(argv) - 1,
-                           (char **)(uintptr_t)argv) || !startup(&err)) {
-            printf("# the board does not start: %s\n",
-                   err ? error_text(err) : "");
-            abort();
-        }
-        up = true;
-    }
+    board_start(ARRAY_SIZE(argv) - 1, argv);
     devices_reset(RESET_COLD);
     memset(&t, 0, sizeof(t));
     t.dma = isa_dma(pc->isa, channel);
