@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whether answers and events are what query-qmp-schema promises. Each QMP
 conversation of a test has a Checker, which sees what is sent and what comes;
-what it finds fails the test program at its end."""
+what it finds fails the test program at its end.
+
+As a program, for scripts (conforms of tests/tap.sh): libschema.py PROGRAM
+REQUESTS ANSWERS, two files; status 1 when an answer is not as promised."""
 import atexit
 import functools
 import json
 import os
 import re
 import subprocess
+import sys
 
 CLASSES = {"GenericError", "CommandNotFound", "DeviceNotActive",
            "DeviceNotFound", "KVMMissingCap"}
@@ -176,3 +180,41 @@ class Checker:
                 schema.reply_faults(name, msg)
             found.extend("%s: %s" % (name, f) for f in bad)
         return msg
+
+
+def requests_of(text):
+    """The objects that stand in a text, one behind the other."""
+    read = json.JSONDecoder().raw_decode
+    text = text.strip()
+    while text:
+        value, end = read(text)
+        yield value
+        text = text[end:].lstrip()
+
+
+def piped(program, requests, output):
+    """A conversation that was sent at once: the requests, as a text or as
+    objects, and all that the program said. Returns the messages."""
+    check = Checker(program)
+    if isinstance(requests, str):
+        requests = requests_of(requests)
+    for r in requests:
+        check.sent(r)
+    return [check.came(json.loads(line)) for line in output.splitlines()
+            if line.startswith("{")]
+
+
+def main():
+    program, *files = sys.argv[1:]
+    texts = []
+    for path in files:
+        with open(path, encoding="utf-8") as f:
+            texts.append(f.read())
+    piped(program, *texts)
+    if not seen["replies"]:
+        found.append("nothing was answered")
+    return bool(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -9,6 +9,10 @@
 #     same "name" got wanted       ok if the strings are equal
 #     has "name" text part         ok if part occurs in text
 #     pass "name", fail "name" reason, skip "name" reason
+#     talk program requests arguments...    a QMP conversation on the program's
+#                                  standard input; prints what it says
+#     conforms                     ok if all that was said in those is as
+#                                  query-qmp-schema promises
 #     skip_all reason              ends the script
 #     finish                       prints the plan; the last line of a script
 #
@@ -86,6 +90,26 @@ has()
     *) fail "$1" "no '$3' in:
 $2" ;;
     esac
+}
+
+talk()
+{
+    tap_prog=$1
+    printf '%s\n' "$2" >>"$TMP/qmp.asked"
+    printf '%s\n' "$2" >"$TMP/qmp.in"
+    echo "$1" >"$TMP/qmp.program"
+    shift 2
+    timeout 60 "$tap_prog" "$@" -qmp stdio <"$TMP/qmp.in" >"$TMP/qmp.out" 2>&1
+    tap_rc=$?
+    tee -a "$TMP/qmp.said" <"$TMP/qmp.out"
+    return $tap_rc
+}
+
+conforms()
+{
+    check "replies and events are as the schema says" python3 \
+        tests/libschema.py "$(cat "$TMP/qmp.program")" "$TMP/qmp.asked" \
+        "$TMP/qmp.said"
 }
 
 skip_all()

@@ -10,6 +10,10 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, "tests")
+from libschema import piped                                      # noqa: E402
+
 BUILD = os.path.abspath(os.environ.get("BUILD", "build"))
 TERN = os.environ.get("TERN") or BUILD + "/tern"
 IMG = os.environ.get("TERN_IMG") or BUILD + "/tern-img"
@@ -28,8 +32,8 @@ def caches(folder, image, more=""):
          image + more],
         input="\n".join(json.dumps(x) for x in say) + "\n", cwd=folder,
         timeout=PATIENCE, stdout=subprocess.PIPE, text=True, check=True)
-    for line in r.stdout.splitlines():
-        answer = json.loads(line).get("return")
+    for message in piped(TERN, say, r.stdout):
+        answer = message.get("return")
         for node in answer if isinstance(answer, list) else []:
             if node["node-name"] == "q":
                 return node["image"]["format-specific"]["data"]

@@ -52,8 +52,7 @@ qmp='{"execute":"qmp_capabilities"}
 {"execute":"qom-list-types","arguments":{"implements":"x86_64-cpu"}}
 {"execute":"query-kvm"}
 {"execute":"quit"}'
-out=$(echo "$qmp" | timeout 60 "$TERN" -S -accel tcg -display none -nodefaults \
-    -qmp stdio 2>&1)
+out=$(talk "$TERN" "$qmp" -S -accel tcg -display none -nodefaults)
 for type in tcg-accel kvm-accel qtest-accel max-x86_64-cpu qemu64-x86_64-cpu \
     host-x86_64-cpu; do
     has "type $type" "$out" "\"name\": \"$type\""
@@ -78,11 +77,14 @@ hang()      # name, code as printf has it
         sleep 0.5
         for c in stop query-status cont query-status system_reset quit; do
             echo "{\"execute\":\"$c\"}"
-        done
+        done | tee "$TMP/asked"
         sleep 0.2
     } | timeout 60 "$TERN" -accel tcg -m 16 -smp "${3:-1}" -display none \
         -nodefaults -bios "$TMP/bios" -qmp stdio >"$TMP/out" 2>&1
     rc=$?
+    { echo '{"execute":"qmp_capabilities"}'; cat "$TMP/asked"; } \
+        >>"$TMP/qmp.asked"
+    cat "$TMP/out" >>"$TMP/qmp.said"
     if [ $rc = 0 ] && grep -q '"status": "paused"' "$TMP/out" &&
         grep -q '"status": "running"' "$TMP/out"; then
         pass "$1: stops, goes on and ends when told"
@@ -96,4 +98,5 @@ hang "jump to itself" '\353\376'
 hang "rep movsb without end" '\271\377\377\363\244\353\371'
 hang "rep insb from a port" '\272\200\000\271\377\377\363\154\353\371'
 hang "faults without end" '\017\013\353\374' 2
+conforms
 finish

@@ -59,9 +59,9 @@ has "the manual" "$("$tern" --x-man 2>&1)" 'Btoy\-new'
 
 qmp()   # $1 machine, $2 commands: the replies
 {
-    printf '{"execute":"qmp_capabilities"}\n%s\n{"execute":"quit"}\n' "$2" |
-        timeout 60 "$tern" -machine "$1",accel=qtest -display none \
-            -nodefaults -S -qmp stdio -device toy-new,id=t 2>&1
+    talk "$tern" '{"execute":"qmp_capabilities"}'"$2"'{"execute":"quit"}' \
+        -machine "$1",accel=qtest -display none -nodefaults -S \
+        -device toy-new,id=t
 }
 prop='"path":"/machine/peripheral/t","property":"interval"'
 get="{\"execute\":\"qom-get\",\"arguments\":{$prop}}"
@@ -71,6 +71,7 @@ has "this version's default" "$(qmp pc "$get")" '{"return": 10}'
 has "a machine version's default" "$(qmp pc-i440fx-7.1 "$get")" '{"return": 20}'
 has "info qtree" "$(qmp pc '{"execute":"human-monitor-command","arguments":
     {"command-line":"info qtree"}}')" 'dev: toy-new, id'
+conforms
 check "the contract tests build with it" make BUILD=build \
     build/tests/contract/life
 check "it keeps the contract" timeout 250 build/tests/contract/life

@@ -20,6 +20,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, "tests")
 import libtern                                                   # noqa: E402
+from libschema import piped                                      # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.abspath(os.environ.get("BUILD", "build"))
@@ -119,6 +120,9 @@ class Machine:
         return (out + err).decode("utf-8", "replace")
 
 
+ASKED = '{"execute":"qmp_capabilities"}\n{"execute":"quit"}\n'
+
+
 def start(words, top):
     """(it ran, exit status, what it said)"""
     m = Machine(words, top)
@@ -126,8 +130,7 @@ def start(words, top):
     heard = b""
     if s:
         try:
-            s.sendall(b'{"execute":"qmp_capabilities"}\n'
-                      b'{"execute":"quit"}\n')
+            s.sendall(ASKED.encode())
             while got := s.recv(65536):
                 heard += got
         except OSError:
@@ -135,7 +138,10 @@ def start(words, top):
         s.close()
     said = m.end()
     # A monitor that listens is not yet one that answers.
-    return b'"return"' in heard, m.p.returncode, said
+    if b'"return"' not in heard:
+        return False, m.p.returncode, said
+    piped(words[0], ASKED, heard.decode())
+    return True, m.p.returncode, said
 
 
 def one_line(place, outcome, words, text, top):

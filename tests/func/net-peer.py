@@ -16,6 +16,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 import peer                                                     # noqa: E402
+from libschema import piped                                     # noqa: E402
 from peer import hmp, q                                         # noqa: E402
 
 INFO = hmp("info network")
@@ -281,13 +282,17 @@ class Session(peer.Session):
         return json.loads(answer)
 
 
+ASKED = '{"execute":"qmp_capabilities"}\n{"execute":"quit"}\n'
+
+
 def line_run(prog, accel, args):
     with tempfile.TemporaryDirectory() as folder:
         p = subprocess.run(
             [prog, "-machine", "pc,accel=" + accel, "-m", "16", "-no-user-config",
              "-S", "-display", "none", "-qmp", "stdio"] + args,
-            input='{"execute":"qmp_capabilities"}\n{"execute":"quit"}\n',
-            capture_output=True, text=True, timeout=60, cwd=folder)
+            input=ASKED, capture_output=True, text=True, timeout=60,
+            cwd=folder)
+    piped(prog, ASKED, p.stdout)
     out = "\n".join(x for x in p.stdout.split("\n") if not x.startswith("{"))
     said = re.sub(r"#net\d+", "#net", p.stderr)
     err = [x for x in said.split("\n") if "host doesn't support" not in x]

@@ -32,9 +32,9 @@ has "with the property's name" "$tap_out" interval
 
 qmp()   # $1 machine, $2 command lines: the replies
 {
-    printf '{"execute":"qmp_capabilities"}\n%s\n{"execute":"quit"}\n' "$2" |
-        timeout 60 "$tern" -machine "$1",accel=qtest -display none \
-            -nodefaults -S -qmp stdio -device toy-pci,id=t 2>&1
+    talk "$tern" '{"execute":"qmp_capabilities"}'"$2"'{"execute":"quit"}' \
+        -machine "$1",accel=qtest -display none -nodefaults -S \
+        -device toy-pci,id=t
 }
 get='{"execute":"qom-get","arguments":{"path":"/machine/peripheral/t","property":"interval"}}'
 has "the newest machine has the default" "$(qmp pc "$get")" '{"return": 10}'
@@ -42,4 +42,5 @@ has "an older machine has the compat value" \
     "$(qmp pc-i440fx-7.1 "$get")" '{"return": 20}'
 list='{"execute":"device-list-properties","arguments":{"typename":"toy-pci"}}'
 has "device-list-properties has it" "$(qmp pc "$list")" '"burst"'
+conforms
 finish

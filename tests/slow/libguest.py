@@ -9,8 +9,13 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, "tests")
+from libschema import Checker                                    # noqa: E402
 
 TERN = os.path.abspath(os.environ.get("TERN", "build/tern"))
 IMG = os.path.abspath(os.environ.get("TERN_IMG", "build/tern-img"))
@@ -184,17 +189,20 @@ class Guest:
         self.line, self.qmp = conns[0], conns[1].makefile("rw")
         self.qsock = conns[1]
         self.qsock.settimeout(60 * PATIENCE)
+        self.check = Checker(TERN)
         self.qmp.readline()
         self.cmd("qmp_capabilities")
 
     # ---- QMP
 
     def cmd(self, verb, **args):
-        self.qmp.write(json.dumps({"execute": verb, "arguments": {
-            k.replace("_", "-"): v for k, v in args.items()}}) + "\n")
+        request = {"execute": verb, "arguments": {
+            k.replace("_", "-"): v for k, v in args.items()}}
+        self.check.sent(request)
+        self.qmp.write(json.dumps(request) + "\n")
         self.qmp.flush()
         while True:
-            answer = json.loads(self.qmp.readline())
+            answer = self.check.came(json.loads(self.qmp.readline()))
             if "event" not in answer:
                 return answer
             self.events.append(answer)

@@ -4,17 +4,19 @@
 CGA, planar, 256 colours and linear modes, on VGA and on Cirrus. The screen dumps
 equal those of the installed emulator ($PEER) running the same sector. The end of
 drawing is told on the debug port, and waited for."""
-import json
 import os
 import shutil
-import socket
 import struct
 import subprocess
 import sys
 import tempfile
 import time
 
-TERN = os.environ.get("TERN", "build/tern")
+sys.dont_write_bytecode = True
+sys.path.insert(0, "tests")
+import libtern                                                   # noqa: E402
+
+TERN = libtern.TERN
 PEER = os.environ.get("PEER") or shutil.which("qemu-system-x86_64")
 PATIENCE = 120 * int(os.environ.get("TERN_TEST_PATIENCE", "1"))
 MODES = (1, 3, 4, 6, 0xd, 0x10, 0x12, 0x13, 0x101, 0x103, 0x111, 0x112)
@@ -66,42 +68,23 @@ def sector():
 
 def dump(exe, vga, image):
     """The screen once the guest has drawn; None: it did not."""
-    mon, theirs = socket.socketpair()
     told, out = tmp + "/told", tmp + "/dump.ppm"
     for path in (told, out):
         if os.path.exists(path):
             os.unlink(path)
-    p = subprocess.Popen(
-        [exe, "-accel", "tcg", "-display", "none", "-vga", vga, "-m", "32",
-         "-net", "none", "-drive", "if=floppy,format=raw,file=" + image, "-boot",
-         "a", "-debugcon", "file:" + told, "-serial", "none", "-chardev",
-         "socket,id=m,fd=%d" % theirs.fileno(), "-mon", "m,mode=control"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
-    theirs.close()
-    mon.settimeout(PATIENCE)
-    f = mon.makefile("rw")
-
-    def qmp(command, **args):
-        f.write(json.dumps({"execute": command, "arguments": args}) + "\n")
-        f.flush()
-        while True:
-            r = json.loads(f.readline())
-            if "event" not in r and "QMP" not in r:
-                return r
-    try:
-        qmp("qmp_capabilities")
+    with libtern.Machine(
+            "-accel", "tcg", "-display", "none", "-vga", vga, "-m", "32",
+            "-net", "none", "-drive", "if=floppy,format=raw,file=" + image,
+            "-boot", "a", "-debugcon", "file:" + told, "-serial", "none",
+            program=exe, timeout=PATIENCE) as m:
         end = time.time() + PATIENCE
         while not (os.path.exists(told) and open(told, "rb").read()):
             if time.time() > end:
                 return None
             time.sleep(0.1)
-        qmp("screendump", filename=out)
+        m.cmd("screendump", filename=out)
         with open(out, "rb") as picture:
             return picture.read()
-    finally:
-        p.kill()
-        p.wait()
 
 
 if not PEER or not shutil.which("as"):
