@@ -41,6 +41,24 @@ bool cmd_query_commands(const void *arg, void *ret, Error **errp)
     return true;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const CommandInfo *)a)->name,
+                  ((const CommandInfo *)b)->name);
+}
+
+void hmp_print_info_commands(const void *ret, const Json *args)
+{
+    CommandInfoList l = *(const CommandInfoList *)ret;
+
+    l.v = g_memdup2(l.v, l.n * sizeof(*l.v));
+    qsort(l.v, l.n, sizeof(*l.v), by_name);
+    for (size_t i = 0; i < l.n; i++) {
+        mon_printf("%s\n", l.v[i].name);
+    }
+    g_free(l.v);
+}
+
 bool cmd_quit(const void *arg, void *ret, Error **errp)
 {
     request_shutdown(WHY_HOST_QMP_QUIT);

@@ -172,9 +172,17 @@ static const char *absent_part(const char *words)
     return NULL;
 }
 
+/* What a command of the other protocol is called here; NULL: nothing. */
+static const char *called_here(const char *qmp)
+{
+    const Command *c = command_find(qmp);
+
+    return c && command_there(c) ? c->hmp : NULL;
+}
+
 static void say_unknown(const char *words)
 {
-    const char *part = absent_part(words);
+    const char *part = absent_part(words), *here = called_here(words);
     OptWords w = { .n = 0 };
     const char *near;
 
@@ -193,6 +201,8 @@ static void say_unknown(const char *words)
     mon_printf("unknown command: '%s'\n", words);
     if (part) {
         mon_printf("%s not in this version\n", part);
+    } else if (here) {
+        mon_printf("It is a command of QMP; here it is '%s'.\n", here);
     } else if (near) {
         mon_printf("Did you mean '%.*s%s'?\n", (int)skip, words, near);
     }
