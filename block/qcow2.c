@@ -353,12 +353,17 @@ static MACHINE_CALL void q2_close(BlkNode *n)
     release(s);
 }
 
+static void clean_stop(void *arg)
+{
+    timer_clear(&((Qcow2 *)arg)->clean);
+}
+
 static MACHINE_CALL void q2_set_loop(BlkNode *n, Loop *to)
 {
     Qcow2 *s = q2_of(n);
 
     if (s->clean.fn) {
-        timer_clear(&s->clean);
+        loop_run_sync(s->clean.loop, clean_stop, s);
         timer_init(&s->clean, to, CLOCK_RT, clean_tick, s);
         timer_set_any(&s->clean, clock_ns(CLOCK_RT) +
                       (int64_t)s->clean_interval * NS_PER_S);

@@ -17,13 +17,18 @@
 #define DISK (8 << 20)
 #define QUEUES 4
 #define DEPTH 24
-enum { F_MQ = 12, FORMS = 3 };
+enum { F_MQ = 12, FORMS = 4 };
 
-static const char *const forms[FORMS] = {
-    "'iothread-vq-mapping':[{'iothread':'t1'},{'iothread':'t2'}]",
-    "'iothread-vq-mapping':[{'iothread':'t2','vqs':[3]},"
-        "{'iothread':'t1','vqs':[0,1,2]}]",
-    "'iothread':'t1'",
+typedef struct Form {
+    const char *format, *iothreads;    /* the latter JSON with single quotes  */
+} Form;
+
+static const Form forms[FORMS] = {
+    { "raw", "'iothread-vq-mapping':[{'iothread':'t1'},{'iothread':'t2'}]" },
+    { "raw", "'iothread-vq-mapping':[{'iothread':'t2','vqs':[3]},"
+             "{'iothread':'t1','vqs':[0,1,2]}]" },
+    { "raw", "'iothread':'t1'" },
+    { "qcow2", "'iothread':'t1'" },    /* it has a timer in the iothread      */
 };
 
 typedef struct Load {
@@ -50,29 +55,38 @@ static void driver_begin(Load *l)
     qvirtio_ready(l->d);
 }
 
-/* The form is JSON with single quotes. */
-static Load begin(const char *form)
+static void image_make(Load *l, const char *format)
+{
+    const char *tool = getenv("TERN_IMG");
+    char cmd[200];
+    int fd;
+
+    strcpy(l->image, "/tmp/tern-load-XXXXXX");
+    fd = mkstemp(l->image);
+    REQUIRE(fd >= 0);
+    close(fd);
+    snprintf(cmd, sizeof(cmd), "%s create -q -f %s %s %d",
+             tool ? tool : "build/tern-img", format, l->image, DISK);
+    REQUIRE(system(cmd) == 0);
+}
+
+static Load begin(Form form)
 {
     Load l = { .q = NULL };
     char json[256];
-    int fd;
 
-    strcpy(l.image, "/tmp/tern-load-XXXXXX");
-    fd = mkstemp(l.image);
-    if (fd < 0 || ftruncate(fd, DISK)) {
-        abort();
-    }
-    close(fd);
+    image_make(&l, form.format);
     snprintf(json, sizeof(json), "{\"driver\":\"virtio-blk-pci\",\"id\":\"v\","
-             "\"drive\":\"d\",\"num-queues\":%d,%s}", QUEUES, form);
+             "\"drive\":\"d\",\"num-queues\":%d,%s}", QUEUES,
+             form.iothreads);
     for (char *p = json; *p; p++) {
         *p = *p == '\'' ? '"' : *p;
     }
     l.q = qtest_start("-machine pc -nodefaults -m 16 -object iothread,id=t1 "
                       "-object iothread,id=t2,poll-max-ns=0 -blockdev "
                       "driver=file,node-name=f,filename=%s,discard=unmap "
-                      "-blockdev driver=raw,node-name=d,file=f,discard=unmap "
-                      "-device %s", l.image, json);
+                      "-blockdev driver=%s,node-name=d,file=f,discard=unmap "
+                      "-device %s", l.image, form.format, json);
     driver_begin(&l);
     return l;
 }
