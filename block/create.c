@@ -270,6 +270,10 @@ static char *value_text(const Prop *p, const char *given)
             opt_size("", given, 1, &u, NULL)) {
             return g_strdup_printf("%" PRIu64, u);
         }
+        if (p->kind >= PK_U8 && p->kind <= PK_I64 &&
+            opt_u64("", given, &u, NULL)) {
+            return g_strdup_printf("%" PRIu64, u);
+        }
         return g_strdup(given);
     }
     if (p->flags & PF_NO_DEFAULT) {
@@ -308,10 +312,26 @@ static void announce(const Making *m)
 
 /* ---- making --------------------------------------------------------------- */
 
+/* What blockdev-create calls an option: people are told that name. */
+static const char *member_name(const char *option, char buf[static 32])
+{
+    static const char encrypt[] = "encrypt.";
+
+    if (!strcmp(option, "compat")) {
+        return "version";
+    }
+    if (g_str_has_prefix(option, encrypt)) {
+        option += strlen(encrypt);
+    }
+    snprintf(buf, 32, "%s", option);
+    return g_strdelimit(buf, "_", '-');
+}
+
 static MACHINE_CALL bool enum_ok(const Making *m, const Prop *p,
                                  const char *text, Error **errp)
 {
     const PropEnum *e = p->aux;
+    char name[32];
 
     for (unsigned i = 0; e->names[i]; i++) {
         if (!strcmp(e->names[i], text)) {
@@ -321,8 +341,8 @@ static MACHINE_CALL bool enum_ok(const Making *m, const Prop *p,
     if (!m->format) {
         return error_set(errp, "invalid parameter value: %s", text);
     }
-    return error_set(errp, "Parameter '%s' does not accept value '%s'", p->name,
-                     text);
+    return error_set(errp, "Parameter '%s' does not accept value '%s'",
+                     member_name(p->name, name), text);
 }
 
 /* Fills d's struct from the options it knows; NULL: *errp. */
@@ -419,6 +439,7 @@ static MACHINE_CALL bool protocol_reuse(Making *m, uint64_t size, Error **errp)
 static MACHINE_CALL bool protocol_create(Making *m, Error **errp)
 {
     BlkCreate *c = create_fill(m, m->protocol, errp);
+    Error *err = NULL;
     bool ok;
 
     if (!c) {
@@ -433,8 +454,17 @@ static MACHINE_CALL bool protocol_create(Making *m, Error **errp)
     if (m->format) {
         c->size = 0;
     }
-    ok = m->protocol->create(c, errp);
+    ok = m->protocol->create(c, &err);
     create_free(c, m->protocol);
+    if (!ok && !m->format && g_str_has_suffix(error_text(err),
+                                              strerror(EFBIG))) {
+        error_free(err);
+        return error_set(errp, "The image size is too large for file format "
+                         "'%s'", m->spec->format);
+    }
+    if (!ok) {
+        error_move(errp, err);
+    }
     return ok;
 }
 

@@ -308,16 +308,16 @@ static void add_compressed(Worker *w, const Piece *p)
     }
 }
 
+/* Until the time is over that the pieces before this one were given. */
 static MACHINE_CALL void rate_wait(Job *j, uint64_t bytes)
 {
-    int64_t due;
+    int64_t due = j->begun_ns, now = clock_ns(CLOCK_RT);
 
-    j->moved += bytes;
     if (j->c->rate > 0) {
-        due = j->begun_ns + (int64_t)((double)j->moved / (double)j->c->rate *
-                                      1e9);
-        if (due > clock_ns(CLOCK_RT)) {
-            co_sleep_ns(due - clock_ns(CLOCK_RT));
+        due += (int64_t)((double)j->moved / (double)j->c->rate * 1e9);
+        j->moved += bytes;
+        if (due > now) {
+            co_sleep_ns(due - now);
         }
     }
 }
@@ -407,7 +407,7 @@ static void worker_body(void *arg)
         if (ret < 0 || !p.len) {
             break;
         }
-        if (p.state != IS_BACKING) {
+        if (p.state == IS_DATA) {
             rate_wait(j, p.len);
         }
         ret = piece_copy(w, &p);

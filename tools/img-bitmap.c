@@ -123,7 +123,7 @@ static bool args_ok(const BitmapArgs *a, uint32_t *granularity)
     int64_t g;
 
     if (a->granularity) {
-        g = tool_range("granularity", a->granularity, 1, INT64_MAX);
+        g = tool_range("granularity", a->granularity, 0, INT64_MAX);
         if (g < 0) {
             return false;
         }

@@ -203,7 +203,7 @@ static MACHINE_CALL int copy_all(Commit *c)
             return -EIO;
         }
         if (i >= 0) {
-            rate_wait(c, len);
+            rate_wait(c, zero ? 0 : len);
             ret = zero ? blk_co_zero(blk_root(c->base), off, len,
                                      BLKF_MAY_UNMAP)
                        : copy_data(c, i, off, len);

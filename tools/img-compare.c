@@ -207,7 +207,7 @@ static MACHINE_CALL int compare_run(const ImgCmd *cmd, int argc, char **argv)
     int at, status;
 
     if (!img_args(cmd, argc, argv, &a, &at, &status)) {
-        return status ? OPEN_FAILED : 0;
+        return status;
     }
     if (at + 2 != argc) {
         tool_usage_error("Expecting two image file names");

@@ -75,7 +75,7 @@ static bool workers_read(Convert *v)
 
     if (v->a.workers) {
         errno = 0;
-        n = strtol(v->a.workers, &end, 10);
+        n = strtol(v->a.workers, &end, 0);
         if (errno || end == v->a.workers || *end || n < 1 || n > 16) {
             error_reportf("Invalid number of coroutines. Allowed number of "
                           "coroutines is between 1 and 16");

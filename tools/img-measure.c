@@ -69,6 +69,13 @@ static MACHINE_CALL int measure(const MeasureArgs *a, BlkNode *in, int64_t size)
     Error *err = NULL;
     BlkMeasure m;
 
+    if (a->options && img_wants_help(a->options)) {
+        /* Convert and create have that; here it is a parameter like another. */
+        error_reportf("Invalid parameter '%s'",
+                      strchr(a->options, '?') ? "?" : "help");
+        error_reportf("Invalid options for file format '%s'", a->out_fmt);
+        return 1;
+    }
     if (blk_image_measure(a->out_fmt, a->options, (uint64_t)size, in, &m,
                           &err)) {
         print(a, &m);

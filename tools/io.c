@@ -54,21 +54,7 @@ static void usage(void)
 {
     printf("Usage: %s [OPTIONS]... [-c STRING]... [file]\n"
            "Sends requests to a disk image.\n\n", report_name());
-    for (const ToolOpt *o = main_opts; o->name; o++) {
-        char key[4] = "";
-
-        if (!o->desc) {
-            continue;
-        }
-        if (o->letter) {
-            snprintf(key, sizeof(key), "-%c,", o->letter);
-        }
-        g_autofree char *left = g_strdup_printf("  %-3s --%s%s%s", key, o->name,
-                                                o->arg ? " " : "",
-                                                o->arg ? o->arg : "");
-
-        printf("%-26s %s\n", left, o->desc);
-    }
+    tool_print_options(tables);
     printf("\n'%s -c help' lists the commands.\n", report_name());
 }
 

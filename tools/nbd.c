@@ -96,10 +96,10 @@ static bool had_client, persistent;
 static void help(void)
 {
     printf("Usage: %s [OPTIONS] FILE\n  or:  %s -L [OPTIONS]\n"
-           "Serves a disk image to clients of the NBD protocol.\n\n ",
+           "Serves a disk image to clients of the NBD protocol.\n\n",
            report_name(), report_name());
-    tool_print_syntax(tables);
-    printf("\n\nThe manual page tern-nbd(1) explains them.\n");
+    tool_print_options(tables);
+    printf("\nThe manual page tern-nbd(1) explains them.\n");
 }
 
 static void man(void)

@@ -256,12 +256,14 @@ bool tool_parse(const ToolOpt *const *tables, int argc, char **argv, void *args,
 
 static char *opt_syntax(const ToolOpt *o)
 {
-    g_autofree char *key = o->letter ? g_strdup_printf("-%c", o->letter)
-                                     : g_strdup_printf("--%s", o->name);
+    g_autofree char *key = o->name ? g_strdup_printf("--%s", o->name)
+                                   : g_strdup_printf("-%c", o->letter);
+    g_autofree char *arg = !o->arg ? g_strdup("")
+                         : g_strdup_printf("%c%s", o->name ? '=' : ' ', o->arg);
 
-    return o->arg ? g_strdup_printf("%s%c%s", key, o->letter ? ' ' : '=',
-                                    o->arg)
-                  : g_strdup(key);
+    return o->name && o->letter ? g_strdup_printf("-%c|%s%s", o->letter, key,
+                                                  arg)
+                                : g_strdup_printf("%s%s", key, arg);
 }
 
 void tool_print_syntax(const ToolOpt *const *tables)
@@ -274,6 +276,29 @@ void tool_print_syntax(const ToolOpt *const *tables)
         if (s) {
             printf(" [%s]", s);
         }
+    }
+}
+
+void tool_print_options(const ToolOpt *const *tables)
+{
+    const ToolOpt *o;
+
+    for (unsigned i = 0; (o = opt_at(tables, i)); i++) {
+        char key[4] = "";
+
+        if (!o->desc) {
+            continue;
+        }
+        if (o->letter) {
+            snprintf(key, sizeof(key), "-%c%s", o->letter, o->name ? "," : "");
+        }
+        g_autofree char *left = g_strdup_printf("  %-3s %s%s%s%s", key,
+                                                o->name ? "--" : "",
+                                                o->name ? o->name : "",
+                                                o->arg ? " " : "",
+                                                o->arg ? o->arg : "");
+
+        printf("%-29s %s\n", left, o->desc);
     }
 }
 

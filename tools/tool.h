@@ -51,6 +51,8 @@ bool tool_object(const char *text) MACHINE_CALL;
 
 /* One line of usage: "[-f fmt] [-q] …". */
 void tool_print_syntax(const ToolOpt *const *tables);
+/* A line of usage for each option: "  -f, --format fmt  what it does". */
+void tool_print_options(const ToolOpt *const *tables);
 void tool_print_formats(void);
 
 /* A value for people, each line `depth` levels in. */

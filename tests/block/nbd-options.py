@@ -490,7 +490,7 @@ def dirty_bitmaps():
 @test()
 def help_and_version():
     out = run(NBD, '--help')
-    for word in ('-k path', '--tls-creds=', '-A', '--fork'):
+    for word in ('-k, --socket path', '--tls-creds id', '-A, ', '--fork'):
         has(out, word)
     same(bool(re.match(r'tern-nbd (version )?\S+', run(NBD, '--version'))), True)
 
