@@ -88,16 +88,31 @@ static MACHINE_CALL void tables_again(void)
     }
 }
 
+/* ACPI 6.4, 5.2.10 and 16.3.2: who slept goes on in real mode where the FACS, the
+ * first of the tables, says. */
+static MACHINE_CALL void waking_vector(X86Regs *r)
+{
+    uint64_t v = 0;
+
+    mem_load(&mem_system, tables.base + 12, 4, &v, MEM_ATTRS_NONE);
+    r->seg[X86_CS].sel = v >> 4;
+    r->seg[X86_CS].base = v & 0xffff0;
+    r->rip = v & 15;
+}
+
 static MACHINE_CALL void set_up_reset(void *arg, ResetKind kind)
 {
-    if (kind != RESET_COLD) {
+    if (kind != RESET_COLD && kind != RESET_WAKE) {
         return;
     }
     if (pc->pci) {
         set_up();
-        if (machine->ready) {
+        if (machine->ready && kind == RESET_COLD) {
             tables_again();
         }
+    }
+    if (kind == RESET_WAKE && tables.data && cpu_count) {
+        waking_vector(&x86_cpu(cpus[0])->regs);
     }
     for (unsigned i = 0; i < cpu_count; i++) {
         set_up_mtrrs(x86_cpu(cpus[i]));

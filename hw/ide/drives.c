@@ -11,7 +11,19 @@
 #include "hw/ide/ide.h"
 #include "pc.h"
 
-static const BlkDevOps disk_ops = { .removable = false };
+/* A guest that asks again sees the new size; the geometry stays. */
+static MACHINE_CALL void resized(void *dev)
+{
+    IdeDrive *d = dev;
+    int64_t len = blk_length(d->conf.blk);
+
+    if (len >= 0) {
+        d->sectors = (uint64_t)len / 512;
+        ide_identify_size(d);
+    }
+}
+
+static const BlkDevOps disk_ops = { .resized = resized };
 
 static MACHINE_CALL bool disk_size(IdeDrive *d, Error **errp)
 {

@@ -155,6 +155,7 @@ void ide_dma_end(IdeDrive *d, bool irq) MACHINE_CALL;
 
 /* identify.c */
 void ide_identify_disk(IdeDrive *d);
+void ide_identify_size(IdeDrive *d);            /* again, from d->sectors     */
 void ide_identify_cdrom(IdeDrive *d);
 
 /* atapi.c, atapi-info.c */

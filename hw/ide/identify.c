@@ -52,7 +52,7 @@ static void put_queueing(IdeDrive *d)
     }
 }
 
-static void put_size(IdeDrive *d)
+void ide_identify_size(IdeDrive *d)
 {
     uint8_t *id = d->identify;
     uint64_t lba28 = MIN2(d->sectors, (1u << 28) - 1);
@@ -102,7 +102,7 @@ void ide_identify_disk(IdeDrive *d)
     put(id, 86, 0x3400);
     put(id, 87, d->wwn ? 0x4100 : 0x4000);
     put(id, 93, 0x6001);
-    put_size(d);
+    ide_identify_size(d);
     put(id, 106, (uint16_t)(0x6000 | shift));
     for (unsigned i = 0; d->wwn && i < 4; i++) {
         put(id, 108 + i, (uint16_t)(d->wwn >> (48 - 16 * i)));

@@ -146,6 +146,10 @@ static MACHINE_CALL void i440fx_reset(Device *dev, ResetKind kind)
     I440fx *s = (I440fx *)dev;
     uint8_t *c = s->pci.config;
 
+    /* It keeps its registers over S3: the firmware finds its copy in RAM. */
+    if (kind == RESET_WAKE) {
+        return;
+    }
     memset(c + 0x50, 0, 0x73 - 0x50);
     /* DRAM row boundary of the fourth bank pair as the peer's board shows it. */
     c[0x57] = 0x10;

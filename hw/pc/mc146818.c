@@ -32,6 +32,8 @@
 #define C_PF 0x40
 #define C_AF 0x20
 #define C_UF 0x10
+#define REG_SHUTDOWN 0x0f
+#define SHUTDOWN_S3 0xfe               /* firmware: go to the waking vector   */
 #define REG_CENTURY 0x32
 #define REG_CENTURY_PS2 0x37
 #define UIP_NS (244 * NS_PER_US)
@@ -53,6 +55,7 @@ typedef struct Rtc {
     uint32_t lost;                     /* ticks to be delivered again         */
     Timer periodic, second, coalesced;
     Clock clock;
+    Notify sleep;
 } Rtc;
 
 static const PropEnum lost_tick_enum = {
@@ -490,6 +493,11 @@ static Json *rtc_time_get(const Obj *o, const Prop *p, Error **errp)
     return j;
 }
 
+static void rtc_sleep(Notify *n, void *data)
+{
+    container_of(n, Rtc, sleep)->cmos[REG_SHUTDOWN] = SHUTDOWN_S3;
+}
+
 static MACHINE_CALL bool rtc_realize(Device *dev, Error **errp)
 {
     Rtc *s = (Rtc *)dev;
@@ -518,6 +526,8 @@ static MACHINE_CALL bool rtc_realize(Device *dev, Error **errp)
     mem_init_io(&s->io, "rtc", 2, &rtc_ops, s);
     isa_map(&s->isa, &s->io, s->iobase);
     device_gpio_out(dev, NULL, &s->irq, 1);
+    s->sleep.fn = rtc_sleep;
+    notify_add(&suspend_notify, &s->sleep);
     return true;
 }
 
@@ -525,6 +535,7 @@ static MACHINE_CALL void rtc_unrealize(Device *dev)
 {
     Rtc *s = (Rtc *)dev;
 
+    notify_del(&suspend_notify, &s->sleep);
     timer_clear(&s->periodic);
     timer_clear(&s->second);
     timer_clear(&s->coalesced);

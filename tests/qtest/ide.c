@@ -71,17 +71,39 @@ static void address28(QTest *q, uint32_t lba, uint8_t count)
     qtest_outb(q, 0x1f6, 0xe0 | (lba >> 24 & 15));
 }
 
-TEST(identify)
+static void identify_read(QTest *q, uint16_t id[256])
 {
-    QTest *q = disk_start();
-    uint16_t id[256];
-
     qtest_outb(q, 0x1f6, 0xa0);
     qtest_outb(q, 0x1f7, 0xec);
     CHECK_EQ(wait_ready(q, 0x1f0), 0x58);
     for (int i = 0; i < 256; i++) {
         id[i] = qtest_inw(q, 0x1f0);
     }
+}
+
+TEST(a_disk_grows)
+{
+    QTest *q = disk_start();
+    uint16_t id[256];
+
+    qtest_qmp_ok(q, "{\"execute\":\"block_resize\",\"arguments\":{"
+                 "\"device\":\"ide0-hd0\",\"size\":%u}}", 2 * SECTORS * 512);
+    identify_read(q, id);
+    CHECK_EQ(id[1], 20);
+    CHECK_EQ(id[60] | id[61] << 16, 2 * SECTORS);
+    CHECK_EQ(id[100] | id[101] << 16, 2 * SECTORS);
+    address28(q, 2 * SECTORS - 1, 1);
+    qtest_outb(q, 0x1f7, 0x20);
+    CHECK_EQ(wait_ready(q, 0x1f0), 0x58);
+    disk_end(q);
+}
+
+TEST(identify)
+{
+    QTest *q = disk_start();
+    uint16_t id[256];
+
+    identify_read(q, id);
     CHECK_EQ(id[0], 0x40);
     CHECK_EQ(id[1], 20);
     CHECK_EQ(id[10], 0x514d);           /* "QM00001"                         */

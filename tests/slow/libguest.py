@@ -186,7 +186,8 @@ class Guest:
             s.close()
         os.unlink(serial)
         os.unlink(qmp)
-        self.line, self.qmp = conns[0], conns[1].makefile("rw")
+        # Not one file for both: a write would drop what was read ahead.
+        self.line, self.qmp = conns[0], conns[1].makefile("r")
         self.qsock = conns[1]
         self.qsock.settimeout(60 * PATIENCE)
         self.check = Checker(TERN)
@@ -199,8 +200,7 @@ class Guest:
         request = {"execute": verb, "arguments": {
             k.replace("_", "-"): v for k, v in args.items()}}
         self.check.sent(request)
-        self.qmp.write(json.dumps(request) + "\n")
-        self.qmp.flush()
+        self.qsock.sendall(json.dumps(request).encode() + b"\n")
         while True:
             answer = self.check.came(json.loads(self.qmp.readline()))
             if "event" not in answer:
@@ -215,7 +215,7 @@ class Guest:
 
     def await_event(self, name, seconds=20, **data):
         """Whether such an event has come, or comes; it is taken."""
-        stop = Deadline(self.proc.pid, seconds * PATIENCE)
+        stop, ended = Deadline(self.proc.pid, seconds * PATIENCE), False
         while True:
             for e in self.events:
                 if e["event"] == name and all(
@@ -223,10 +223,22 @@ class Guest:
                         for k, v in data.items()):
                     self.events.remove(e)
                     return e
-            if stop.over() or self.proc.poll() is not None:
+            if stop.over() or self.proc.poll() is not None and ended:
                 return None
-            self.cmd("query-status")
+            try:
+                self.cmd("query-status")
+            except (OSError, ValueError):
+                ended = not self.rest()
             time.sleep(0.1)
+
+    def rest(self):
+        """Events that a program which ended has left; whether there were any."""
+        n = len(self.events)
+        for line in self.qmp:
+            answer = self.check.came(json.loads(line))
+            if "event" in answer:
+                self.events.append(answer)
+        return len(self.events) > n
 
     # ---- the shell
 
