@@ -62,7 +62,9 @@ static void rows_of(Rows *r, const BlkDriver *d)
         }
     }
     for (const Prop *p = d->create_props; p && p->name; p++) {
-        row_add(r, p);
+        if (!(p->flags & PF_HIDDEN)) {
+            row_add(r, p);
+        }
     }
 }
 
@@ -327,7 +329,7 @@ static const char *member_name(const char *option, char buf[static 32])
     return g_strdelimit(buf, "_", '-');
 }
 
-static MACHINE_CALL bool enum_ok(const Making *m, const Prop *p,
+static MACHINE_CALL bool enum_ok(const Prop *p, bool by_name,
                                  const char *text, Error **errp)
 {
     const PropEnum *e = p->aux;
@@ -338,7 +340,7 @@ static MACHINE_CALL bool enum_ok(const Making *m, const Prop *p,
             return true;
         }
     }
-    if (!m->format) {
+    if (!by_name) {
         return error_set(errp, "invalid parameter value: %s", text);
     }
     return error_set(errp, "Parameter '%s' does not accept value '%s'",
@@ -351,7 +353,7 @@ static MACHINE_CALL BlkCreate *create_fill(Making *m, const BlkDriver *d,
 {
     BlkCreate *c = g_malloc0(MAX2(d->create_size, sizeof(BlkCreate)));
     const Prop *tables[] = { head_rows, d->create_props };
-    bool ok = true;
+    bool ok = true, by_name = d == m->format;
 
     prop_defaults((Obj *)c, d->create_props, 0);
     for (size_t t = 0; ok && t < ARRAY_SIZE(tables); t++) {
@@ -363,7 +365,9 @@ static MACHINE_CALL BlkCreate *create_fill(Making *m, const BlkDriver *d,
                 prop_find(m->format->create_props, p->name)) {
                 text = NULL;
             }
-            if (text && (p->kind != PK_ENUM || enum_ok(m, p, text, errp))) {
+            if (text && (p->kind != PK_ENUM ||
+                         enum_ok(p, by_name && !(p->flags & PF_HIDDEN), text,
+                                 errp))) {
                 ok = prop_set_text((Obj *)c, p, text, d->name, errp);
             } else {
                 ok = !text;

@@ -151,7 +151,9 @@ static MACHINE_CALL bool luks_create(BlkCreate *b, Error **errp)
     if (b->size > INT64_MAX - 512 - header) {
         return error_set(errp, "The requested file size is too large");
     }
-    if (!blk_node_truncate(b->file, header + b->size, (BlkPrealloc)c->prealloc,
+    if (!blk_node_truncate(b->file, header + b->size,
+                           c->prealloc == PREALLOC_METADATA
+                               ? PREALLOC_OFF : (BlkPrealloc)c->prealloc,
                            false, errp)) {
         return false;
     }
@@ -193,6 +195,9 @@ static const Prop luks_create_props[] = {
     PROP_STR("key-secret", LuksCreate, spec.key_secret,
              .desc = "ID of the secret that provides the keyslot passphrase"),
     CRYPTO_CREATE_PROPS("", LuksCreate, spec),
+    /* The file's option, for here the file gets its length. */
+    PROP_ENUM("preallocation", LuksCreate, prealloc, &blk_prealloc_enum,
+              PREALLOC_OFF, .flags = PF_NO_DEFAULT | PF_HIDDEN),
     PROP_END
 };
 static const Prop luks_amend_props[] = {
