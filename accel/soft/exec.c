@@ -429,6 +429,7 @@ void soft_load(SoftCpu *c)
     c->shutdown = false;
     c->delivering = 0;
     c->pend_db = 0;
+    c->link_from = NULL;               /* what ran last did not jump to here  */
     c->irq_wait = true;
     c->segbase[6] = c->segbase[7] = 0;
     if (x->cr0 >> 31 && x->cr4 & 0x20 && !(x->efer & 0x400)) {
