@@ -35,6 +35,9 @@ typedef struct AccelType {
     /* Registers between accelerator and X86Regs. NULL: regs are the truth. */
     void (*cpu_get)(Cpu *cpu);
     void (*cpu_put)(Cpu *cpu, bool full);
+    /* In its thread, within an access that it makes: the general registers by
+     * X86_RAX…, to be read and changed. NULL: none can be seen. */
+    uint64_t *(*cpu_gpr)(Cpu *cpu);
     /* After reset or load, from any context with vCPUs stopped. */
     void (*cpu_reset)(Cpu *cpu);
     /* Feature words it can give; NULL: all. */

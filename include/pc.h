@@ -91,6 +91,11 @@ Device *hpet_create(IrqLine gsi[PC_GSI_COUNT], IrqLine in[2], Error **errp)
 bool dma8237_create(IsaBus *isa, Error **errp) MACHINE_CALL;   /* both        */
 Device *i8042_create(IsaBus *isa, IrqLine irq1, IrqLine irq12, Error **errp)
     MACHINE_CALL;
+/* The controller's mouse moves a little: a driver that looks elsewhere for the
+ * movement is to look. */
+void i8042_mouse_call(Device *i8042) MACHINE_CALL;
+/* VMware's port and mouse (hw/pc/vmport.c, vmmouse.c). */
+bool vmport_create(IsaBus *isa, Device *i8042, Error **errp) MACHINE_CALL;
 bool port92_create(IsaBus *isa, Error **errp) MACHINE_CALL;
 /* A20 gate: follows whichever of keyboard controller and port 92 drove it last,
  * and opens at reset. */

@@ -102,6 +102,7 @@ void kvm_internal_error(Cpu *cpu, const char *what) MACHINE_CALL;
 
 /* regs.c, msrs.c */
 void kvm_cpu_get(Cpu *cpu);
+uint64_t *kvm_cpu_gpr(Cpu *cpu);       /* as AccelType.cpu_gpr                 */
 void kvm_cpu_put(Cpu *cpu, bool full);
 void kvm_cpu_reset(Cpu *cpu);
 void kvm_xsave_layout(void);

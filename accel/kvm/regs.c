@@ -528,6 +528,12 @@ void kvm_cpu_get(Cpu *cpu)
     k->valid = true;
 }
 
+uint64_t *kvm_cpu_gpr(Cpu *cpu)
+{
+    kvm_cpu_get(cpu);
+    return x86_cpu(cpu)->regs.gpr;
+}
+
 void kvm_cpu_put(Cpu *cpu, bool full)
 {
     KvmCpu *k = kvm_cpu(cpu);

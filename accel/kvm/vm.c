@@ -407,6 +407,7 @@ ACCEL(accel_kvm, {
     .cpu_kick = kvm_cpu_kick,
     .cpu_get = kvm_cpu_get,
     .cpu_put = kvm_cpu_put,
+    .cpu_gpr = kvm_cpu_gpr,
     .cpu_reset = kvm_cpu_reset,
     .cpu_features = kvm_cpu_features,
     .cpu_cpuid = kvm_host_cpuid,

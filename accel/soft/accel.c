@@ -219,6 +219,13 @@ static MACHINE_CALL void soft_cpu_put(Cpu *cpu, bool full)
     }
 }
 
+static uint64_t *soft_cpu_gpr(Cpu *cpu)
+{
+    SoftCpu *c = soft_of(cpu);
+
+    return c ? c->r : NULL;
+}
+
 static void soft_cpu_reset(Cpu *cpu)
 {
     soft_cpu_put(cpu, true);
@@ -271,6 +278,7 @@ ACCEL(accel_soft, {
     .cpu_init = soft_cpu_init, .cpu_fini = soft_cpu_fini,
     .cpu_exec = soft_cpu_exec, .cpu_kick = soft_cpu_kick,
     .cpu_get = soft_cpu_get, .cpu_put = soft_cpu_put,
+    .cpu_gpr = soft_cpu_gpr,
     .cpu_reset = soft_cpu_reset, .cpu_features = soft_features, .cpu_cpuid = soft_cpuid,
     .breakpoint = soft_breakpoint, .single_step = soft_single_step,
 });

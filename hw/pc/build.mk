@@ -25,3 +25,5 @@ hw-y += hw/pc/ps2.o
 hw-y += hw/pc/ps2-keyboard.o
 hw-y += hw/pc/ps2-keys.o
 hw-y += hw/pc/ps2-mouse.o
+hw-y += hw/pc/vmport.o
+hw-y += hw/pc/vmmouse.o

@@ -459,6 +459,11 @@ static const Prop i8042_props[] = {
     PROP_END
 };
 
+void i8042_mouse_call(Device *i8042)
+{
+    ps2_mouse_step(((I8042 *)i8042)->mouse);
+}
+
 static char *i8042_fw_name(const Device *dev)
 {
     return g_strdup("i8042");

@@ -55,7 +55,8 @@ static MACHINE_CALL bool pc_memory(Pc *p, Error **errp)
         mem_add(mem_system.root, 4 * GiB, &p->ram_above);
     }
     mem_init(&p->pci_mem, "pci", 0);
-    mem_add_prio(mem_system.root, 0, &p->pci_mem, -1);
+    /* Without PCI nothing switches between RAM and the ROMs above 640 KiB. */
+    mem_add_prio(mem_system.root, 0, &p->pci_mem, p->is_isapc ? 1 : -1);
     mem_init(&p->smram, "smram", 4 * GiB);
     if (accel_has_smm()) {
         mem_init(&p->smm_root, "smm", 0);
@@ -160,7 +161,8 @@ static MACHINE_CALL bool pc_super_io(Pc *p, Error **errp)
     }
     if (p->i8042) {
         p->kbd = i8042_create(p->isa, p->gsi[1], p->gsi[12], errp);
-        if (!p->kbd) {
+        if (!p->kbd || (p->vmport != OOA_OFF &&
+                        !vmport_create(p->isa, p->kbd, errp))) {
             return false;
         }
     }
@@ -174,10 +176,6 @@ static MACHINE_CALL bool pc_build(Machine *m, Error **errp)
 
     pc = p;
     p->acpi = p->acpi_prop != OOA_OFF && !p->is_isapc;
-    if (p->vmport == OOA_ON) {
-        warn_report("vmport=on: no effect: there is no VMware port in this "
-                    "version");
-    }
     for (int i = 0; i < PC_GSI_COUNT; i++) {
         p->gsi[i] = irq_line(gsi_set, p, i);
     }

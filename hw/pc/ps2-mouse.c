@@ -166,6 +166,12 @@ static MACHINE_CALL void mouse_sync(void *dev)
     ps2_mouse_drained(&s->ps2);
 }
 
+void ps2_mouse_step(Ps2 *p)
+{
+    mouse_rel(p, INPUT_AXIS_X, 1);
+    mouse_sync(p);
+}
+
 /* ---- commands ----------------------------------------------------------- */
 
 static void defaults(Mouse *s)

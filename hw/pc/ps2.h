@@ -34,6 +34,8 @@ void ps2_keyboard_write(Ps2 *s, uint8_t v) MACHINE_CALL;
 void ps2_mouse_write(Ps2 *s, uint8_t v) MACHINE_CALL;
 /* The controller has taken a byte: movement that waited may follow. */
 void ps2_mouse_drained(Ps2 *s) MACHINE_CALL;
+/* One step to the right, at once. */
+void ps2_mouse_step(Ps2 *s) MACHINE_CALL;
 
 /* Scancode of a key in set 1 to 3; 0xe0xx: xx behind an 0xe0 prefix; 0: none. */
 unsigned ps2_key_code(int qcode, int set);

@@ -22,6 +22,7 @@ static const struct Exempt {
     { "scsi-block", CREATE, "needs a SCSI device of the host" },
     { "vmgenid", CREATE, "needs a board with fw_cfg" },
     { "vmcoreinfo", CREATE, "needs a board with fw_cfg" },
+    { "vmmouse", CREATE, "needs a board's keyboard controller" },
     { NULL, 0, NULL },
 };
 

@@ -94,7 +94,6 @@ old "use -device ib700" -watchdog ib700
 old "use bootindex=" -drive "if=none,format=raw,file=$TMP/img,boot=on"
 old "use ide-hd" -device ide-drive,drive=d \
     -drive "if=none,id=d,format=raw,file=$TMP/img"
-old "no VMware port" -machine vmport=on
 old "'pc-i440fx-7.2' is used" -machine rhel6.6.0
 has "watchdogs are listed" "$("$TERN" -watchdog help)" i6300esb
 says "sound cards are not in this version" -soundhw hda

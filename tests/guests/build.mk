@@ -21,3 +21,5 @@ guests-y += boot-aout
 guest-boot-aout = bin
 guests-y += boot-bzimage
 guest-boot-bzimage = bin
+guests-y += vmport
+guest-vmport = bin
