@@ -178,7 +178,8 @@ struct BlkDriver {
     int (*copy_range)(BlkNode *from, uint64_t from_off, BlkNode *to,
                       uint64_t to_off, uint64_t len);
     /* As blk_lend, of the node. */
-    int (*lend)(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at);
+    int (*lend)(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at,
+                bool now);
     void (*plug)(BlkNode *n);
     void (*unplug)(BlkNode *n);
     /* Parents' wishes have changed; may refuse. NULL: passed on to file. */
@@ -256,7 +257,8 @@ void blk_complete(BlkReq *req, int ret);
 /* Submits to a node: aligns and bounces where its limits ask for it. */
 void blk_node_submit(BlkNode *n, BlkReq *req);
 int blk_node_sync(BlkNode *n, BlkReq *req);
-int blk_node_lend(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at);
+int blk_node_lend(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at,
+                  bool now);
 
 /* ---- sequential access to a node ------------------------------------------
  * In a coroutine of the node's loop these yield; elsewhere, under the machine

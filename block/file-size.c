@@ -253,7 +253,8 @@ bool file_create(BlkCreate *head, Error **errp)
 #define __NR_cachestat 451             /* Linux 6.5, the same everywhere      */
 #endif
 
-int file_lend(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at)
+int file_lend(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at,
+             bool now)
 {
     const FileNode *f = (const FileNode *)n;
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), stat[5];

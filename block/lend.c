@@ -13,15 +13,17 @@
  */
 #include "block/backend.h"
 
-int blk_node_lend(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at)
+int blk_node_lend(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at,
+             bool now)
 {
     if (!n->drv->lend || n->cor_self || n->cor_unit || blk_debug_nodes) {
         return -1;
     }
-    return n->drv->lend(n, off, len, at);
+    return n->drv->lend(n, off, len, at, now);
 }
 
-int blk_lend(BlkBackend *b, uint64_t off, uint64_t len, uint64_t *at)
+int blk_lend(BlkBackend *b, uint64_t off, uint64_t len, uint64_t *at,
+             bool now)
 {
     const BlkNode *n = b->node;
 
@@ -29,7 +31,7 @@ int blk_lend(BlkBackend *b, uint64_t off, uint64_t len, uint64_t *at)
         !len || off > n->length || len > n->length - off) {
         return -1;
     }
-    return blk_node_lend(b->node, off, len, at);
+    return blk_node_lend(b->node, off, len, at, now);
 }
 
 /* ---- copies -------------------------------------------------------------- */

@@ -13,6 +13,7 @@
  * 4. Spare buffers are at most NBD_SPARE, of NBD_SPARE_MAX bytes.
  * 5. What is sent from the page cache is asked for again after each wait, as the
  *    node may have changed; where it is not there any more it is read.
+ * 6. A client has one buffer of COPY_PART bytes beside those of its jobs.
  */
 #include <fcntl.h>
 #include <glib.h>
@@ -22,10 +23,12 @@
 #include "block/bitmap.h"
 #include "block/backend.h"
 #include "block/nbd-server.h"
+#include "chardev/addr.h"
 
 #define BATCH 16                       /* answers in one call                 */
 #define EXACT_MIN (32u * 1024)         /* writes that are not read ahead      */
 #define LEND_MIN (32u * 1024)          /* smaller reads are quicker copied    */
+#define COPY_PART (128u * 1024)        /* stays in the processor's cache      */
 
 /* ---- clients come and go ------------------------------------------------- */
 
@@ -47,6 +50,7 @@ static MACHINE_CALL void client_free(NbdClient *c)
     chan_close(&c->chan);
     work_cancel(loop_main, &c->kick);
     g_free(c->bitmap);
+    free(c->part);
     g_free(c);
     listen_update(s);
     if (!s->n_clients && s->idle) {
@@ -150,6 +154,23 @@ static int send_read(NbdJob *j, uint32_t done)
     return r.req.ret < 0 ? r.req.ret : chan_writev(&c->chan, &j->iov, 1);
 }
 
+/* Through a buffer that is used again at once, where the data must not be lent
+ * for as long as the client takes. How many bytes, or -errno. */
+static int send_part(NbdJob *j, uint32_t done)
+{
+    NbdClient *c = j->client;
+    struct iovec iov = { c->part, MIN2(j->len - done, COPY_PART) };
+    uint64_t at;
+    int fd = blk_lend(c->exp->blk, j->off + done, iov.iov_len, &at, true), ret;
+
+    if (fd < 0 ||
+        pread(fd, c->part, iov.iov_len, (off_t)at) != (ssize_t)iov.iov_len) {
+        return -ENODATA;
+    }
+    ret = chan_writev(&c->chan, &iov, 1);
+    return ret < 0 ? ret : (int)iov.iov_len;
+}
+
 /* Invariant 5. */
 static int send_lent(NbdJob *j)
 {
@@ -158,8 +179,10 @@ static int send_lent(NbdJob *j)
 
     while (done < j->len) {
         uint64_t at;
-        int fd = blk_lend(c->exp->blk, j->off + done, j->len - done, &at);
-        int ret = fd < 0 ? -ENODATA
+        int fd = j->copied ? -1
+               : blk_lend(c->exp->blk, j->off + done, j->len - done, &at,
+                          false);
+        int ret = j->copied ? send_part(j, done) : fd < 0 ? -ENODATA
                 : chan_sendfile(&c->chan, fd, at, j->len - done);
 
         if (ret == -ENODATA) {
@@ -376,9 +399,19 @@ static bool job_lend(NbdClient *c, NbdJob *j)
 {
     uint64_t at;
 
-    if (j->type != NBD_CMD_READ || j->len < LEND_MIN || c->chan.tls ||
-        job_check(c, j) || blk_lend(c->exp->blk, j->off, j->len, &at) < 0) {
+    if (j->type != NBD_CMD_READ || j->len < LEND_MIN || job_check(c, j)) {
         return false;
+    }
+    j->copied = c->chan.tls ||
+                blk_lend(c->exp->blk, j->off, j->len, &at, false) < 0;
+    if (j->copied) {
+        if (blk_lend(c->exp->blk, j->off, j->len, &at, true) < 0) {
+            return false;
+        }
+        if (!c->part && posix_memalign(&c->part, 4096, COPY_PART)) {
+            c->part = NULL;
+            return false;
+        }
     }
     j->lent = true;
     j->req = (BlkReq){ .op = BLK_READ, .off = j->off, .len = j->len,
@@ -491,7 +524,7 @@ static void incoming(void *arg, unsigned events)
 
     machine_assert_locked();
     for (unsigned i = 0; i < s->n_fds; i++) {
-        int fd = accept4(s->fds[i], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int fd = addr_accept(s->fds[i]);
 
         if (fd >= 0) {
             nbd_server_client(s, fd);

@@ -66,6 +66,7 @@ typedef struct NbdJob {
     uint32_t len;
     uint16_t type, flags;
     bool lent;                         /* data is sent from the page cache    */
+    bool copied;                       /* lent, by way of the client's part   */
     int ret;
     uint8_t *buf;
     uint32_t room;                     /* of buf                              */
@@ -85,6 +86,7 @@ typedef struct NbdClient {
     bool *bitmap;                      /* of exp->bitmaps                     */
     const NbdExport *context_of;       /* what the contexts were asked for    */
     unsigned in_flight;
+    void *part;                        /* what is being sent; NULL: not yet   */
     NbdJob *first, **last;             /* to be answered                      */
     CoQueue room;
     Work kick;

@@ -78,17 +78,18 @@ static bool pass_read(Qcow2 *s, BlkReq *req)
     return false;
 }
 
-int q2_lend(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at)
+int q2_lend(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at,
+             bool now)
 {
     Qcow2 *s = q2_of(n);
     Q2Map m;
 
-    if (!n->read_only || s->crypt || s->data_ext || s->corrupt ||
+    if ((!n->read_only && !now) || s->crypt || s->data_ext || s->corrupt ||
         !q2_map_peek(s, off, len, &m) || m.len < len || m.kind != Q2K_DATA ||
         m.host + len > s->data->length) {
         return -1;
     }
-    return blk_node_lend(s->data, m.host, len, at);
+    return blk_node_lend(s->data, m.host, len, at, now);
 }
 
 static bool meta_clean(const Qcow2 *s)

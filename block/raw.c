@@ -90,9 +90,11 @@ static int raw_sync(BlkNode *n, BlkReq *req)
     return blk_node_sync(n->file, req);
 }
 
-static int raw_lend(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at)
+static int raw_lend(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at,
+             bool now)
 {
-    return blk_node_lend(n->file, off + ((const Raw *)n)->offset, len, at);
+    return blk_node_lend(n->file, off + ((const Raw *)n)->offset, len, at,
+                         now);
 }
 
 static MACHINE_CALL bool raw_open(BlkNode *n, Error **errp)

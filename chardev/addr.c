@@ -8,6 +8,8 @@
  * Invariants
  * 1. A descriptor that is returned is non-blocking and close-on-exec; on
  *    failure none is left open.
+ * 2. A listening socket that has been reported once is not reported again for
+ *    the same connection, even where there is no descriptor for it.
  */
 #include <fcntl.h>
 #include <glib.h>
@@ -15,6 +17,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include "chardev/addr.h"
@@ -381,6 +384,30 @@ int addr_listen(const SockAddr *a, int *fds, Error **errp)
     }
     fds[0] = listen_unix(a, errp);
     return fds[0] < 0 ? -1 : 1;
+}
+
+int addr_accept(int fd)
+{
+    static int spare = -1;             /* kept for invariant 2                */
+    int s, err, flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+
+    if (spare < 0) {
+        spare = eventfd(0, EFD_CLOEXEC);
+    }
+    s = accept4(fd, NULL, NULL, flags);
+    if (s >= 0) {
+        return s;
+    }
+    err = errno;
+    if ((err == EMFILE || err == ENFILE) && spare >= 0) {
+        close(spare);
+        s = accept4(fd, NULL, NULL, flags);
+        if (s >= 0) {
+            close(s);
+        }
+        spare = eventfd(0, EFD_CLOEXEC);
+    }
+    return -err;
 }
 
 /* ---- connecting ---------------------------------------------------------- */

@@ -27,6 +27,9 @@ typedef struct SockAddr {
 /* Sockets come back non-blocking and close-on-exec. -1 with *errp set. */
 /* Listens; fds has room for ADDR_LISTENERS. Returns how many, or -1. */
 int addr_listen(const SockAddr *a, int *fds, Error **errp);
+/* Takes a connection from a listening socket. Without descriptors left it is
+ * closed at once, so that the socket is not ready for ever. -errno. */
+int addr_accept(int fd) MACHINE_CALL;
 /* Connects; waits at most limit_ms, and for name resolution. */
 int addr_connect(const SockAddr *a, int limit_ms, Error **errp);
 /* A datagram socket from local (NULL: any) to remote. */

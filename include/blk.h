@@ -160,8 +160,11 @@ void blk_unplug(BlkBackend *b);
 void blk_cancel(BlkReq *req);
 /* A descriptor from which [off, off + len) can be sent without waiting, from *at
  * on, until the caller next yields; a write made later may show in what is sent.
- * -1: to be read. Does not count as a request. */
-int blk_lend(BlkBackend *b, uint64_t off, uint64_t len, uint64_t *at);
+ * now: it will be read, not sent, before the caller yields, so that formats lend
+ * also what they may give to other data. -1: to be read by a request. Does not
+ * count as one. */
+int blk_lend(BlkBackend *b, uint64_t off, uint64_t len, uint64_t *at,
+             bool now);
 /* Waits (main loop runs): control paths and tools only. Return 0 or -errno. */
 int blk_pread(BlkBackend *b, uint64_t off, void *buf, size_t n) MACHINE_CALL;
 int blk_pwrite(BlkBackend *b, uint64_t off, const void *buf, size_t n,

@@ -44,8 +44,7 @@ static void somebody(void *arg, unsigned events)
     NetConn *c = arg;
 
     for (int i = 0; i < c->nlisten && c->fd < 0; i++) {
-        int fd = accept4(c->listen_fd[i], NULL, NULL,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = addr_accept(c->listen_fd[i]);
 
         if (fd >= 0) {
             watch_listeners(c, false);

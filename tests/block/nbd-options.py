@@ -8,6 +8,7 @@
 import json
 import os
 import re
+import resource
 import shlex
 import socket
 import struct
@@ -123,6 +124,11 @@ def said(program, line):
     return p.returncode, text
 
 
+def cpu_ticks(pid):
+    with open(f'/proc/{pid}/stat', encoding='utf-8') as f:
+        return sum(int(n) for n in f.read().rsplit(')', 1)[1].split()[11:13])
+
+
 def images():
     with open(path('a.raw'), 'wb') as f:
         f.truncate(MiB)
@@ -227,6 +233,74 @@ def in_the_background():
     os.kill(n, 15)
     wait_for(lambda: not os.path.exists(pid))
     same(os.path.exists(sock), False, 'socket')
+
+
+@test()
+def without_descriptors_left():
+    """Who cannot be let in is sent away; the server neither ends nor spins."""
+    images()
+    s = Server('-t', '-e', '0', '-f', 'raw', 'a.raw')
+    first = Raw(s.sock)
+    first.go()
+    used = max(int(n) for n in os.listdir(f'/proc/{s.p.pid}/fd'))
+    resource.prlimit(s.p.pid, resource.RLIMIT_NOFILE, (used + 3, used + 40))
+    many, away = [], 0
+    for _ in range(20):
+        c = socket.socket(socket.AF_UNIX)
+        c.settimeout(10)
+        c.connect(s.sock)
+        away += c.recv(18) == b''
+        many.append(c)
+    same(away >= 10, True, f'{away} of 20 are sent away')
+    began = cpu_ticks(s.p.pid)
+    time.sleep(0.5)
+    same(cpu_ticks(s.p.pid) - began < 20, True, 'it is idle')
+    for c in many:
+        c.close()
+    resource.prlimit(s.p.pid, resource.RLIMIT_NOFILE, (used + 40, used + 40))
+    same(Raw(s.sock).go() > 0, True, 'later ones are let in')
+    same(s.stop(), 0)
+
+
+def sectors(first, count, generation):
+    """Each says where it is and of when."""
+    return b''.join(struct.pack('>QQ', i, generation) * 32
+                    for i in range(first, first + count))
+
+
+@test()
+def reads_beside_writes():
+    """Answers that wait in sockets while their clusters are freed and taken for
+    other places: what is read was there once, before or after."""
+    size, part = 8 * MiB, 256 * 1024
+    with open(path('old.raw'), 'wb') as f:
+        f.write(sectors(0, size // 512, 0))
+    run(IMG, 'convert', '-O', 'qcow2', path('old.raw'), path('w.qcow2'))
+    s = Server('-t', '-e', '0', '--discard=unmap', '-f', 'qcow2', 'w.qcow2')
+    reader, writer = Raw(s.sock), Raw(s.sock)
+    reader.go()
+    writer.go()
+    asked = [k * 37 * 65536 % (size - part) for k in range(24)]
+    for k, off in enumerate(asked):
+        reader.put(struct.pack('>IHHQQI', 0x25609513, 0, 0, k, off, part))
+    for k in range(size // part):
+        off = (size // part - 1 - k) * part
+        writer.put(struct.pack('>IHHQQI', 0x25609513, 0, 4, 0, off, part))
+        same(writer.get(16)[4:8], bytes(4), 'trim')
+        off = k * part
+        writer.put(struct.pack('>IHHQQI', 0x25609513, 0, 1, 0, off, part) +
+                   sectors(off // 512, part // 512, 1))
+        same(writer.get(16)[4:8], bytes(4), 'write')
+    for _ in asked:
+        head = reader.get(16)
+        same(head[:8], struct.pack('>II', 0x67446698, 0), 'answer')
+        off = asked[struct.unpack('>Q', head[8:])[0]]
+        data = reader.get(part)
+        for i in range(0, part, 512):
+            n = (off + i) // 512
+            assert data[i:i + 512] in (sectors(n, 1, 0), sectors(n, 1, 1),
+                                       bytes(512)), f'foreign data at {n}'
+    same(s.stop(), 0)
 
 
 @test()

@@ -4,6 +4,7 @@
 keys, Num Lock, power, several screens, sharing, loss where a screen changes often,
 large screens, and what a server may refuse to many."""
 import os
+import resource
 import shutil
 import socket
 import struct
@@ -355,6 +356,42 @@ def crowd():
     check("the machine ends well", m.end())
 
 
+def descriptors():
+    """None is left for who connects: sent away, and nobody waits in a circle."""
+    m = Painted(ANY)
+    m.mode(64, 48)
+    port, pid = m.port(), m.p.pid
+    c = Client(port)
+    used = max(int(n) for n in os.listdir("/proc/%d/fd" % pid))
+    most = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + 3, most))
+    some, away = [], 0
+    for _ in range(12):
+        s = socket.create_connection(("127.0.0.1", port))
+        s.settimeout(10)
+        try:
+            away += s.recv(12) == b""
+        except ConnectionError:
+            away += 1
+        some.append(s)
+    check("without descriptors left who connects is sent away", away > 4, away)
+
+    def ticks():
+        with open("/proc/%d/stat" % pid) as f:
+            return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+    began = ticks()
+    time.sleep(0.5)
+    check("and the server is idle", ticks() - began < 20, ticks() - began)
+    for s in some:
+        s.close()
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, most))
+    c.encodings(0)
+    c.request()
+    check("who was in stays, and others get in later", c.update() and
+          (Client(port).w, 64) == (64, 64))
+    check("the machine ends well", m.end())
+
+
 def old_tls():
     """-vnc …,tls,x509verify=DIR, as old guides have it."""
     d = certificates()
@@ -399,7 +436,7 @@ def defaults():
 
 def main():
     rows = (lamps, keys, pauses, power, heads, large, sharing, loss, crowd,
-            old_tls, defaults)
+            descriptors, old_tls, defaults)
     try:
         for row in rows:
             if not sys.argv[1:] or row.__name__ in sys.argv[1:]:

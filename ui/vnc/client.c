@@ -264,6 +264,8 @@ static void tls_go(VncClient *c)
     case TLS_WANT_READ: case TLS_WANT_WRITE:
         break;
     default:
+        /* No line of its own: anybody who can connect could fill a log. */
+        TRACE(vnc_tls_failed, "%s", error_text(err));
         error_free(err);
         vnc_client_end(c);
         break;

@@ -106,9 +106,10 @@ static bool place_parse(const char *text, const VncPlace *p, SockAddr *a,
 static void incoming(void *arg, unsigned events)
 {
     VncListener *l = arg;
-    int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     machine_assert_locked();
+    int fd = addr_accept(l->fd);
+
     if (fd >= 0) {
         vnc_client_new(l->srv, fd, l->websocket, false);
     }
