@@ -182,7 +182,7 @@ int q2_snap_l1(Qcow2 *s, const Q2Snap *p, uint32_t room, uint64_t **out)
     int ret;
 
     *out = NULL;
-    if (p->l1_size > Q2_L1_BYTES_MAX / 8 ||
+    if (n > Q2_L1_BYTES_MAX / 8 ||
         !q2_area_ok(s, p->l1_off, p->l1_size, 8)) {
         return -EFBIG;
     }
@@ -383,11 +383,12 @@ static int snap_go(Qcow2 *s, const Q2Snap *p)
     uint64_t *l1 = NULL, *old = s->l1, old_off = s->l1_off;
     uint32_t old_size = s->l1_size, size;
     uint64_t disk = p->disk_size, covers = q2_l1_covers(s);
+    uint64_t rows = disk / covers + (disk % covers != 0);
     int64_t at;
-    int ret = q2_flush(s);
+    int ret = rows > Q2_L1_BYTES_MAX / 8 ? -EFBIG : q2_flush(s);
 
     ret = ret < 0 ? ret : q2_dirty_set(s, true);
-    size = MAX2(p->l1_size, (uint32_t)((disk + covers - 1) / covers));
+    size = MAX2(p->l1_size, (uint32_t)rows);
     ret = ret < 0 ? ret : q2_snap_l1(s, p, size, &l1);
     ret = ret < 0 ? ret : tree_update(s, l1, p->l1_size, 1, false);
     if (ret >= 0) {
@@ -407,7 +408,7 @@ static int snap_go(Qcow2 *s, const Q2Snap *p)
         return ret;
     }
     s->l1 = l1;
-    s->vm_state_off = (disk + covers - 1) / covers * covers;
+    s->vm_state_off = rows * covers;
     s->node.length = ALIGN_UP(disk, 512);
     ret = tree_free(s, old, old_size);
     q2_free(s, old_off, (uint64_t)old_size * 8);

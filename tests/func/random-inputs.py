@@ -100,7 +100,9 @@ class Qmp:
 
     def tail(self):
         self.err.seek(0)
-        text = self.err.read()[-1500:].decode('utf-8', 'replace')
+        text = self.err.read().decode('utf-8', 'replace')
+        at = text.find('Sanitizer')
+        text = text[at:][:3000] if at >= 0 else text[-1500:]
         return ('\n' + text) if text else ''
 
     def send(self, text):

@@ -411,6 +411,40 @@ TEST(snapshots_in_every_layout)
     end();
 }
 
+/* A snapshot's disk of 2^63 bytes, as its extra data may say. */
+TEST(a_snapshot_too_big_to_go_to)
+{
+    static const uint8_t huge[8] = { 0x80 };
+    uint8_t at[8];
+    const BlkSnapshotOps *o;
+    Error *err = NULL;
+    BlkBackend *b;
+    uint64_t row;
+    int fd;
+
+    begin();
+    machine_lock();
+    REQUIRE(image_make(layouts[0], NULL));
+    b = image_open(NULL);
+    REQUIRE(b);
+    snap(b, "one");
+    blk_unref(b);
+    fd = open(img, O_RDWR);
+    REQUIRE(pread(fd, at, 8, 64) == 8);
+    row = ld_be64(at);
+    REQUIRE(pwrite(fd, huge, 8, (off_t)row + 40 + 8) == 8);
+    close(fd);
+    b = image_open(NULL);
+    REQUIRE(b);
+    o = blk_root(b)->drv->snapshots;
+    CHECK(o->go(blk_root(b), "one", &err) < 0);
+    CHECK(err);
+    error_free(err);
+    blk_unref(b);
+    machine_unlock();
+    end();
+}
+
 NO_TSA static void resize_run(const char *layout, const char *backing)
 {
     static const uint64_t to[] = { 3 * MiB, 5 * MiB + 512, 1 * MiB + 4096,
