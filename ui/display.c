@@ -107,7 +107,6 @@ bool display_option(const char *arg, Error **errp)
 
 bool display_start(bool graphics, Error **errp)
 {
-    const SockAddr *a;
     Error *err = NULL;
 
     if (kind == SHOW_VNC) {
@@ -119,18 +118,13 @@ bool display_start(bool graphics, Error **errp)
     if (kind == SHOW_NONE || vnc_servers || !graphics) {
         return true;
     }
-    /* There is no window to open: a viewer on this host may look. */
+    /* There is no window to open: a viewer on this host may look. It is told
+     * where. */
     if (!vnc_option("localhost:0,to=99", &err)) {
         error_prepend(&err, "no display: ");
         warn_report_err(err);
         return true;
     }
-    a = &vnc_servers->listeners[0].local;
-    if (settings.dry_run || settings.print_config) {
-        return true;                   /* stdout is for what was asked for    */
-    }
-    printf("VNC server running on %s:%s\n", a->host, a->port);
-    fflush(stdout);
     return true;
 }
 

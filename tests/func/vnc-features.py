@@ -414,9 +414,9 @@ def defaults():
     """Without a word about displays there is one on the loopback address, and
     displays of libraries that are not there say so."""
     p = subprocess.Popen([TERN, "-accel", "qtest", "-S", "-m", "16"],
-                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                         stderr=subprocess.DEVNULL)
-    line = p.stdout.readline().decode()
+                         stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                         stdout=subprocess.DEVNULL)
+    line = p.stderr.readline().decode()
     ok = line.startswith("VNC server running on ")
     if ok:
         host, port = line.split()[-1].rsplit(":", 1)
@@ -425,7 +425,7 @@ def defaults():
         c.close()
     p.kill()
     p.wait()
-    p.stdout.close()
+    p.stderr.close()
     check("the default display", ok, line)
     for kind in ("gtk", "sdl", "egl-headless", "spice-app", "dbus"):
         r = subprocess.run([TERN, "-M", "none", "-display", kind],

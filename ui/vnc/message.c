@@ -296,10 +296,17 @@ static void sync_num_lock(VncClient *c, uint32_t sym)
     }
 }
 
-static bool is_letter(uint32_t sym)
+/* Caps Lock stands for Shift where a key has a letter and its capital: not on
+ * the French key of 2, whose other level is no E with accent. */
+static bool is_letter(const VncClient *c, uint32_t sym)
 {
-    return (sym >= 'a' && sym <= 'z') || (sym >= 'A' && sym <= 'Z') ||
-           (sym >= 0xc0 && sym <= 0xfe && sym != 0xd7 && sym != 0xf7);
+    const Keymap *m = c->srv->keymap;
+    int level, other, number = keymap_key(m, sym, &level);
+
+    return ((sym >= 'a' && sym <= 'z') || (sym >= 'A' && sym <= 'Z') ||
+            (sym >= 0xc0 && sym <= 0xfe && sym != 0xd7 && sym != 0xf7)) &&
+           number && keymap_key(m, sym ^ 0x20, &other) == number &&
+           other == (level ^ 1);
 }
 
 static ssize_t key_event(VncClient *c, const uint8_t *p) MACHINE_CALL;
@@ -307,7 +314,7 @@ static ssize_t key_event(VncClient *c, const uint8_t *p)
 {
     uint32_t sym = ld_be32(p + 4);
     bool down = p[1], caps = c->srv->lock_key_sync && input_leds() & 4 &&
-        is_letter(sym);
+        is_letter(c, sym);
     bool shift = false, altgr = false;
     int level, number = keymap_key(c->srv->keymap, sym, &level);
     int q = number ? input_key_of_number(number) : 0;

@@ -132,7 +132,8 @@ bool cmd_query_vnc_servers(const void *arg, void *ret, Error **errp)
         i->has_vencrypt = below(s->subauth, &i->vencrypt);
         i->display = g_strdup(s->display_id);
         fill_clients(s, &i->clients);
-        for (unsigned k = 0; k < s->n_listeners; k++) {
+        /* The latest comes first, as the peer lists them. */
+        for (unsigned k = s->n_listeners; k--; ) {
             const VncListener *p = &s->listeners[k];
             VncServerInfo2 *e = SCHEMA_ADD(&i->server);
 
@@ -178,7 +179,7 @@ void hmp_info_vnc(const Json *args)
         if (s->display_id) {
             mon_printf("  Display: %s\n", s->display_id);
         }
-        for (unsigned k = 0; k < s->n_listeners; k++) {
+        for (unsigned k = s->n_listeners; k--; ) {
             const VncListener *l = &s->listeners[k];
 
             print_end("Server", &l->local, l->websocket);

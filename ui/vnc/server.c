@@ -41,7 +41,7 @@ static bool number(const char *text, long *out, Error **errp)
     char *end;
 
     *out = strtol(text, &end, 10);
-    if (end == text || *end) {
+    if (end == text || *end || *out < 0) {
         return error_set(errp, "can't convert to a number: %s", text);
     }
     return true;
@@ -58,17 +58,22 @@ static bool place_parse(const char *text, const VncPlace *p, SockAddr *a,
                         const SockAddr *main_addr, Error **errp)
 {
     const char *colon = strrchr(text, ':');
-    long base = p->websocket ? FIRST_WS_PORT : FIRST_PORT, n;
+    long base = FIRST_PORT, n;
 
     *a = (SockAddr){ .kind = ADDR_INET, .ipv4 = p->ipv4, .ipv6 = p->ipv6 };
     if (g_str_has_prefix(text, "unix:")) {
+        if (p->to >= 0) {
+            return error_set(errp, "Port range not support with UNIX socket");
+        }
         a->kind = ADDR_UNIX;
         a->path = g_strdup(text + 5);
         return true;
     }
     if (p->websocket && !strcmp(text, "on")) {
         if (main_addr->kind != ADDR_INET) {
-            return error_set(errp, "explicit websocket port is required");
+            a->host = g_strdup("");
+            a->port = g_strdup_printf("%d", FIRST_WS_PORT);
+            return true;
         }
         a->host = g_strdup(main_addr->host);
         a->port = g_strdup_printf("%ld", strtol(main_addr->port, NULL, 10) -
@@ -86,13 +91,22 @@ static bool place_parse(const char *text, const VncPlace *p, SockAddr *a,
         a->host = colon ? g_strndup(text, (gsize)(colon - text))
                         : g_strdup(main_addr->host);
     }
-    if (!number(colon ? colon + 1 : text, &n, errp)) {
+    text = colon ? colon + 1 : text;
+    if (!*text) {
+        return error_set(errp, p->websocket ? "websocket port cannot be empty"
+                         : "vnc port cannot be empty");
+    }
+    if (p->websocket) {                 /* or a service's name                */
+        a->port = g_strdup(text);
+        return true;
+    }
+    if (!number(text, &n, errp)) {
         return false;
     }
-    if (p->reverse || p->websocket) {
+    if (p->reverse) {
         base = 0;
     }
-    if (n < 0 || n + base > 65535) {
+    if (n + base > 65535) {
         return error_set(errp, "port %ld out of range", n);
     }
     a->port = g_strdup_printf("%ld", n + base);
@@ -408,8 +422,7 @@ static bool open_sockets(VncServer *s, VncOptions *v, Error **errp)
     if (ok && ws && strcmp(ws, "off")) {
         p.websocket = true;
         ok = p.reverse
-            ? error_set(errp, "websocket is not supported with reverse "
-                        "connections")
+            ? error_set(errp, "Cannot use websockets in reverse mode")
             : place_parse(ws, &p, &b, &a, errp);
     }
     if (ok) {
@@ -418,6 +431,13 @@ static bool open_sockets(VncServer *s, VncOptions *v, Error **errp)
     }
     if (ok && p.websocket) {
         ok = listen_on(s, &b, true, errp);
+    }
+    if (ok && p.to >= 0 && s->n_listeners && !settings.dry_run &&
+        !settings.print_config) {
+        const SockAddr *at = &s->listeners[0].local;
+
+        /* Which of the ports it has become. */
+        fprintf(stderr, "VNC server running on %s:%s\n", at->host, at->port);
     }
     addr_clear(&a);
     addr_clear(&b);
@@ -478,6 +498,13 @@ bool vnc_option(const char *arg, Error **errp)
         return false;
     }
     v.o = o.obj;
+    if (str(&v, "id") && !opt_id_ok(str(&v, "id"))) {
+        error_set(errp, "Parameter 'id' expects an identifier");
+        error_hint(errp, "Identifiers consist of letters, digits, '-', '.', "
+                   "'_', starting with a letter.");
+        opts_free(&o);
+        return false;
+    }
     if (!known(o.obj, errp)) {
         opts_free(&o);
         return false;
