@@ -108,21 +108,19 @@ bool cmd_blockdev_close_tray(const void *arg, void *ret, Error **errp)
     return true;
 }
 
-static MACHINE_CALL bool tray_ready(const BlkBackend *b, const char *what,
-                                    Error **errp)
+static bool tray_ready(const BlkBackend *b)
 {
-    if (!removable(b, what, errp)) {
-        return false;
-    }
-    return !blk_has_tray(b) || blk_tray_is_open(b) ||
-           error_set(errp, "Tray of device '%s' is not open", what);
+    return !blk_has_tray(b) || blk_tray_is_open(b);
 }
 
 static MACHINE_CALL bool medium_remove(BlkBackend *b, const char *what,
                                        Error **errp)
 {
-    if (!tray_ready(b, what, errp)) {
+    if (!removable(b, what, errp)) {
         return false;
+    }
+    if (!tray_ready(b)) {
+        return error_set(errp, "Tray of device '%s' is not open", what);
     }
     if (b->node) {
         blk_eject_quietly(b);
@@ -136,8 +134,11 @@ static MACHINE_CALL bool medium_remove(BlkBackend *b, const char *what,
 static MACHINE_CALL bool medium_insert(BlkBackend *b, const char *what,
                                        BlkNode *n, Error **errp)
 {
-    if (!tray_ready(b, what, errp)) {
+    if (!removable(b, what, errp)) {
         return false;
+    }
+    if (!tray_ready(b)) {
+        return error_set(errp, "Tray of the device is not open");
     }
     if (b->node) {
         return error_set(errp, "There already is a medium in device '%s'",

@@ -251,7 +251,8 @@ void ide_dma_round(IdeDrive *d)
     bool to_mem = to_memory(d);
     uint64_t want = MIN2((uint64_t)d->left * 512, IDE_ROUND), got;
 
-    if (d->job == JOB_DISC_DMA || d->job == JOB_REPLY_DMA) {
+    if (d->job == JOB_DISC_DMA || d->job == JOB_REPLY_DMA ||
+        d->job == JOB_DISC_RAW) {
         atapi_dma_round(d);
         return;
     }
@@ -414,6 +415,9 @@ void ide_job_again(IdeDrive *d)
     case JOB_DISC_PIO:
         atapi_next(d, END_DISC);
         break;
+    case JOB_DISC_RAW:
+        atapi_dma_round(d);
+        break;
     default:
         break;
     }
@@ -433,7 +437,8 @@ static void job_done(BlkReq *req)
         return;
     }
     d->status &= ~ST_BUSY;
-    if (d->job == JOB_DISC_PIO || d->job == JOB_DISC_DMA) {
+    if (d->job == JOB_DISC_PIO || d->job == JOB_DISC_DMA ||
+        d->job == JOB_DISC_RAW) {
         atapi_disc_done(d, req->ret);
         return;
     }

@@ -78,6 +78,9 @@ static MACHINE_CALL void cmd_device_reset(IdeDrive *d, uint8_t cmd)
 {
     ide_cancel(d);
     d->pos = d->end = 0;
+    d->sense = d->asc = d->ascq = 0;
+    atapi_tray_reset(d);
+    d->select = 0xa0;
     ide_signature(d);
     d->status = 0;
 }

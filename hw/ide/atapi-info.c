@@ -8,6 +8,8 @@
 #include "hw/ide/ide.h"
 #include "hw/scsi/mmc.h"
 
+enum { ASC_DATA_PHASE = 0x4b };
+
 static MACHINE_CALL void bad_field(IdeDrive *d)
 {
     atapi_error(d, 5, 0x24);
@@ -22,11 +24,55 @@ static void put_padded(uint8_t *to, size_t n, const char *s)
     }
 }
 
+/* The head of one of the page's designators; where its text begins. */
+static uint8_t *put_designator(uint8_t **p, uint8_t code, uint8_t kind,
+                               uint8_t len)
+{
+    uint8_t *to = *p;
+
+    to[0] = code;
+    to[1] = kind;
+    to[2] = 0;
+    to[3] = len;
+    *p = to + 4 + len;
+    return to + 4;
+}
+
+/* Page 83h: who it is, by each name for which the guest has room. */
+static MACHINE_CALL void identification(IdeDrive *d)
+{
+    uint8_t *b = d->buf, *p = b + 4, *to, max = d->packet[4];
+    const char *model = d->model ? d->model : "QEMU DVD-ROM";
+
+    if (max < 28) {                    /* not even for the first              */
+        atapi_error(d, 5, ASC_DATA_PHASE);
+        return;
+    }
+    put_padded(put_designator(&p, 2, 0, 20), 20, d->serial);
+    if (max >= p - b + 72) {
+        to = put_designator(&p, 2, 1, 68);
+        put_padded(to, 8, "ATA");
+        put_padded(to + 8, 40, model);
+        put_padded(to + 48, 20, d->serial);
+    }
+    if (d->wwn && max >= p - b + 12) {
+        st_be64(put_designator(&p, 1, 3, 8), d->wwn);
+    }
+    b[0] = 5;
+    b[1] = 0x83;
+    st_be16(b + 2, (uint16_t)(p - b - 4));
+    atapi_reply(d, (uint32_t)(p - b), max);
+}
+
 static MACHINE_CALL void inquiry(IdeDrive *d)
 {
     uint8_t *b = d->buf;
 
     if (d->packet[1] & 1) {            /* vital product data                  */
+        if (d->packet[2] == 0x83) {
+            identification(d);
+            return;
+        }
         if (d->packet[2]) {
             bad_field(d);
             return;
@@ -147,7 +193,7 @@ static MACHINE_CALL void shared(IdeDrive *d)
     memset(b, 0, MMC_ROOM);
     switch (c[0]) {
     case 0x43:
-        answer(d, mmc_read_toc(&v, c, b), ld_be16(c + 7));
+        answer(d, mmc_read_toc(&v, true, c, b), ld_be16(c + 7));
         break;
     case 0x46:
         answer(d, c[2] || c[3] ? 0 : mmc_configuration(&v, true, b),

@@ -338,6 +338,9 @@ static MACHINE_CALL void drive_reset(IdeDrive *d)
     d->status = ST_READY | ST_SEEK;
     d->sense = d->asc = d->ascq = 0;
     d->reset_under_way = false;
+    if (d->cdrom) {
+        atapi_tray_reset(d);
+    }
     ide_signature(d);
 }
 
@@ -404,7 +407,7 @@ void ide_dma_stopped(IdeBus *b)
         uint8_t job = d ? d->job : JOB_NONE;
 
         if (job == JOB_DMA_READ || job == JOB_DMA_WRITE ||
-            job == JOB_DISC_DMA) {
+            job == JOB_DISC_DMA || job == JOB_DISC_RAW) {
             ide_cancel(d);
             d->status = ST_READY | ST_SEEK;
         }

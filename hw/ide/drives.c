@@ -102,6 +102,7 @@ static MACHINE_CALL bool drive_realize(IdeDrive *d, Error **errp)
     d->buf = g_malloc0(IDE_BUF);
     d->mult = IDE_MULT;
     if (d->cdrom) {
+        d->block = 2048;
         d->sectors = atapi_blocks(d) * 4;
         ide_identify_cdrom(d);
     } else {
@@ -139,7 +140,6 @@ static MACHINE_CALL void ide_drive_reset(Device *dev, ResetKind kind)
     IdeDrive *d = (IdeDrive *)dev;
 
     /* The controller resets the task files; this is the mechanics. */
-    d->tray_locked = false;
     d->smart = false;
     if (d->cdrom) {
         ide_identify_cdrom(d);
@@ -148,21 +148,30 @@ static MACHINE_CALL void ide_drive_reset(Device *dev, ResetKind kind)
     }
 }
 
+static bool disk_sound(const IdeDrive *d)
+{
+    return d->mult <= IDE_MULT && d->secs && d->heads &&
+           d->now <= IDE_BUF / 512 &&
+           (!d->left || (d->lba <= d->sectors &&
+                         d->left <= d->sectors - d->lba));
+}
+
+static bool disc_sound(const IdeDrive *d)
+{
+    return d->reply_pos <= d->reply_len && d->reply_len <= d->buf_size &&
+           d->changed < CD_CHANGE_COUNT &&
+           (d->block == 2048 || d->block == 2352);
+}
+
 static bool ide_loaded(void *opaque, int version, Error **errp)
 {
     IdeDrive *d = opaque;
 
-    if (d->pos > d->end || d->end > d->buf_size || d->mult > IDE_MULT ||
-        d->after >= END_COUNT || d->job > JOB_REPLY_DMA || !d->secs ||
-        !d->heads || d->reply_pos > d->reply_len ||
-        d->reply_len > d->buf_size || d->now > IDE_BUF / 512 ||
-        (d->left && (d->lba > d->sectors || d->left > d->sectors - d->lba))) {
-        if (!d->cdrom || d->pos > d->end || d->end > d->buf_size ||
-            d->after >= END_COUNT || d->reply_len > d->buf_size) {
-            d->pos = d->end = 0;
-            return error_set(errp, "ide: unit %u: a transfer beyond its buffer "
-                             "or disk", d->unit);
-        }
+    if (d->pos > d->end || d->end > d->buf_size || d->after >= END_COUNT ||
+        d->job >= JOB_COUNT || !(d->cdrom ? disc_sound : disk_sound)(d)) {
+        d->pos = d->end = d->reply_pos = d->reply_len = 0;
+        return error_set(errp, "ide: unit %u: a transfer beyond its buffer "
+                         "or disk", d->unit);
     }
     return true;
 }
@@ -175,7 +184,7 @@ static bool ide_before_load(void *opaque, Error **errp)
 }
 
 const VmState ide_drive_state = {
-    .name = "ide-drive", .version = 1, .oldest = 1,
+    .name = "ide-drive", .version = 2, .oldest = 2,
     .before_load = ide_before_load, .after_load = ide_loaded,
     .fields = (const VmField[]){
         VM_BYTES(IdeDrive, identify), VM_U8(IdeDrive, feature),
@@ -197,7 +206,7 @@ const VmState ide_drive_state = {
         VM_U32(IdeDrive, reply_len), VM_U32(IdeDrive, block),
         VM_U8(IdeDrive, sense), VM_U8(IdeDrive, asc), VM_U8(IdeDrive, ascq),
         VM_BOOL(IdeDrive, tray_open), VM_BOOL(IdeDrive, tray_locked),
-        VM_BOOL(IdeDrive, attention), VM_BOOL(IdeDrive, changed),
+        VM_U8(IdeDrive, changed), VM_U16(IdeDrive, limit),
         VM_BOOL(IdeDrive, event_new), VM_BOOL(IdeDrive, event_eject),
         VM_END
     },

@@ -14,7 +14,8 @@ enum { ST_ERR = 0x01, ST_DRQ = 0x08, ST_SEEK = 0x10, ST_FAULT = 0x20,
 enum { ER_ABRT = 0x04, ER_MC = 0x20 };
 enum { IR_CD = 1, IR_IO = 2 };         /* interrupt reason                    */
 
-#define IDE_BUF 65536                  /* of PIO                              */
+/* Of PIO: the longest block, and a sector of a disc that goes beyond it. */
+#define IDE_BUF (68 * KiB)
 #define IDE_MULT 16                    /* sectors of READ MULTIPLE            */
 #define IDE_ROUND (512 * KiB)          /* bytes of one DMA request            */
 #define IDE_SEGMENTS 512
@@ -58,7 +59,13 @@ typedef enum IdeEnd {                  /* what follows a PIO block            */
 
 typedef enum IdeJob { JOB_NONE, JOB_PIO_READ, JOB_PIO_WRITE, JOB_DMA_READ,
                       JOB_DMA_WRITE, JOB_FLUSH, JOB_TRIM, JOB_DISC_PIO,
-                      JOB_DISC_DMA, JOB_REPLY_DMA } IdeJob;
+                      JOB_DISC_DMA, JOB_REPLY_DMA, JOB_DISC_RAW,
+                      JOB_COUNT } IdeJob;
+
+/* What a guest is still to be told of a disc that came by the user's hand: that
+ * none was there, then that one is. */
+typedef enum CdChange { CD_SAME, CD_CHANGED, CD_TOLD_ABSENT,
+                        CD_CHANGE_COUNT } CdChange;
 
 struct IdeDrive {
     Device dev;
@@ -98,10 +105,12 @@ struct IdeDrive {
     /* CD-ROM */
     uint8_t packet[12];
     bool packet_dma;
-    uint32_t reply_pos, reply_len;     /* in buf                              */
+    uint16_t limit;                    /* byte count of the packet            */
+    uint32_t reply_pos, reply_len;     /* in buf: not yet offered             */
     uint32_t block;                    /* 2048 or 2352                        */
     uint8_t sense, asc, ascq;
-    bool tray_open, tray_locked, attention, changed, event_new, event_eject;
+    uint8_t changed;                   /* CdChange                            */
+    bool tray_open, tray_locked, event_new, event_eject;
 };
 
 extern const BusType bus_ide;
@@ -170,6 +179,10 @@ void atapi_ok(IdeDrive *d) MACHINE_CALL;
 void atapi_reply(IdeDrive *d, uint32_t len, uint32_t max) MACHINE_CALL;
 bool atapi_info(IdeDrive *d) MACHINE_CALL;         /* false: not one of them  */
 uint64_t atapi_blocks(const IdeDrive *d);          /* of 2048 bytes           */
+
+/* atapi-tray.c */
+void atapi_start_stop(IdeDrive *d) MACHINE_CALL;
+void atapi_tray_reset(IdeDrive *d) MACHINE_CALL;
 extern const BlkDevOps ide_cd_ops;
 
 #endif

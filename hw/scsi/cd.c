@@ -35,7 +35,8 @@ bool cd_command(ScsiDisk *s, ScsiReq *r)
     }
     switch (op) {
     case 0x43:
-        answer(r, mmc_read_toc(&d, r->cdb, scsi_room(r, MMC_ROOM)));
+        answer(r, mmc_read_toc(&d, false, r->cdb,
+                               scsi_room(r, MMC_ROOM)));
         return true;
     case 0x46:
         answer(r, mmc_configuration(&d, false, scsi_room(r, MMC_ROOM)));

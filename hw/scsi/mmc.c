@@ -55,10 +55,11 @@ static uint8_t *put_raw(uint8_t *p, uint8_t point, uint64_t lba, bool msf,
     return p + 11;
 }
 
-uint32_t mmc_read_toc(const MmcDrive *d, const uint8_t *c, uint8_t *b)
+uint32_t mmc_read_toc(const MmcDrive *d, bool atapi, const uint8_t *c,
+                      uint8_t *b)
 {
     bool msf = c[1] & 2;
-    uint8_t format = c[2] & 15 ? c[2] & 15 : c[9] >> 6, *p = b + 4;
+    uint8_t format = c[2] & 15 && !atapi ? c[2] & 15 : c[9] >> 6, *p = b + 4;
 
     b[2] = b[3] = 1;
     if (format == 0 && (c[6] <= 1 || c[6] == 0xaa)) {
@@ -89,7 +90,7 @@ uint32_t mmc_configuration(const MmcDrive *d, bool atapi, uint8_t *b)
 {
     bool dvd = mmc_is_dvd(d);
 
-    st_be32(b, 36);
+    st_be32(b, atapi ? 16 : 36);
     st_be16(b + 6, !d->blocks ? 0 : dvd ? 0x10 : 0x08);
     b[10] = 0x03;                      /* profile list, present               */
     b[11] = 8;
@@ -97,13 +98,16 @@ uint32_t mmc_configuration(const MmcDrive *d, bool atapi, uint8_t *b)
     b[14] = dvd;
     st_be16(b + 16, 0x08);
     b[18] = d->blocks && !dvd;
+    if (atapi) {
+        return 20;                     /* no more is told there               */
+    }
     st_be16(b + 20, 1);                /* core feature                        */
     b[22] = 0x0b;
     b[23] = 8;
-    st_be32(b + 24, atapi ? 2 : 1);
+    st_be32(b + 24, 1);                /* by SCSI                             */
     b[28] = 1;
     st_be16(b + 32, 3);                /* removable medium: tray              */
-    b[34] = atapi ? 0x03 : 0x0b;
+    b[34] = 0x0b;
     b[35] = 4;
     b[36] = 0x39;
     return 40;
@@ -121,8 +125,12 @@ uint32_t mmc_events(const MmcDrive *d, const uint8_t *c, uint8_t *b)
     }
     st_be16(b, 4);
     b[2] = 4;
+    if (d->tray_open) {                /* what there is to tell waits         */
+        b[5] = 1;
+        return 8;
+    }
     b[4] = *d->event_eject ? 1 : *d->event_new ? 2 : 0;
-    b[5] = (d->tray_open ? 1 : 0) | (d->present && !d->tray_open ? 2 : 0);
+    b[5] = d->present ? 2 : 0;
     if (*d->event_eject) {
         *d->event_eject = false;
     } else {
@@ -164,7 +172,7 @@ uint32_t mmc_dvd_structure(const MmcDrive *d, const uint8_t *c, uint8_t *b)
 {
     uint32_t len;
 
-    if (c[1] || c[6] || (!mmc_is_dvd(d) && c[7] != 0xff)) {
+    if (c[1] || (c[7] != 0xff && !mmc_is_dvd(d))) {
         return 0;
     }
     switch (c[7]) {

@@ -18,8 +18,11 @@ typedef struct MmcDrive {
 } MmcDrive;
 
 bool mmc_is_dvd(const MmcDrive *d);
-uint32_t mmc_read_toc(const MmcDrive *d, const uint8_t *cdb, uint8_t *b);
-/* atapi: the physical interface is ATAPI; else SCSI. */
+/* atapi: the drive takes packets, and the format from where SFF-8020i has it,
+ * byte 9, alone. Others look at byte 2 first, where MMC has it. */
+uint32_t mmc_read_toc(const MmcDrive *d, bool atapi, const uint8_t *cdb,
+                      uint8_t *b);
+/* atapi: of its features the list of profiles alone is told. */
 uint32_t mmc_configuration(const MmcDrive *d, bool atapi, uint8_t *b);
 uint32_t mmc_events(const MmcDrive *d, const uint8_t *cdb, uint8_t *b);
 uint32_t mmc_disc_info(const uint8_t *cdb, uint8_t *b);

@@ -9,11 +9,11 @@ import struct
 import sys
 import tempfile
 
-from libqmp import Machine, OURS, PEER, end, peer_there, result
+from libata import Rig
+from libqmp import OURS, PEER, end, peer_there, result
 
 SHOWN = int(os.environ.get("ATA_SHOWN", "1"))
 SECTORS = 20480
-PRD, BUF, BM = 0x10000, 0x20000, 0xc000
 # From the device: all others that move data take it.
 TO_DEVICE = {0x30, 0x31, 0x34, 0x39, 0x3c, 0xc5, 0xe8, 0xf1, 0xf2, 0xf4, 0xf6}
 DMA = {0x06, 0x25, 0x35, 0xc8, 0xc9, 0xca, 0xcb}
@@ -29,57 +29,7 @@ SKIPPED = {
 WRITES = {0x30, 0x31, 0x34, 0x39, 0x3c, 0xc5, 0xca, 0xcb, 0x35}
 
 
-class Rig(Machine):
-    def __init__(self, prog, folder, drives):
-        super().__init__(prog, folder, drives)
-        for reg, v in ((0x04, 7), (0x20, BM | 1), (0x40, 0x80008000)):
-            self.qt("outl 0xcf8 %#x" % (0x80000900 | reg))
-            self.qt("outl 0xcfc %#x" % v)
-
-    def outs(self, *pairs):
-        self.ask_all(["outb %#x %#x" % p for p in pairs])
-
-    def ins(self, *ports):
-        return [int(x, 0) for x in self.ask_all(["inb %#x" % p for p in ports])]
-
-    def select(self, base, unit):
-        """A drive after a software reset."""
-        self.base = base
-        self.alt = 0x3f6 if base == 0x1f0 else 0x376
-        self.bm = BM + (8 if base == 0x170 else 0)
-        self.outs((self.bm, 0), (self.alt, 6), (self.alt, 2))
-        self.ready()
-        self.outs((base + 6, 0xa0 | unit << 4))
-
-    def ready(self):
-        """Status, and the registers then."""
-        regs = range(self.base + 1, self.base + 7)
-        for _ in range(100):
-            s, *more = self.ins(*[self.alt] * 6, *regs)[5:]
-            if not s & 0x80:
-                break
-        return s, more
-
-    def words(self, n):
-        """n words of data, as the device gives them."""
-        return "".join(x[2:] for x in self.ask_all(["inw %#x" % self.base] * n))
-
-    def dma_start(self, write):
-        return ([
-            "write %#x 8 0x%s" % (PRD, struct.pack("<II", BUF,
-                                                   0x80000000).hex()),
-            "memset %#x 0x10000 %#x" % (BUF, 0 if write else 0xcc),
-            "outl %#x %#x" % (self.bm + 4, PRD), "outb %#x 6" % (self.bm + 2),
-            "outb %#x %d" % (self.bm, 0 if write else 8)])
-
-    def dma_end(self):
-        for _ in range(300):
-            s, = self.ins(self.bm + 2)
-            if s & 4 or not s & 1:
-                break
-        self.outs((self.bm, 0))
-        return s & 7, self.ask("read %#x 0x2000" % BUF)
-
+class Disks(Rig):
     def ata(self, cmd, regs, high=()):
         """Status and data of one command. regs: feature to select; high: what
         is written before, for 48 bits."""
@@ -191,7 +141,7 @@ def main():
                 args += ["-drive", "if=none,id=%s,format=raw,file=%s%s" % (
                     name, name, "" if name == "hd" else ",readonly=on"),
                     "-device", bus + ",drive=%s,serial=1,ver=2.5+" % name]
-            rigs.append(Rig(prog, sub, args))
+            rigs.append(Disks(prog, sub, args))
 
         def ata(base, unit):
             def run(r, case):

@@ -360,6 +360,91 @@ TEST(cdrom)
     unlink(path);
 }
 
+static QTest *cd_start(void)
+{
+    image_make();
+    return qtest_start("-machine pc -m 16 -nodefaults "
+                       "-drive file=%s,format=raw,if=ide,index=2,media=cdrom",
+                       path);
+}
+
+static uint32_t block_bytes(QTest *q)
+{
+    return qtest_inb(q, 0x174) | (uint32_t)qtest_inb(q, 0x175) << 8;
+}
+
+/* 35 blocks are one stream, cut by the byte count and by nothing else: not by a
+ * buffer's end, nor by what the last piece left in the registers. */
+TEST(cd_stream_is_cut_by_the_byte_count)
+{
+    QTest *q = cd_start();
+    uint32_t left = 35 * 2048, at = 0;
+
+    CHECK_EQ(packet(q, (const uint8_t[12]){ 0x28, 0, 0, 0, 0, 8, 0, 0, 35 },
+                    30000), 0x58);
+    while (left) {
+        uint32_t n = block_bytes(q);
+
+        CHECK(n == (left < 30000 ? left : 30000));
+        for (uint32_t i = 0; i < n; i += 4, at += 4) {
+            uint32_t v = qtest_inl(q, 0x170), s = 32 + at / 512;
+
+            if (at % 512 == 0) {
+                CHECK_EQ(v, s);
+            } else if (v != ((s * 3 + 1) & 255) * 0x01010101u) {
+                CHECK_EQ(at, 0u);
+            }
+        }
+        left -= n;
+        CHECK_EQ(wait_ready(q, 0x170), left ? 0x58 : 0x50);
+    }
+    disk_end(q);
+}
+
+TEST(cd_byte_count_of_none_is_refused)
+{
+    QTest *q = cd_start();
+
+    CHECK_EQ(packet(q, (const uint8_t[12]){ 0x12, 0, 0, 0, 36 }, 0), 0x41);
+    CHECK_EQ(qtest_inb(q, 0x171), 4);
+    CHECK_EQ(packet(q, (const uint8_t[12]){ 0 }, 0), 0x50);
+    disk_end(q);
+}
+
+TEST(cd_lock_and_tray_end_with_a_reset)
+{
+    QTest *q = cd_start();
+
+    CHECK_EQ(packet(q, (const uint8_t[12]){ 0x1e, 0, 0, 0, 1 }, 0), 0x50);
+    CHECK_EQ(packet(q, (const uint8_t[12]){ 0x1b, 0, 0, 0, 2 }, 0), 0x41);
+    qtest_outb(q, 0x177, 8);                       /* DEVICE RESET             */
+    CHECK_EQ(qtest_inb(q, 0x174), 0x14);
+    CHECK_EQ(packet(q, (const uint8_t[12]){ 0x1b, 0, 0, 0, 2 }, 0), 0x50);
+    CHECK_EQ(packet(q, (const uint8_t[12]){ 0 }, 0), 0x41);
+    qtest_outb(q, 0x177, 8);
+    CHECK_EQ(packet(q, (const uint8_t[12]){ 0 }, 0), 0x50);
+    disk_end(q);
+}
+
+/* A disc that the user changed: gone, then another; by REQUEST SENSE it is over. */
+TEST(cd_change_is_told_in_two_steps)
+{
+    QTest *q = cd_start();
+
+    qtest_qmp_ok(q, "{'execute': 'blockdev-change-medium', 'arguments': {"
+                 "'device': 'ide1-cd0', 'filename': '%s', 'format': 'raw'}}",
+                 path);
+    CHECK_EQ(packet(q, (const uint8_t[12]){ 0 }, 0), 0x41);
+    CHECK_EQ(qtest_inb(q, 0x171), 0x20);
+    CHECK_EQ(packet(q, (const uint8_t[12]){ 0 }, 0), 0x41);
+    CHECK_EQ(qtest_inb(q, 0x171), 0x60);
+    CHECK_EQ(packet(q, (const uint8_t[12]){ 0 }, 0), 0x01);
+    CHECK_EQ(packet(q, (const uint8_t[12]){ 3, 0, 0, 0, 4 }, 18), 0x58);
+    CHECK_EQ(qtest_inl(q, 0x170), (uint32_t)0x000600f0);
+    CHECK_EQ(packet(q, (const uint8_t[12]){ 0 }, 0), 0x50);
+    disk_end(q);
+}
+
 TEST(empty_cdrom)
 {
     QTest *q = qtest_start("-machine pc -m 16 -nodefaults -drive "
