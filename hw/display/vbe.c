@@ -161,7 +161,7 @@ uint16_t vbe_data_read(Vga *v)
     if (v->vbe_index >= VBE_COUNT) {
         return 0;
     }
-    if (v->vbe[VBE_ENABLE] & VBE_GETCAPS) {
+    if (v->vbe[VBE_ENABLE] & VBE_GETCAPS && !v->no_caps) {
         switch (v->vbe_index) {
         case VBE_XRES: return MAX_X;
         case VBE_YRES: return MAX_Y;

@@ -10,14 +10,13 @@
 #include "hw/display/vga.h"
 
 #define BAR2_SIZE 0x1000
-#define EDID_SIZE 0x180                /* what lies behind the blocks reads 0 */
 
 typedef struct VgaPci {
     PciDevice pci;
     Vga vga;
     VgaPorts ports;
     MemRegion mmio, edid_mr, ports_mr, vbe_mr, ext_mr;
-    uint8_t edid[256];
+    uint8_t edid[EDID_MAX];
     bool has_mmio, has_edid, has_ext;
     bool global_vmstate;
     bool legacy;                       /* has VGA's ports and window          */
@@ -122,11 +121,13 @@ static void part(VgaPci *s, MemRegion *mr, const char *name, uint64_t at,
 static void mmio_init(VgaPci *s) MACHINE_CALL;
 static void mmio_init(VgaPci *s)
 {
+    unsigned room = s->plain ? 256 : EDID_MAX;
+
     mem_init_io(&s->mmio, "vga.mmio", BAR2_SIZE, &none_ops, s);
     device_region(&s->pci.dev, &s->mmio);
     if (s->has_edid) {
-        edid_make(s->edid, &s->wish);
-        part(s, &s->edid_mr, "edid", 0, EDID_SIZE, &edid_ops);
+        edid_make(s->edid, room, &s->wish);
+        part(s, &s->edid_mr, "edid", 0, room, &edid_ops);
     }
     if (!s->plain) {
         part(s, &s->ports_mr, "vga ioports remapped", 0x400, 0x20, &ports_ops);
@@ -180,6 +181,7 @@ static MACHINE_CALL bool vga_pci_realize(Device *dev, Error **errp)
         return false;
     }
     v->mode_hook = s->plain ? plain_mode : NULL;
+    v->no_caps = s->plain;
     v->con = console_new(dev, 0, NULL, &vga_console, v);
     if (s->legacy) {
         vga_ports_init(&s->ports, v, ((PciBus *)dev->bus)->io);

@@ -68,6 +68,7 @@ struct Vga {
     uint8_t (*port_read)(Vga *v, unsigned port) MACHINE_PTR;
     void (*port_write)(Vga *v, unsigned port, uint8_t val) MACHINE_PTR;
     void (*remap)(Vga *v) MACHINE_PTR;
+    bool no_caps;                      /* VBE_GETCAPS is not answered         */
     void (*mode_hook)(Vga *v, VgaMode *m);         /* changes what it must    */
     /* A pointer: before lines are drawn, sets the lines that are to be drawn
      * again; then called for each line that is. */
@@ -146,8 +147,10 @@ typedef struct EdidWish {
     uint32_t width_mm, height_mm;
     const char *vendor, *name, *serial;
 } EdidWish;
-/* VESA E-EDID 1.4 with a CTA-861 block: 256 bytes. */
-void edid_make(uint8_t out[256], const EdidWish *w);
+/* VESA E-EDID 1.4 with a CTA-861 block, and for the largest modes a DisplayID
+ * block, if there is room for it: 256 bytes, or EDID_MAX. */
+#define EDID_MAX 384
+void edid_make(uint8_t *out, unsigned room, const EdidWish *w);
 #define EDID_PROPS(T, f) \
     PROP_U32("xres", T, f.xres, 0, .desc = "preferred width"), \
     PROP_U32("yres", T, f.yres, 0, .desc = "preferred height"), \

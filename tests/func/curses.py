@@ -102,6 +102,15 @@ class Terminal:
                 return False
         return False
 
+    def resize(self, lines, columns):
+        """What was shown is forgotten: all has to be drawn again."""
+        while select.select([self.fd], [], [], 0.1)[0]:
+            os.read(self.fd, 65536)
+        self.cells = [[" "] * 100 for _ in range(30)]
+        fcntl.ioctl(self.tty, termios.TIOCSWINSZ,
+                    struct.pack("4H", lines, columns, 0, 0))
+        os.killpg(self.p.pid, signal.SIGWINCH)
+
     def type(self, text):
         os.write(self.fd, text.encode())
 
@@ -145,6 +154,14 @@ t.type("info version\r")
 check("a line typed there", t.wait("info version") and t.wait("7.2.22"))
 t.type("\0331")
 check("back to the machine", t.wait("No bootable device"))
+t.resize(26, 90)
+check("drawn again on a terminal of another size",
+      t.wait("No bootable device") and t.wait("SeaBIOS (version"))
+t.resize(10, 40)
+check("on a small one as much as fits", t.wait("SeaBIOS (version") and
+      "No bootable" not in t.text())
+t.resize(30, 100)
+check("and whole again", t.wait("No bootable device"))
 t.type("\0332")
 t.wait("(qemu)")
 t.type("quit\r")

@@ -115,6 +115,36 @@ def keys():
     check("the machine ends well", m.end())
 
 
+def locks():
+    """With Caps Lock's lamp on letters change places with their capitals, and
+    nothing else does: not the French key of 2, where a small letter is."""
+    for layout, rows in (
+            ("de", ((0x61, [0x2a, 0x1e, 0xaa, 0x9e]), (0x41, [0x1e, 0x9e]),
+                    (0xe4, [0x2a, 0x28, 0xaa, 0xa8]), (0xc4, [0x28, 0xa8]),
+                    (0xdf, [0x0c, 0x8c]), (0x31, [2, 0x82]))),
+            ("fr", ((0x61, [0x2a, 0x10, 0xaa, 0x90]), (0x41, [0x10, 0x90]),
+                    (0xe9, [3, 0x83]), (0x32, [0x2a, 3, 0xaa, 0x83])))):
+        m = Painted(ANY + ",key-delay-ms=0", "-k", layout)
+        m.mode(64, 48)
+        keyboard_on(m)
+        for b in (0xed, 4):
+            m.say("outb 0x60 0x%x" % b)
+            m.say("clock_step 1000000")
+            scancodes(m)
+        c = Client(m.port())
+        got = []
+        for sym, _ in rows:
+            key(c, sym, 1)
+            key(c, sym, 0)
+            time.sleep(0.1)
+            m.ask("query-status")
+            got.append(scancodes(m))
+        check("%s: Caps Lock is for letters" % layout,
+              got == [codes for _, codes in rows], got)
+        c.close()
+        m.end()
+
+
 def pauses():
     m = Painted(ANY + ",key-delay-ms=30")
     m.mode(64, 48)
@@ -435,7 +465,7 @@ def defaults():
 
 
 def main():
-    rows = (lamps, keys, pauses, power, heads, large, sharing, loss, crowd,
+    rows = (lamps, keys, locks, pauses, power, heads, large, sharing, loss, crowd,
             descriptors, old_tls, defaults)
     try:
         for row in rows:
