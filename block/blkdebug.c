@@ -360,7 +360,6 @@ static MACHINE_CALL bool debug_open(BlkNode *n, Error **errp)
     d->state = 1;
     if (!limits_set(d, errp) ||
         (d->config && d->config[0] && !debug_config_read(d, errp))) {
-        debug_rules_free(d);
         return false;
     }
     n->length = n->file->length;
@@ -373,8 +372,12 @@ static MACHINE_CALL void debug_close(BlkNode *n)
     Blkdebug *d = (Blkdebug *)n;
 
     blk_debug_nodes--;
-    debug_rules_free(d);
     g_free(d->stop_next);
+}
+
+static void rules_drop(Obj *o)
+{
+    debug_rules_free((Blkdebug *)o);
 }
 
 static bool inject_set(Obj *o, const Prop *p, const Json *v, Error **errp)
@@ -466,7 +469,7 @@ static const Prop debug_props[] = {
               .desc = "alignment of discards"),
     PROP_SIZE("max-discard", Blkdebug, max_discard, 0,
               .desc = "most bytes of one"),
-    PROP_CALL("inject-error", "list", NULL, inject_set,
+    PROP_CALL("inject-error", "list", NULL, inject_set, .drop = rules_drop,
               .desc = "requests that fail"),
     PROP_CALL("set-state", "list", NULL, state_set,
               .desc = "changes of state"),

@@ -611,9 +611,7 @@ static MACHINE_CALL void nbd_close(BlkNode *n)
     nbd_info_clear(&c->info);
     addr_clear(&c->addr);
     tls_creds_put(c->creds);
-    json_free(c->server);
     c->creds = NULL;
-    c->server = NULL;
 }
 
 static MACHINE_CALL bool nbd_open(BlkNode *n, Error **errp)
@@ -664,8 +662,13 @@ static MACHINE_CALL bool server_set(Obj *o, const Prop *p, const Json *v,
     return true;
 }
 
+static void server_drop(Obj *o)
+{
+    g_clear_pointer(&((NbdNode *)o)->server, json_free);
+}
+
 static const Prop nbd_props[] = {
-    PROP_CALL("server", "SocketAddress", NULL, server_set,
+    PROP_CALL("server", "SocketAddress", NULL, server_set, .drop = server_drop,
               .desc = "address of the server"),
     PROP_STR("server.type", NbdNode, s_type, .desc = "inet, unix or fd"),
     PROP_STR("server.host", NbdNode, s_host, .desc = "its host"),

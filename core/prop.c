@@ -195,7 +195,9 @@ void prop_defaults(Obj *base, const Prop *table, unsigned machine_version)
 void prop_drop(Obj *base, const Prop *p)
 {
     void *at = prop_at(base, p);
-    if (p->kind == PK_STR) {
+    if (p->drop) {
+        p->drop(base);
+    } else if (p->kind == PK_STR) {
         g_free(*(char **)at);
         *(char **)at = NULL;
     } else if (p->kind == PK_ARRAY_U32) {
@@ -215,7 +217,7 @@ void prop_drop(Obj *base, const Prop *p)
 void prop_release(Obj *base, const Prop *table)
 {
     for (const Prop *p = table; p && p->name; p++) {
-        if (p->kind != PK_CALL && !(p->flags & PF_READONLY)) {
+        if (p->drop || (p->kind != PK_CALL && !(p->flags & PF_READONLY))) {
             prop_drop(base, p);
         }
     }

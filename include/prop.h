@@ -88,6 +88,8 @@ typedef struct Prop {
     /* After-the-fact hook for stored kinds on PF_LIVE, or the setter of PK_CALL
      * (value: JSON of any kind; strings when from text). */
     bool (*set)(Obj *o, const struct Prop *p, const Json *v, Error **errp);
+    /* Frees what a PK_CALL setter holds; may be called again.                */
+    void (*drop)(Obj *o);
 } Prop;
 
 #define FIELD_IS(T, f, t) \

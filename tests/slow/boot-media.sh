@@ -94,7 +94,7 @@ from_cd()   # name, arguments of the drive
     line_wait $((20 * slow)) "$prompt"
     verdict "$name: prompt" $?
     if [ "$prompt" = 'boot:' ]; then
-        line_say "vmlinuz initrd=initrd.gz $linux_append"
+        line_say "/boot/vmlinuz initrd=/boot/initrd.gz $linux_append"
     else
         line_say "linux /boot/vmlinuz $linux_append"
         line_wait $((20 * slow)) 'grub>' &&
@@ -117,16 +117,16 @@ cds()
         skip "CDs" "$(echo "$tap_out" | tail -n 1)"
         return
     }
-    mkdir -p "$TMP/iso/boot"
+    mkdir -p "$TMP/iso/boot" "$TMP/iso/isolinux"
     cp "$vmlinuz" "$TMP/iso/boot/vmlinuz"
     cp "$initrd" "$TMP/iso/boot/initrd.gz"
     cp "$media/isolinux/usr/lib/ISOLINUX/isolinux.bin" \
         "$media/syslinux-common/usr/lib/syslinux/modules/bios/ldlinux.c32" \
-        "$TMP/iso/boot/"
+        "$TMP/iso/isolinux/"
     printf 'serial 0 115200\nprompt 1\ntimeout 0\n' \
-        >"$TMP/iso/boot/isolinux.cfg"
+        >"$TMP/iso/isolinux/isolinux.cfg"
     prompt='boot:'
-    if iso boot/isolinux.bin; then
+    if iso isolinux/isolinux.bin; then
         from_cd "ISOLINUX from an IDE CD" -cdrom "$TMP/cd"
     else
         fail "an ISO with ISOLINUX" "$(cat "$TMP/made")"

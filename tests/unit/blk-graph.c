@@ -124,6 +124,19 @@ TEST(holes_are_told)
     machine_unlock();
 }
 
+/* What setters keep goes with the node; the address sanitizer looks. */
+TEST(a_node_that_never_opened)
+{
+    machine_lock();
+    path_make();
+    CHECK(!node_open("{'driver':'blkdebug','set-state':[{'event':'flush_to_os',"
+                     "'new_state':2}],'inject-error':[{'event':'none'}],"
+                     "'image':{'driver':'file','filename':'%s'}}"));
+    CHECK(!node_open("{'driver':'nbd','server':{'type':'unix','path':'%s'},"
+                     "'tls-creds':'nonesuch'}"));
+    machine_unlock();
+}
+
 TEST(file_grows_and_shrinks)
 {
     Error *err = NULL;
