@@ -155,7 +155,8 @@ static MACHINE_CALL void complete(AhciPort *p)
  * too short. */
 static MACHINE_CALL bool move_block(AhciPort *p, IdeDrive *d)
 {
-    bool out = d->after == END_WRITE || d->after == END_PACKET;
+    bool out = d->after == END_WRITE || d->after == END_PACKET ||
+               d->after == END_SECURITY;
     uint8_t f[20];
 
     register_fis(d, f);
@@ -341,8 +342,8 @@ static MACHINE_CALL void ncq_start(AhciPort *p, unsigned slot, const uint8_t *f)
     p->ci &= ~(1u << slot);            /* the drive has taken it              */
     *q = (AhciNcq){ .port = p, .slot = (uint8_t)slot, .used = true,
                     .write = f[2] == 0x61 };
-    if (d->cdrom || f[12] >> 3 != slot || lba >= d->sectors ||
-        n > d->sectors - lba) {
+    if (d->cdrom || ide_security_refuses(d, f[2]) || f[12] >> 3 != slot ||
+        lba >= d->sectors || n > d->sectors - lba) {
         ncq_fail(q);
         return;
     }

@@ -418,6 +418,9 @@ void ide_job_again(IdeDrive *d)
     case JOB_DISC_RAW:
         atapi_dma_round(d);
         break;
+    case JOB_ERASE:
+        ide_security_erase(d);
+        break;
     default:
         break;
     }
@@ -457,6 +460,9 @@ static void job_done(BlkReq *req)
         break;
     case JOB_TRIM:
         trim_ranges(d);
+        break;
+    case JOB_ERASE:
+        ide_security_erased(d);
         break;
     default:
         d->job = JOB_NONE;

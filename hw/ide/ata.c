@@ -50,6 +50,7 @@ static MACHINE_CALL void cmd_identify(IdeDrive *d, uint8_t cmd)
         bad(d);
         return;
     }
+    ide_security_identify(d);
     memcpy(d->buf, d->identify, 512);
     d->status = ST_READY | ST_SEEK;
     ide_pio(d, 512, END_DONE);
@@ -398,7 +399,7 @@ static const struct {
     { 0xea, 0xea, FOR_DISK, cmd_flush },
     { 0xec, 0xec, FOR_ALL, cmd_identify },
     { 0xef, 0xef, FOR_ALL, cmd_features },
-    { 0xf5, 0xf5, FOR_DISK, cmd_nothing },          /* freeze security        */
+    { 0xf1, 0xf6, FOR_DISK, ide_security_command },
     { 0xf8, 0xf8, FOR_DISK, cmd_native_max },
 };
 
@@ -413,6 +414,11 @@ void ide_command(IdeDrive *d, uint8_t cmd)
     d->error = 0;
     d->lba48 = false;
     d->pos = d->end = 0;
+    d->sec.prepared &= cmd == 0xf4;    /* no other comes between              */
+    if (ide_security_refuses(d, cmd)) {
+        bad(d);
+        return;
+    }
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
         if (commands[i].first <= cmd && cmd <= commands[i].last &&
             commands[i].who & me) {

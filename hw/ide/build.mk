@@ -6,6 +6,7 @@ hw-y += hw/ide/identify.o
 hw-y += hw/ide/atapi.o
 hw-y += hw/ide/atapi-info.o
 hw-y += hw/ide/atapi-tray.o
+hw-y += hw/ide/security.o
 hw-y += hw/ide/drives.o
 hw-y += hw/ide/piix.o
 hw-y += hw/ide/isa.o

@@ -136,6 +136,9 @@ void ide_pio_end(IdeDrive *d)
         memcpy(d->packet, d->buf, sizeof(d->packet));
         atapi_run(d);
         break;
+    case END_SECURITY:
+        ide_security_data(d);
+        break;
     case END_REPLY:
     case END_DISC:
         atapi_next(d, after);
@@ -155,7 +158,8 @@ static IdeDrive *selected(const IdeBus *b)
 /* Is the block going this way? */
 static bool data_open(const IdeDrive *d, bool write)
 {
-    bool out = d && (d->after == END_WRITE || d->after == END_PACKET);
+    bool out = d && (d->after == END_WRITE || d->after == END_PACKET ||
+                     d->after == END_SECURITY);
 
     return d && d->status & ST_DRQ && d->pos < d->end && out == write;
 }

@@ -106,6 +106,7 @@ static MACHINE_CALL bool drive_realize(IdeDrive *d, Error **errp)
         d->sectors = atapi_blocks(d) * 4;
         ide_identify_cdrom(d);
     } else {
+        ide_security_init(d);
         ide_identify_disk(d);
         tell_board(d);
     }
@@ -141,6 +142,7 @@ static MACHINE_CALL void ide_drive_reset(Device *dev, ResetKind kind)
 
     /* The controller resets the task files; this is the mechanics. */
     d->smart = false;
+    ide_security_power(d);
     if (d->cdrom) {
         ide_identify_cdrom(d);
     } else {
@@ -210,6 +212,7 @@ const VmState ide_drive_state = {
         VM_BOOL(IdeDrive, event_new), VM_BOOL(IdeDrive, event_eject),
         VM_END
     },
+    .sections = (const VmState *const[]){ &ide_security_state, NULL },
 };
 
 #define COMMON_ROWS \
@@ -223,6 +226,8 @@ static const Prop hd_props[] = {
     PROP_ENUM("bios-chs-trans", IdeDrive, trans, &blk_conf_trans, 0,
               .desc = "Logical CHS translation algorithm"),
     PROP_U16("rotation_rate", IdeDrive, rotation, 0),
+    PROP_BOOL("security", IdeDrive, sec.on, false,
+              .desc = "The ATA security feature set (on/off)"),
     PROP_BOOTINDEX,
     PROP_END
 };

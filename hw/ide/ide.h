@@ -54,18 +54,26 @@ struct IdeBus {
 
 typedef enum IdeEnd {                  /* what follows a PIO block            */
     END_DONE, END_READ, END_WRITE, END_PACKET, END_REPLY, END_DISC,
-    END_COUNT,
+    END_SECURITY, END_COUNT,
 } IdeEnd;
 
 typedef enum IdeJob { JOB_NONE, JOB_PIO_READ, JOB_PIO_WRITE, JOB_DMA_READ,
                       JOB_DMA_WRITE, JOB_FLUSH, JOB_TRIM, JOB_DISC_PIO,
                       JOB_DISC_DMA, JOB_REPLY_DMA, JOB_DISC_RAW,
-                      JOB_COUNT } IdeJob;
+                      JOB_ERASE, JOB_COUNT } IdeJob;
 
 /* What a guest is still to be told of a disc that came by the user's hand: that
  * none was there, then that one is. */
 typedef enum CdChange { CD_SAME, CD_CHANGED, CD_TOLD_ABSENT,
                         CD_CHANGE_COUNT } CdChange;
+
+typedef struct IdeSecurity {
+    bool on;                           /* property: the feature set is there  */
+    bool enabled, locked, frozen, maximum, prepared;
+    uint8_t tries;                     /* until UNLOCK is refused             */
+    uint16_t revision;                 /* of the master's password            */
+    uint8_t user[32], master[32];
+} IdeSecurity;
 
 struct IdeDrive {
     Device dev;
@@ -86,6 +94,7 @@ struct IdeDrive {
     uint32_t mult;                     /* sectors of a multiple block         */
     uint32_t heads, secs;              /* logical, by INITIALIZE PARAMETERS   */
     bool smart, reset_under_way;
+    IdeSecurity sec;
     /* PIO block */
     uint8_t *buf;
     uint32_t buf_size, pos, end;       /* buf[pos, end) is left               */
@@ -161,6 +170,18 @@ uint64_t ide_gather(IdeDrive *d, uint64_t want, bool to_memory) MACHINE_CALL;
 uint64_t ide_whole(IdeDrive *d, uint64_t got, uint32_t unit) MACHINE_CALL;
 void ide_release(IdeDrive *d, bool to_memory, uint64_t used) MACHINE_CALL;
 void ide_dma_end(IdeDrive *d, bool irq) MACHINE_CALL;
+
+/* security.c */
+void ide_security_init(IdeDrive *d);
+void ide_security_power(IdeDrive *d);  /* on again: locked, not frozen        */
+/* A locked disk takes no such command. */
+bool ide_security_refuses(const IdeDrive *d, uint8_t cmd);
+void ide_security_identify(IdeDrive *d);           /* its words, as of now    */
+void ide_security_command(IdeDrive *d, uint8_t cmd) MACHINE_CALL;
+void ide_security_data(IdeDrive *d) MACHINE_CALL;  /* the command's block     */
+void ide_security_erase(IdeDrive *d) MACHINE_CALL; /* the next piece          */
+void ide_security_erased(IdeDrive *d) MACHINE_CALL;
+extern const VmState ide_security_state;
 
 /* identify.c */
 void ide_identify_disk(IdeDrive *d);

@@ -10,6 +10,8 @@ peer=$(command -v qemu-system-x86_64) || skip_all "the peer is not installed"
 why()       # program:test
 {
     case $1 in
+    ide:security_is_off) ;;
+    ide:security_*) echo "it has no security feature set" ;;
     virtio-rng:broken_rings_need_a_reset)
         echo "its status does not show NEEDS_RESET" ;;
     virtio-scsi:task_management)

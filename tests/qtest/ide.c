@@ -295,6 +295,156 @@ TEST(software_reset)
     disk_end(q);
 }
 
+/* ---- security ------------------------------------------------------------ */
+
+static QTest *safe_start(void)
+{
+    image_make();
+    return qtest_start("-machine pc -m 16 -nodefaults "
+                       "-drive file=%s,format=raw,if=none,id=d "
+                       "-device ide-hd,drive=d,bus=ide.0,security=on", path);
+}
+
+/* A command that takes a password; what the block's first word says. */
+static uint8_t secret(QTest *q, uint8_t cmd, uint16_t how, const char *word)
+{
+    uint8_t b[512] = { (uint8_t)how, (uint8_t)(how >> 8) };
+
+    memcpy(b + 2, word, strlen(word));
+    qtest_outb(q, 0x1f6, 0xa0);
+    qtest_outb(q, 0x1f7, cmd);
+    if (wait_ready(q, 0x1f0) == 0x58) {
+        for (int i = 0; i < 512; i += 2) {
+            qtest_outw(q, 0x1f0, (uint16_t)(b[i] | b[i + 1] << 8));
+        }
+    }
+    return wait_ready(q, 0x1f0);
+}
+
+static uint8_t plain(QTest *q, uint8_t cmd)
+{
+    address28(q, 100, 1);
+    qtest_outb(q, 0x1f7, cmd);
+    return wait_ready(q, 0x1f0);
+}
+
+static uint16_t word_of(QTest *q, int word)
+{
+    uint16_t v = 0;
+
+    CHECK_EQ(plain(q, 0xec), 0x58);
+    for (int i = 0; i < 256; i++) {
+        uint16_t w = qtest_inw(q, 0x1f0);
+
+        v = i == word ? w : v;
+    }
+    return v;
+}
+
+static uint8_t sector_read(QTest *q)
+{
+    uint8_t st = plain(q, 0x20);
+
+    for (int i = 0; i < 128 && st == 0x58; i++) {
+        qtest_inl(q, 0x1f0);
+    }
+    return st;
+}
+
+static void power_cycle(QTest *q)
+{
+    qtest_qmp_ok(q, "{'execute': 'system_reset'}");
+    qtest_qmp_ok(q, "{'execute': 'query-status'}");
+}
+
+TEST(security_locks_at_power_on)
+{
+    QTest *q = safe_start();
+
+    CHECK_EQ(word_of(q, 82) & 2, 2);
+    CHECK_EQ(word_of(q, 92), 0xfffe);
+    CHECK_EQ(word_of(q, 128), 1);
+    CHECK_EQ(secret(q, 0xf1, 0, "open sesame"), 0x50);
+    CHECK_EQ(word_of(q, 85) & 2, 2);
+    CHECK_EQ(word_of(q, 128), 3);
+    CHECK_EQ(sector_read(q), 0x58);
+    qtest_outb(q, 0x3f6, 4);                       /* no power cycle           */
+    qtest_outb(q, 0x3f6, 0);
+    CHECK_EQ(sector_read(q), 0x58);
+    power_cycle(q);
+    CHECK_EQ(word_of(q, 128), 7);
+    CHECK_EQ(sector_read(q), 0x41);
+    CHECK_EQ(qtest_inb(q, 0x1f1), 4);
+    CHECK_EQ(plain(q, 0xca), 0x41);
+    CHECK_EQ(secret(q, 0xf1, 0, "another"), 0x41);
+    CHECK_EQ(secret(q, 0xf2, 0, "open wheat"), 0x41);
+    CHECK_EQ(sector_read(q), 0x41);
+    CHECK_EQ(secret(q, 0xf2, 0, "open sesame"), 0x50);
+    CHECK_EQ(sector_read(q), 0x58);
+    CHECK_EQ(secret(q, 0xf6, 0, "open wheat"), 0x41);
+    CHECK_EQ(secret(q, 0xf6, 0, "open sesame"), 0x50);
+    CHECK_EQ(word_of(q, 128), 1);
+    power_cycle(q);
+    CHECK_EQ(sector_read(q), 0x58);
+    disk_end(q);
+}
+
+TEST(security_counts_wrong_passwords)
+{
+    QTest *q = safe_start();
+
+    CHECK_EQ(secret(q, 0xf1, 1, "master"), 0x50);
+    CHECK_EQ(secret(q, 0xf1, 0x100, "user"), 0x50);
+    power_cycle(q);
+    CHECK_EQ(word_of(q, 128), 0x107);
+    /* At the maximum level the master does not open. */
+    for (int i = 0; i < 5; i++) {
+        CHECK_EQ(secret(q, 0xf2, 1, "master"), 0x41);
+    }
+    CHECK_EQ(word_of(q, 128), 0x117);
+    CHECK_EQ(secret(q, 0xf2, 0, "user"), 0x41);
+    power_cycle(q);
+    CHECK_EQ(secret(q, 0xf2, 0, "user"), 0x50);
+    CHECK_EQ(plain(q, 0xf5), 0x50);
+    CHECK_EQ(word_of(q, 128), 0x10b);
+    CHECK_EQ(secret(q, 0xf6, 0, "user"), 0x41);    /* frozen                   */
+    disk_end(q);
+}
+
+TEST(security_erases)
+{
+    QTest *q = safe_start();
+
+    CHECK_EQ(secret(q, 0xf1, 1, "master"), 0x50);
+    CHECK_EQ(secret(q, 0xf1, 0x100, "user"), 0x50);
+    power_cycle(q);
+    CHECK_EQ(secret(q, 0xf4, 1, "master"), 0x41);  /* not prepared             */
+    CHECK_EQ(plain(q, 0xf3), 0x50);
+    CHECK_EQ(word_of(q, 128), 0x107);
+    CHECK_EQ(secret(q, 0xf4, 1, "master"), 0x41);  /* not just before          */
+    CHECK_EQ(image_byte(612), 4);
+    CHECK_EQ(plain(q, 0xf3), 0x50);
+    CHECK_EQ(secret(q, 0xf4, 1, "master"), 0x50);
+    CHECK_EQ(word_of(q, 128), 1);
+    CHECK_EQ(sector_read(q), 0x58);
+    for (uint64_t i = 0; i < SECTORS; i += 97) {
+        CHECK_EQ(image_byte(i * 512 + 100), 0);
+    }
+    disk_end(q);
+}
+
+/* Not asked for, it is not there. */
+TEST(security_is_off)
+{
+    QTest *q = disk_start();
+
+    CHECK_EQ(word_of(q, 82) & 2, 0);
+    CHECK_EQ(word_of(q, 128), 0);
+    CHECK_EQ(secret(q, 0xf1, 0, "open"), 0x41);
+    CHECK_EQ(plain(q, 0xf5), 0x50);
+    disk_end(q);
+}
+
 /* ---- CD-ROM -------------------------------------------------------------- */
 
 static uint8_t packet(QTest *q, const uint8_t p[12], uint16_t limit)
