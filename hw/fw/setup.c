@@ -132,6 +132,10 @@ static bool add_splash(const Machine *m, Error **errp)
     if (m->boot_splash_time >= 0) {
         st_le16(wait, m->boot_splash_time);
         fwcfg_add_file("etc/boot-menu-wait", wait, sizeof(wait));
+        if (!m->boot_menu && !m->boot_splash) {
+            warn_report("-boot splash-time=%d: no effect without menu=on",
+                        (int)m->boot_splash_time);
+        }
     }
     if (!m->boot_splash) {
         return true;

@@ -3,6 +3,7 @@ hw-y += hw/machine/machine.o
 hw-y += hw/machine/runstate.o
 hw-y += hw/machine/numa.o
 hw-y += hw/machine/options.o
+hw-y += hw/machine/contradictions.o
 hw-y += hw/machine/old-options.o
 hw-y += hw/machine/dry-run.o
 hw-y += hw/machine/print-config.o

@@ -571,6 +571,7 @@ int settings_parse(int argc, char **argv)
                     : g_strdup_printf("-%s", row->name);
         now_where = where;
         report_where(where);
+        option_again(row->name, arg);
         ok = option_use(row, arg, &err);
         report_where(NULL);
         if (!ok) {

@@ -727,7 +727,8 @@ bool startup(Error **errp)
         (settings.daemonize && !only_check() && !daemon_start(errp)) ||
         (settings.pidfile && !only_check() && !pidfile_make(settings.pidfile, errp)) ||
         !machine_choose(&mopts, errp) ||
-        !machine_go_on(start_refusals(errp), errp)) {
+        !machine_go_on(start_refusals(errp), errp) ||
+        !machine_go_on(start_contradictions(errp), errp)) {
         json_free(mopts);
         return false;
     }

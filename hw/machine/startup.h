@@ -31,6 +31,10 @@ bool option_use(const OptionRow *row, const char *arg, Error **errp)
 void option_suggest(const char *where, Error *err);
 /* error_report with it, for the option that is being handled. */
 void option_report(Error *err);
+/* An option is used: what it replaces, it says. start_contradictions: options
+ * that cannot both be meant, those without effect; the machine is chosen. */
+void option_again(const char *name, const char *arg) MACHINE_CALL;
+bool start_contradictions(Error **errp) MACHINE_CALL;
 /* -writeconfig; options without effect: before and after the board is built. */
 bool start_writeconfig(Error **errp) MACHINE_CALL;
 bool start_refusals(Error **errp) MACHINE_CALL;
