@@ -793,6 +793,6 @@ DEVICE(isa_fdc, {
     .doc = "An 82078 with up to two drives, which are devices of type floppy on "
            "its bus.",
     .on = &bus_isa, .props = fdc_props, .vmstate = &fdc_state,
-    .flags = DT_NO_HOTPLUG, .realize = fdc_realize,
+    .realize = fdc_realize,
     .unrealize = fdc_unrealize, .reset = fdc_reset, .fw_name = fdc_fw_name,
 });

@@ -247,7 +247,7 @@ DEVICE(floppy, {
     .doc = "A drive on a floppy controller. Its medium's format follows from "
            "the size of the image.",
     .on = &bus_floppy, .size = sizeof(Floppy), .props = floppy_props,
-    .vmstate = &floppy_state, .flags = DT_NO_HOTPLUG,
+    .vmstate = &floppy_state,
     .realize = floppy_realize, .unrealize = floppy_unrealize,
     .reset = floppy_reset,
 });

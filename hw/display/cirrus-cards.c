@@ -141,6 +141,5 @@ DEVICE(isa_cirrus_vga, {
     .size = sizeof(CirrusIsa), .desc = "Cirrus CLGD 54xx VGA on the ISA bus",
     .doc = "The card of -vga cirrus on a machine without PCI.",
     .on = &bus_isa, .props = isa_props, .vmstate = &isa_state,
-    .flags = DT_NO_HOTPLUG,
     .realize = isa_realize, .unrealize = isa_unrealize, .reset = isa_reset,
 });

@@ -97,7 +97,6 @@ DEVICE(isa_vga, {
     .desc = "VGA with Bochs VBE extensions",
     .doc = "The card of -vga std on a machine without PCI.",
     .on = &bus_isa, .props = props, .vmstate = &vga_isa_state,
-    .flags = DT_NO_HOTPLUG,
     .realize = vga_isa_realize, .unrealize = vga_isa_unrealize,
     .reset = vga_isa_reset,
 });

@@ -247,7 +247,7 @@ static char *disk_fw_name(const Device *dev)
 DEVICE(sym, { \
     .name = nm, .category = "storage", .desc = desc_, .doc = doc_, \
     .on = &bus_ide, .size = sizeof(IdeDrive), .props = props_, \
-    .vmstate = &ide_drive_state, .flags = DT_NO_HOTPLUG, \
+    .vmstate = &ide_drive_state, \
     .realize = realize_, .unrealize = ide_unrealize, \
     .reset = ide_drive_reset, .fw_name = disk_fw_name, \
 })

@@ -81,6 +81,6 @@ DEVICE(isa_ide, {
     .desc = "ISA IDE controller",
     .doc = "An IDE channel of the kind that ISA cards have.",
     .on = &bus_isa, .props = isa_ide_props, .vmstate = &isa_ide_state,
-    .flags = DT_NO_HOTPLUG, .realize = isa_ide_realize,
+    .realize = isa_ide_realize,
     .unrealize = isa_ide_unrealize, .reset = isa_ide_reset,
 });

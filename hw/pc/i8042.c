@@ -471,7 +471,6 @@ static char *i8042_fw_name(const Device *dev)
 
 DEVICE(i8042, {
     .name = "i8042", .category = "input", .on = &bus_isa,
-    .flags = DT_NO_HOTPLUG,
     .desc = "Keyboard controller",
     .doc = "The PC's keyboard controller with a PS/2 keyboard and mouse.",
     .size = sizeof(I8042), .props = i8042_props, .vmstate = &i8042_state,

@@ -336,7 +336,6 @@ static const Prop vmmouse_props[] = {
 
 DEVICE(vmmouse, {
     .name = "vmmouse", .category = "input", .on = &bus_isa,
-    .flags = DT_NO_HOTPLUG,
     .desc = "VMware's mouse",
     .doc = "The pointer behind VMware's port, part of a PC that has the port: "
            "places or movements, as the guest's driver asks.",
