@@ -37,6 +37,12 @@ static const char *modern_name(const char *driver)
     return driver;
 }
 
+static bool not_pluggable(Error **errp)
+{
+    return error_set(errp, "Parameter 'driver' expects a pluggable device "
+                     "type");
+}
+
 static bool check_type(const char *driver, const DeviceType **out,
                        Error **errp) MACHINE_CALL;
 static bool check_type(const char *driver, const DeviceType **out,
@@ -59,13 +65,8 @@ static bool check_type(const char *driver, const DeviceType **out,
         return error_set(errp, "Parameter 'driver' expects a non-abstract "
                          "device type");
     }
-    if ((t->flags & DT_INTERNAL) ||
-        (device_hotplug_phase() && (t->flags & DT_NO_HOTPLUG))) {
-        return error_set(errp, "Parameter 'driver' expects a pluggable device "
-                         "type");
-    }
     *out = t;
-    return true;
+    return !(t->flags & DT_INTERNAL) || not_pluggable(errp);
 }
 
 static bool choose_bus(const DeviceType *t, const char *path, Bus **out,
@@ -96,7 +97,8 @@ static bool choose_bus(const DeviceType *t, const char *path, Bus **out,
                          bus->name);
     }
     *out = bus;
-    return true;
+    return !device_hotplug_phase() || !(t->flags & DT_NO_HOTPLUG) ||
+           not_pluggable(errp);
 }
 
 /* false: bad or taken. */

@@ -299,6 +299,17 @@ TEST(errors_stop_the_port)
     stop(a);
 }
 
+TEST(ports_take_no_drive_later)
+{
+    Ahci *a = start();
+    char *said = qtest_qmp(a->q, "{'execute': 'device_add', 'arguments': {"
+                           "'driver': 'ide-cd', 'bus': 'a.4'}}");
+
+    CHECK_CONTAINS(said, "Bus 'a.4' does not support hotplugging");
+    free(said);
+    stop(a);
+}
+
 TEST(controller_leaves_under_load)
 {
     Ahci *a = start();
