@@ -27,14 +27,31 @@ void device_reset(Device *dev, ResetKind kind)
     }
 }
 
+static bool is_on(const Bus *bus, const Device *dev)
+{
+    const Device *d = bus->first;
+
+    while (d && d != dev) {
+        d = d->next;
+    }
+    return d;
+}
+
+/* One device's reset may take others away: those that had agreed to go. */
 void bus_reset(Bus *bus, ResetKind kind)
 {
+    g_autoptr(GPtrArray) all = g_ptr_array_new();
+
     if (bus->type->reset) {
         bus->type->reset(bus);
     }
-    for (Device *d = bus->first, *next; d; d = next) {
-        next = d->next;
-        if (d->realized) {
+    for (Device *d = bus->first; d; d = d->next) {
+        g_ptr_array_add(all, d);
+    }
+    for (guint i = 0; i < all->len; i++) {
+        Device *d = all->pdata[i];
+
+        if (is_on(bus, d) && d->realized) {
             device_reset(d, kind);
         }
     }

@@ -238,16 +238,32 @@ NO_TSA static void check(int fix)
     blk_unref(b);
 }
 
+static uint8_t *damaged;                /* the image before it was used       */
+static size_t damaged_len;
+
+static void keep(void)
+{
+    g_autofree char *to = g_strdup_printf("%s/damaged", dir);
+
+    if (g_file_set_contents(to, (const char *)damaged, (gssize)damaged_len,
+                            NULL)) {
+        printf("# kept: %s\n", to);
+    }
+}
+
 NO_TSA static void one(GBytes *image)
 {
     gsize len;
     const void *data = g_bytes_get_data(image, &len);
-    g_autofree uint8_t *p = g_memdup2(data, len);
+    uint8_t *p = g_memdup2(data, len);
     unsigned what = (unsigned)rnd(4);
     BlkBackend *b;
     int fd;
 
     len = damage(p, len);
+    g_free(damaged);
+    damaged = p;
+    damaged_len = len;
     fd = open(img, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     if (fd < 0 || write(fd, p, len) != (ssize_t)len) {
         tt_fail(__FILE__, __LINE__, "%s: %s", img, strerror(errno));
@@ -301,6 +317,7 @@ TEST(damaged_images)
         one(image);
         n++;
         if (tt_failures) {
+            keep();
             printf("# state %#" PRIx64 ", image %d\n", was, n);
         }
     }
@@ -311,5 +328,6 @@ TEST(damaged_images)
         unlink(img);
         rmdir(dir);
     }
+    g_clear_pointer(&damaged, g_free);
     g_free(img);
 }
