@@ -236,7 +236,7 @@ static int add_range(Qcow2 *s, uint64_t first, uint64_t end, int64_t delta,
             uint64_t i = *done & (block_entries(s) - 1);
             uint64_t v = q2_ref_load(s, e->data, i);
 
-            if (delta > 0 ? v > s->ref_max - (uint64_t)delta
+            if (delta > 0 ? (uint64_t)delta > s->ref_max - v
                           : v < (uint64_t)-delta) {
                 q2_cache_put(e);
                 return delta > 0 ? -ERANGE : -EINVAL;

@@ -191,7 +191,12 @@ int q2_check_mend(Q2Check *k, bool missing)
             continue;
         }
         ret = set_one(k, w);
-        if (ret >= 0 && missing) {
+        if (ret == -ERANGE) {          /* it stays wrong, the others need not */
+            q2_say(k, "ERROR cluster %" PRIu64 ": %" PRIu64 " references do not "
+                   "fit in %u bits; convert the image to make a clean copy",
+                   w->cluster, w->want, 1u << k->s->refcount_order);
+            ret = 0;
+        } else if (ret >= 0 && missing) {
             k->c->corruptions_fixed++;
         } else if (ret >= 0) {
             k->c->leaks_fixed++;
