@@ -150,6 +150,14 @@ static bool flying(BlkBackend *b)
                              __ATOMIC_ACQ_REL) != FLIGHT_WATCHED;
 }
 
+/* What waits is looked at first: it flies before it waits no more. */
+static bool busy(BlkBackend *b, bool drained)
+{
+    bool waits = !drained && __atomic_load_n(&b->waiting, __ATOMIC_ACQUIRE);
+
+    return flying(b) || waits;
+}
+
 static void watch_end(BlkBackend *b)
 {
     __atomic_and_fetch(&b->in_flight, ~FLIGHT_WATCHED, __ATOMIC_ACQ_REL);
@@ -243,7 +251,7 @@ void blk_drain(BlkBackend *b)
 {
     bool drained = __atomic_load_n(&b->quiesce, __ATOMIC_ACQUIRE);
 
-    while (flying(b) || (b->waiting && !drained)) {
+    while (busy(b, drained)) {
         loop_step(true);
     }
     if (!drained) {

@@ -366,6 +366,17 @@ static void nudge(void *arg)
     /* The main loop wakes, and with it who waits for a drain. */
 }
 
+/* After the last one b may go at any time. */
+static void landed(BlkBackend *b)
+{
+    bool here = b->loop == loop_main;
+
+    if (__atomic_sub_fetch(&b->in_flight, FLIGHT_ONE, __ATOMIC_ACQ_REL) ==
+        FLIGHT_WATCHED && !here) {
+        loop_post_fn(loop_main, nudge, NULL);
+    }
+}
+
 static void backend_done(BlkReq *req);
 
 /* Zeroes of a driver that has no way to make them are written. */
@@ -395,13 +406,11 @@ static void backend_done(BlkReq *req)
     }
     blk_account(b, req);
     if (LIKELY(here)) {
-        __atomic_sub_fetch(&b->in_flight, FLIGHT_ONE, __ATOMIC_ACQ_REL);
+        landed(b);
     }
     req->done(req);
-    /* After the last one b may go at any time. */
-    if (!here && __atomic_sub_fetch(&b->in_flight, FLIGHT_ONE,
-                                    __ATOMIC_ACQ_REL) == FLIGHT_WATCHED) {
-        loop_post_fn(loop_main, nudge, NULL);
+    if (!here) {
+        landed(b);
     }
 }
 
@@ -528,7 +537,7 @@ void blk_submit(BlkBackend *b, BlkReq *req)
             b->waiting_last = &b->waiting;
         }
         req->next = NULL;
-        *b->waiting_last = req;
+        __atomic_store_n(b->waiting_last, req, __ATOMIC_RELEASE);
         b->waiting_last = &req->next;
         return;
     }
@@ -539,12 +548,15 @@ void blk_resume(void *arg)
 {
     BlkBackend *b = arg;
 
+    /* Who drains sees a request here or there, and b stays until the end. */
+    __atomic_add_fetch(&b->in_flight, FLIGHT_ONE, __ATOMIC_ACQ_REL);
     while (b->waiting && !__atomic_load_n(&b->quiesce, __ATOMIC_ACQUIRE)) {
         BlkReq *req = b->waiting;
 
-        b->waiting = req->next;
+        __atomic_store_n(&b->waiting, req->next, __ATOMIC_RELEASE);
         hand_down(b, req);
     }
+    landed(b);
 }
 
 void blk_cancel(BlkReq *req)
@@ -553,11 +565,11 @@ void blk_cancel(BlkReq *req)
 
     for (BlkReq **at = &b->waiting; b->waiting && *at; at = &(*at)->next) {
         if (*at == req) {
-            *at = req->next;
-            if (!*at) {
+            __atomic_add_fetch(&b->in_flight, FLIGHT_ONE, __ATOMIC_ACQ_REL);
+            __atomic_store_n(at, req->next, __ATOMIC_RELEASE);
+            if (!req->next) {
                 b->waiting_last = at;
             }
-            __atomic_add_fetch(&b->in_flight, FLIGHT_ONE, __ATOMIC_ACQ_REL);
             req->start_ns = clock_ns(CLOCK_RT);
             answer(b, req, -ECANCELED);
             return;

@@ -166,6 +166,9 @@ bool tool_object(const char *text)
 
 /* ---- reading -------------------------------------------------------------- */
 
+/* What TK_OPTS put together: as long-lived as the arguments. */
+static GPtrArray *joined;
+
 static MACHINE_CALL bool opt_take(const ToolOpt *o, void *args, char *value)
 {
     void *field = (char *)args + o->offset;
@@ -204,7 +207,10 @@ static MACHINE_CALL bool opt_take(const ToolOpt *o, void *args, char *value)
         }
         *(char **)field = old ? g_strdup_printf("%s,%s", old, value)
                               : g_strdup(value);
-        g_free(old);
+        if (!joined) {
+            joined = g_ptr_array_new();
+        }
+        g_ptr_array_add(joined, *(char **)field);
         break;
     case TK_OBJECT:
         return tool_object(value);
