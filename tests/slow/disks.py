@@ -239,8 +239,10 @@ def on_cds(g, kernel, sums):
                   format="raw")
         check("%s CD: another medium" % where, "return" in r and
               g.await_event("DEVICE_TRAY_MOVED", id=ident, tray_open=False), r)
-        _, got = g.sh("sum %s" % dev)
-        check("%s CD: is read" % where, got.strip() == other_sum, got)
+        # An IDE drive tells of the change first: the reader's error, as the peer's.
+        _, got = g.sh("sum %s 2>/dev/null | grep -v d41d8cd98 || sum %s" %
+                      (dev, dev))
+        check("%s CD: is read" % where, got.split()[-1:] == [other_sum], got)
         r = g.cmd("eject", id=ident, force=True)
         _, got = g.sh("sum %s 2>&1" % dev)
         check("%s CD: is gone" % where, "return" in r and "medium" in got, got)
