@@ -58,8 +58,11 @@ refuses '-device pci-testdev,romfile=/dev/null: romfile "/dev/null" is empty' \
 refuses "-device pci-testdev: can't apply global pci-testdev.x=1: Property 'pci-testdev.x' not found" \
     -global pci-testdev.x=1 -device pci-testdev
 refuses "can't apply global PIIX3.x=1: Property 'PIIX3.x' not found" -global PIIX3.x=1
+board=$run
+run="$qemu -accel qtest -machine none -nodefaults -display none -S"
 refuses "-device pci-testdev: No 'PCI' bus found for device 'pci-testdev'" \
-    -machine none -device pci-testdev
+    -device pci-testdev
+run=$board
 warned=$(timeout 60 $run -global no.x=1 -device nosuch </dev/null 2>&1)
 same 'a fault comes before warnings' "$(echo "$warned" | head -n 1)" \
     "qemu-system-x86_64: -device nosuch: 'nosuch' is not a valid device model name"

@@ -86,6 +86,7 @@ TEST(a_disk_grows)
     QTest *q = disk_start();
     uint16_t id[256];
 
+    identify_read(q, id);              /* without it the peer hears nothing   */
     qtest_qmp_ok(q, "{\"execute\":\"block_resize\",\"arguments\":{"
                  "\"device\":\"ide0-hd0\",\"size\":%u}}", 2 * SECTORS * 512);
     identify_read(q, id);

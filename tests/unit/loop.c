@@ -611,9 +611,10 @@ TEST(polling_looks_once_more_before_it_sleeps)
     while (__atomic_load_n(&ring_done, __ATOMIC_ACQUIRE) < 100 ||
            (!__atomic_load_n(&r.spins, __ATOMIC_RELAXED) &&
             __atomic_load_n(&r.head, __ATOMIC_RELAXED) < 5000)) {
-        __atomic_add_fetch(&r.head, 1, __ATOMIC_SEQ_CST);
+        int head = __atomic_add_fetch(&r.head, 1, __ATOMIC_SEQ_CST);
+
         CHECK_EQ(write(r.fd, &one, 8), 8);
-        if (r.head % 500 == 0 && limit < 100000000) {
+        if (head % 500 == 0 && limit < 100000000) {
             limit *= 4;                /* on a busy machine it had to wait long */
             loop_set_polling(io, limit, 0, 0);
         }
