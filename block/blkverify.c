@@ -25,6 +25,13 @@ static const char *op_name(BlkOp op)
                                                      : "discard";
 }
 
+static void end(void *arg)
+{
+    exit(1);
+}
+
+/* The program ends in the main loop, not on the stack of a coroutine; the request
+ * never does. */
 static void stop_if(bool differ, const BlkReq *req, const char *fmt, ...)
     G_GNUC_PRINTF(3, 4);
 static void stop_if(bool differ, const BlkReq *req, const char *fmt, ...)
@@ -40,6 +47,12 @@ static void stop_if(bool differ, const BlkReq *req, const char *fmt, ...)
     vfprintf(stderr, fmt, ap);
     va_end(ap);
     fputc('\n', stderr);
+    if (co_self()) {
+        loop_post_fn(loop_main, end, NULL);
+        for (;;) {
+            co_yield();
+        }
+    }
     exit(1);
 }
 

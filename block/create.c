@@ -444,7 +444,7 @@ static MACHINE_CALL bool protocol_create(Making *m, Error **errp)
 {
     BlkCreate *c = create_fill(m, m->protocol, errp);
     Error *err = NULL;
-    bool ok;
+    bool ok, large;
 
     if (!c) {
         return false;
@@ -459,9 +459,9 @@ static MACHINE_CALL bool protocol_create(Making *m, Error **errp)
         c->size = 0;
     }
     ok = m->protocol->create(c, &err);
+    large = c->too_large;
     create_free(c, m->protocol);
-    if (!ok && !m->format && g_str_has_suffix(error_text(err),
-                                              strerror(EFBIG))) {
+    if (!ok && !m->format && large) {
         error_free(err);
         return error_set(errp, "The image size is too large for file format "
                          "'%s'", m->spec->format);

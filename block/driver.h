@@ -100,6 +100,7 @@ typedef struct BlkCreate {
     uint64_t size;                     /* bytes; "size" is set by the caller  */
     char *backing_file, *backing_fmt;  /* as given; checked by the caller     */
     bool backing_unsafe;               /* not to be opened                    */
+    bool too_large;                    /* set with an error: no file is so    */
 } BlkCreate;
 typedef struct BlkSnapshot {
     char id[128], name[256];

@@ -53,21 +53,24 @@ static int allocate(int fd, uint64_t from, uint64_t to)
     return -r;
 }
 
-/* Gives the file the length, with the space of what is new (invariant 1). */
-static bool resize(int fd, const char *path, uint64_t len, BlkPrealloc prealloc,
-                   Error **errp)
+/* Gives the file the length, with the space of what is new (invariant 1). 0 or
+ * -errno. */
+static int resize(int fd, const char *path, uint64_t len, BlkPrealloc prealloc,
+                  Error **errp)
 {
     struct stat st;
     uint64_t old;
     int ret = 0;
 
     if (fstat(fd, &st)) {
-        return error_set_errno(errp, errno, "Could not stat '%s'", path);
+        ret = -errno;
+        error_set_errno(errp, -ret, "Could not stat '%s'", path);
+        return ret;
     }
     old = (uint64_t)st.st_size;
     if (prealloc != PREALLOC_OFF && len < old) {
-        return error_set(errp, "Preallocation can't be used for shrinking "
-                         "files");
+        error_set(errp, "Preallocation can't be used for shrinking files");
+        return -ENOTSUP;
     }
     switch (prealloc) {
     case PREALLOC_FALLOC:
@@ -91,13 +94,14 @@ static bool resize(int fd, const char *path, uint64_t len, BlkPrealloc prealloc,
         }
         break;
     default:
-        return error_set(errp, "Unsupported preallocation mode: %s",
-                         blk_prealloc_enum.names[prealloc]);
+        error_set(errp, "Unsupported preallocation mode: %s",
+                  blk_prealloc_enum.names[prealloc]);
+        return -ENOTSUP;
     }
     if (ret < 0 && ftruncate(fd, (off_t)old)) {
         error_hint(errp, "The file '%s' keeps a part of the new length.", path);
     }
-    return ret >= 0;
+    return ret;
 }
 
 static bool device_resize(FileNode *f, uint64_t len, BlkPrealloc prealloc,
@@ -131,7 +135,7 @@ bool file_truncate(BlkNode *n, uint64_t len, BlkPrealloc prealloc, bool exact,
     if (!f->regular) {
         return device_resize(f, len, prealloc, exact, errp);
     }
-    if (!resize(f->fd, f->path, len, prealloc, errp)) {
+    if (resize(f->fd, f->path, len, prealloc, errp) < 0) {
         return false;
     }
     n->length = ALIGN_UP(len, 512);
@@ -199,11 +203,12 @@ static void favours_ask(const FileCreate *c, int fd)
     }
 }
 
-static MACHINE_CALL bool create_locked(const FileCreate *c, int fd,
+static MACHINE_CALL bool create_locked(FileCreate *c, int fd,
                                        const char *path, Error **errp)
 {
     FileNode own = { .path = (char *)(uintptr_t)path, .fd = fd,
                      .lock_used = true };
+    int ret;
 
     /* Nobody may be using what is about to be emptied. */
     if (!file_locks_set(&own, BLKP_WRITE | BLKP_RESIZE,
@@ -214,13 +219,15 @@ static MACHINE_CALL bool create_locked(const FileCreate *c, int fd,
         return error_set_errno(errp, errno, "Could not clear file");
     }
     favours_ask(c, fd);
-    return resize(fd, path, ALIGN_UP(c->head.size, 512),
-                  (BlkPrealloc)c->prealloc, errp);
+    ret = resize(fd, path, ALIGN_UP(c->head.size, 512),
+                 (BlkPrealloc)c->prealloc, errp);
+    c->head.too_large = ret == -EFBIG;
+    return ret >= 0;
 }
 
 bool file_create(BlkCreate *head, Error **errp)
 {
-    const FileCreate *c = container_of(head, FileCreate, head);
+    FileCreate *c = container_of(head, FileCreate, head);
     const char *path = head->filename;
     bool fresh, ok;
     int fd;
@@ -254,7 +261,7 @@ bool file_create(BlkCreate *head, Error **errp)
 #endif
 
 int file_lend(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at,
-             bool now)
+              bool now)
 {
     const FileNode *f = (const FileNode *)n;
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), stat[5];

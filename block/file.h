@@ -44,7 +44,7 @@ void file_locks_copy(const FileNode *f, int fd) MACHINE_CALL;
 bool file_truncate(BlkNode *n, uint64_t len, BlkPrealloc prealloc, bool exact,
                    Error **errp) MACHINE_CALL;
 int file_lend(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at,
-             bool now);
+              bool now);
 int file_copy_range(BlkNode *from, uint64_t from_off, BlkNode *to,
                     uint64_t to_off, uint64_t len);
 int file_extent(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *x);

@@ -14,7 +14,7 @@
 #include "block/backend.h"
 
 int blk_node_lend(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at,
-             bool now)
+                  bool now)
 {
     if (!n->drv->lend || n->cor_self || n->cor_unit || blk_debug_nodes) {
         return -1;

@@ -79,7 +79,7 @@ static bool pass_read(Qcow2 *s, BlkReq *req)
 }
 
 int q2_lend(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at,
-             bool now)
+            bool now)
 {
     Qcow2 *s = q2_of(n);
     Q2Map m;

@@ -285,7 +285,7 @@ void q2_flight_end(Qcow2 *s, Q2Flight *f);
 void q2_submit(BlkNode *n, BlkReq *req);
 int q2_run(BlkNode *n, BlkReq *req);
 int q2_lend(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at,
-             bool now);
+            bool now);
 int q2_extent(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *x);
 /* A part of a vector; *n: its length. Free with g_free. */
 struct iovec *q2_iov_part(const struct iovec *iov, unsigned niov, uint64_t off,

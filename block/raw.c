@@ -91,7 +91,7 @@ static int raw_sync(BlkNode *n, BlkReq *req)
 }
 
 static int raw_lend(BlkNode *n, uint64_t off, uint64_t len, uint64_t *at,
-             bool now)
+                    bool now)
 {
     return blk_node_lend(n->file, off + ((const Raw *)n)->offset, len, at,
                          now);

@@ -525,6 +525,8 @@ int main(int argc, char **argv)
         } else {
             ret = run(&a, argc - rest, pipefd[1]);
         }
+        g_free(a.snap_id);
+        g_free(a.snap_name);
     }
     machine_unlock();
     if (fflush(stdout) && !ret) {

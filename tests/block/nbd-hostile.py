@@ -20,7 +20,7 @@ MiB = 1 << 20
 
 def limit():
     """A bound on the client's memory; the address sanitizer takes all there is."""
-    with open(os.path.join(os.path.dirname(IMG), 'config.mk'),
+    with open(os.path.join(os.path.dirname(IMG), 'config.flags'),
               encoding='ascii') as f:
         sane = any(w.startswith('SANITIZERS') and ('address' in w or 'thread' in w)
                    for w in f)
