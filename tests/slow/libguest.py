@@ -77,7 +77,7 @@ class Kernel:
     def __init__(self, modules, programs, packaged=(), flavour="amd64"):
         """packaged: pairs of a Debian package and a program of it."""
         base = os.path.join(BUILD, "linux-" + flavour)
-        meta = "linux-image-" + flavour
+        meta = "linux-image-" + {"cloud": "cloud-amd64"}.get(flavour, flavour)
         subprocess.run(["sh", "scripts/linux-guest", base, flavour],
                        check=True, stdout=subprocess.DEVNULL)
         out = subprocess.run(["apt-cache", "depends", meta],
