@@ -226,7 +226,7 @@ static uint64_t *soft_cpu_gpr(Cpu *cpu)
     return c ? c->r : NULL;
 }
 
-static void soft_cpu_reset(Cpu *cpu)
+static MACHINE_CALL void soft_cpu_reset(Cpu *cpu)
 {
     soft_cpu_put(cpu, true);
 }

@@ -174,13 +174,14 @@ def lists_agree():
 def info_is_what_was_asked():
     images()
     s = Server('-t', '-f', 'raw', '-x', 'n', '-D', 'words', '-r', 'a.raw')
-    got = json.loads(run('nbdinfo', '--json', s.uri('n')))
+    got = json.loads(run('nbdinfo', '--no-content', '--json', s.uri('n')))
     e = got['exports'][0]
     same([e['export-name'], e['description'], e['export-size'],
           e['is_read_only'], e['can_multi_conn'], e['can_df']],
          ['n', 'words', MiB, True, False, True])
     run('nbdinfo', '--json', s.uri('other'), status=1)
-    got = json.loads(run('nbdinfo', '--list', '--json', s.uri('')))
+    got = json.loads(run('nbdinfo', '--no-content', '--list', '--json',
+                         s.uri('')))
     same([e['export-name'] for e in got['exports']], ['n'])
 
 

@@ -161,7 +161,7 @@ check("drawn again on a terminal of another size",
 def small():
     """What the old size still drew may come after: then once more."""
     for i in range(9):
-        t.resize(10, 40 + i)
+        t.resize(6, 40 + i)
         if t.wait("SeaBIOS (version") and "No bootable" not in t.text():
             return True
     return False
