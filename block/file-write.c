@@ -21,7 +21,8 @@
 
 #define MERGE_IOV 256                  /* of writes done as one               */
 #define BATCH 32                       /* requests that end together          */
-#define BATCH_BYTES (2 * MiB)
+#define RUN_BYTES (2 * MiB)            /* of writes done as one               */
+#define BATCH_BYTES (512 * KiB)        /* so that the loop has work meanwhile */
 
 typedef struct FileWriter {
     FileNode *file;
@@ -48,7 +49,7 @@ static BlkReq *run_end(BlkReq *first, unsigned *niov, uint64_t *len)
            last->next->off == last->off + last->len &&
            last->next->flags == first->flags &&
            *niov + last->next->niov <= MERGE_IOV &&
-           *len + last->next->len <= BATCH_BYTES) {
+           *len + last->next->len <= RUN_BYTES) {
         last = last->next;
         *niov += last->niov;
         *len += last->len;

@@ -15,7 +15,9 @@
 #include "tools/convert.h"
 #include "tools/reader.h"
 
-/* Small enough to stay in the processor's cache from reading to writing. */
+/* Small enough to stay in the processor's cache from reading to writing. Where
+ * nothing goes through the page cache, or nothing is done meanwhile, what counts
+ * is how often one waits for the other. */
 #define PIECE      (256 * KiB)
 #define PIECE_MAX  (2 * MiB)
 #define PIECE_COMP (2 * MiB)          /* qcow2 has no larger clusters          */
@@ -37,6 +39,7 @@ typedef struct Job {
     int64_t begun_ns;
     uint32_t grain;                    /* bytes looked at for zeroes          */
     size_t piece;                      /* bytes; whole clusters of the target */
+    bool by_host;                      /* the host has not refused to copy    */
     int ret;
 } Job;
 
@@ -266,6 +269,7 @@ static void add_zero(Worker *w, uint64_t off, uint64_t len)
 static void add_data(Worker *w, const Piece *p)
 {
     const Job *j = w->j;
+    bool look = j->c->sparse && !j->c->offload;
     uint64_t at = 0;
 
     while (at < p->len) {
@@ -275,7 +279,7 @@ static void add_data(Worker *w, const Piece *p)
         while (at < p->len) {
             n = MIN2(j->grain - (p->off + at) % j->grain, p->len - at);
 
-            bool z = j->c->sparse && is_zero(w->buf + at, n);
+            bool z = look && is_zero(w->buf + at, n);
 
             if (at > from && z != zero) {
                 break;
@@ -363,29 +367,30 @@ static MACHINE_CALL int piece_write(Worker *w, const Piece *p)
     return ret;
 }
 
-/* By the host where it can, without looking at the data. */
-static MACHINE_CALL int piece_offload(Worker *w, const Piece *p)
+/* By the host, without looking at the data. Where it cannot it is not asked
+ * again. */
+static MACHINE_CALL bool piece_offload(Worker *w, const Piece *p)
 {
     const CopySource *s = &w->j->c->src[p->src];
-    int ret;
 
     turn_wait(w->j, p->off);
-    ret = blk_co_copy(blk_root(s->b), p->off - s->start, w->j->to, p->off,
-                      p->len, 0);
-    turn_over(w->j, p->off + p->len);
-    if (ret < 0) {
-        error_reportf("error while writing at byte %" PRIu64 ": %s", p->off,
-                      strerror(-ret));
+    if (w->j->by_host &&
+        blk_co_copy_host(blk_root(s->b), p->off - s->start, w->j->to, p->off,
+                         p->len) < 0) {
+        w->j->by_host = false;
     }
-    return ret;
+    if (w->j->by_host) {
+        turn_over(w->j, p->off + p->len);
+    }
+    return w->j->by_host;
 }
 
 static MACHINE_CALL int piece_copy(Worker *w, const Piece *p)
 {
     int ret = 0;
 
-    if (p->state == IS_DATA && w->j->c->offload) {
-        return piece_offload(w, p);
+    if (p->state == IS_DATA && w->j->by_host && piece_offload(w, p)) {
+        return 0;
     }
     if (p->state == IS_DATA) {
         ret = piece_read(w, p);
@@ -424,20 +429,34 @@ static void worker_body(void *arg)
     j->running--;
 }
 
+static size_t piece_size(const Copy *c)
+{
+    bool direct = blk_root(c->target)->flags & BLKO_DIRECT;
+
+    for (int i = 0; i < c->nsrc; i++) {
+        direct |= (blk_root(c->src[i].b)->flags & BLKO_DIRECT) != 0;
+    }
+    if (c->compress) {
+        return PIECE_COMP;
+    }
+    return direct || c->workers == 1 ? PIECE_MAX
+                                     : MAX2(PIECE, MIN2(c->cluster, PIECE_MAX));
+}
+
 int copy_run(const Copy *c)
 {
     Job j = { .c = c, .to = blk_root(c->target),
               .begun_ns = clock_ns(CLOCK_RT) };
     unsigned n = c->workers;
     g_autofree Worker *workers = g_new0(Worker, n);
-    size_t room = c->compress ? PIECE_COMP
-                : MAX2(PIECE, MIN2(c->cluster, PIECE_MAX)), least;
+    size_t room = piece_size(c), least;
 
     j.grain = MAX2(c->sparse, 512);
     if (c->sparse && c->cluster > j.grain && c->cluster <= room) {
         j.grain = c->cluster;
     }
     j.piece = room;
+    j.by_host = c->offload;
     least = c->compress ? c->compress_align : j.grain;
     j.running = n;
     for (unsigned i = 0; i < n; i++) {
