@@ -47,8 +47,9 @@ typedef struct AccelType {
     void (*cpu_cpuid)(uint32_t leaf, uint32_t sub, uint32_t out[4]);
     /* A capability MSR as the host has it; 0: it has not. NULL: none. */
     uint64_t (*feature_msr)(uint32_t msr);
-    /* hv-* switches it can give, bits by HvBit of target/x86; NULL: none. */
-    uint64_t (*cpu_hyperv)(void);
+    /* Hyper-V CPUID leaf (0x4000....) as far as it can give it; false: no
+     * enlightenments at all. NULL: the same. */
+    bool (*cpu_hyperv)(uint32_t leaf, uint32_t out[4]) MACHINE_PTR;
     /* gdb stub */
     bool (*breakpoint)(Cpu *cpu, uint64_t addr, uint64_t len, int type,
                        bool insert);

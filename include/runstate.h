@@ -49,6 +49,8 @@ void wakeup_support_set(bool on);
 void system_reset_now(int kind, ShutdownWhy why) MACHINE_CALL;
 /* The guest said it panicked (pvpanic, fw). bits: 1 panicked, 2 crash loaded. */
 void guest_panicked(unsigned bits, const char *info) ANY_THREAD;
+/* The same by Hyper-V's crash registers, which the event tells. */
+void guest_panicked_hyperv(const uint64_t reg[5]) MACHINE_CALL;
 
 /* A dump of memory is being written: the machine may not run (dump.c). */
 bool dump_active(void) MACHINE_CALL;

@@ -36,6 +36,14 @@ typedef union X86Vec {                 /* one vector register                 */
 #define X86_MTRR_VAR 8
 #define X86_MCE_BANKS 10
 
+/* Hyper-V's MSRs, where the accelerator has them. */
+typedef struct X86HvRegs {
+    uint64_t guest_os_id, hypercall, vp_runtime, reference_tsc, apic_assist;
+    uint64_t scontrol, siefp, simp, sint[16];
+    uint64_t stimer[8];                /* configuration and count of four     */
+    uint64_t crash[5], crash_ctl, reenlighten, tsc_emulate, tsc_status;
+} X86HvRegs;
+
 typedef struct X86Regs {
     uint64_t gpr[16];
     uint64_t rip, rflags;              /* the engine may keep flags lazily; a
@@ -71,6 +79,7 @@ typedef struct X86Regs {
     uint64_t exc_payload;
     uint8_t int_injected, int_nr, int_soft;
     uint8_t ignne;                     /* go on in spite of an x87 error      */
+    X86HvRegs hv;
 } X86Regs;
 
 typedef struct Machine Machine;
@@ -106,6 +115,18 @@ typedef struct X86CpuidLeaf {
     bool has_sub;
 } X86CpuidLeaf;
 
+/* hv-* switches: Hyper-V enlightenments, in the order in which they are told. */
+typedef enum HvBit {
+    HV_RELAXED, HV_VAPIC, HV_TIME, HV_CRASH, HV_RESET, HV_VPINDEX, HV_RUNTIME,
+    HV_SYNIC, HV_STIMER, HV_FREQUENCIES, HV_REENLIGHTENMENT, HV_TLBFLUSH,
+    HV_EVMCS, HV_IPI, HV_STIMER_DIRECT, HV_AVIC, HV_XMM_INPUT,
+    HV_EMSR_BITMAP, HV_TLBFLUSH_EXT, HV_TLBFLUSH_DIRECT, HV_SYNDBG, HV_COUNT
+} HvBit;
+typedef struct X86Hyperv {             /* what a vCPU offers its guest        */
+    bool on, enforce, synic_kvm_only;
+    uint32_t features;                 /* by HvBit                            */
+} X86Hyperv;
+
 typedef struct X86Cpu {
     Cpu cpu;
     X86Regs regs;
@@ -123,6 +144,7 @@ typedef struct X86Cpu {
     uint32_t phys_bits;
     uint64_t ucode_rev;                /* what MSR 0x8b shows                 */
     int64_t tsc_khz;                   /* asked for; 0: the accelerator's own */
+    X86Hyperv hyperv;
     const X86Model *def;
     X86CpuidLeaf *cpuid;               /* the table the guest sees            */
     unsigned ncpuid;

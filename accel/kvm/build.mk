@@ -13,3 +13,4 @@ accel-y += accel/kvm/irqchip.o
 accel-y += accel/kvm/chips.o
 accel-y += accel/kvm/clock.o
 accel-y += accel/kvm/guestdbg.o
+accel-y += accel/kvm/hyperv.o

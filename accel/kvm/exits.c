@@ -248,7 +248,11 @@ static bool exit_system_event(Cpu *cpu, const struct kvm_run *run)
         break;
     case KVM_SYSTEM_EVENT_CRASH:
         kvm_cpu_get(cpu);
-        guest_panicked(1, NULL);
+        if (x86_cpu(cpu)->hyperv.features & 1u << HV_CRASH) {
+            guest_panicked_hyperv(x86_cpu(cpu)->regs.hv.crash);
+        } else {
+            guest_panicked(1, NULL);
+        }
         break;
     default:
         guest_fault("kvm", "system event %u", run->system_event.type);
@@ -341,6 +345,13 @@ bool kvm_handle_exit(Cpu *cpu)
         return exit_system_event(cpu, run);
     case KVM_EXIT_NOTIFY:
         return exit_notice(cpu, run);
+    case KVM_EXIT_HYPERV:
+        if (kvm_hyperv_exit(cpu)) {
+            return true;
+        }
+        fprintf(stderr, "KVM: Hyper-V exit %u is not known\n",
+                run->hyperv.type);
+        break;
     case KVM_EXIT_INTERNAL_ERROR:
         return exit_internal(cpu, run);
     case KVM_EXIT_FAIL_ENTRY:

@@ -50,6 +50,9 @@ typedef struct Kvm {
     struct kvm_msr_list *msrs;         /* that the host saves                 */
     struct kvm_msr_list *feature_msrs;
     struct kvm_cpuid2 *cpuid;          /* what the host supports              */
+    bool hv_probed;
+    struct kvm_cpuid2 *hv_cpuid;       /* enlightenments; NULL: none, or not
+                                          asked yet                           */
     GArray *parked;                    /* of KvmParked; NULL: none            */
 } Kvm;
 
@@ -72,6 +75,7 @@ typedef struct KvmCpu {
     uint64_t tsc;                      /* guest TSC to put with `full`        */
     struct kvm_dirty_gfn *ring;        /* NULL: bitmap                        */
     uint32_t ring_at;
+    struct KvmSynic *synic;            /* NULL: none                          */
 } KvmCpu;
 
 extern Kvm *kvm;                       /* the one VM; NULL before init        */
@@ -121,6 +125,15 @@ bool kvm_cpuid_probe(int fd, struct kvm_cpuid2 **out, Error **errp);
 uint64_t kvm_cpu_features(unsigned word, bool migratable);
 void kvm_host_cpuid(uint32_t leaf, uint32_t sub, uint32_t out[4]);
 bool kvm_cpuid_set(const KvmCpu *k, Error **errp);
+
+/* hyperv.c */
+bool kvm_hyperv_leaf(uint32_t leaf, uint32_t out[4]) MACHINE_CALL;
+bool kvm_hyperv_init(KvmCpu *k, Error **errp) MACHINE_CALL;
+/* After reset and load: pages as the registers say. */
+void kvm_hyperv_reset(KvmCpu *k) MACHINE_CALL;
+void kvm_hyperv_fini(KvmCpu *k) MACHINE_CALL;
+/* false: nothing that is known, the machine stops. */
+bool kvm_hyperv_exit(Cpu *cpu);
 
 /* mem.c, ioevent.c, dirty.c */
 bool kvm_mem_init(Error **errp) MACHINE_CALL;

@@ -17,13 +17,23 @@
 enum {
     M_FULL = 1,                        /* put only after reset and load       */
     M_ALWAYS = 2,                      /* not in the host's list, but there   */
+    M_VM = 4,                          /* the machine's, put by its first CPU */
 };
 typedef struct MsrRow {
     uint32_t msr;
     uint16_t offset;                   /* of a uint64_t in X86Regs            */
     uint8_t flags;
+    uint32_t hv;                       /* HvBits; 0: not one of Hyper-V's     */
 } MsrRow;
-#define ROW(nr, field, fl) { nr, offsetof(X86Regs, field), fl }
+#define ROW(nr, field, fl) { nr, offsetof(X86Regs, field), fl, 0 }
+#define HV_ANY UINT32_MAX
+#define HV_ROW(nr, field, bits) \
+    { nr, offsetof(X86Regs, hv.field), M_FULL | M_ALWAYS, bits }
+#define HV_VM_ROW(nr, field, bits) \
+    { nr, offsetof(X86Regs, hv.field), M_FULL | M_ALWAYS | M_VM, bits }
+#define HV_SINT(n) HV_ROW(0x40000090 + n, sint[n], 1u << HV_SYNIC)
+#define HV_TIMER(n) HV_ROW(0x400000b0 + n, stimer[n], 1u << HV_STIMER)
+#define HV_PARAM(n) HV_VM_ROW(0x40000100 + n, crash[n], 1u << HV_CRASH)
 
 static const MsrRow rows[] = {
     ROW(0x174, sysenter_cs, 0), ROW(0x175, sysenter_esp, 0),
@@ -43,6 +53,25 @@ static const MsrRow rows[] = {
     ROW(MSR_KVM_PV_EOI_EN, kvm_pv_eoi, M_FULL),
     ROW(MSR_KVM_STEAL_TIME, kvm_steal_time, M_FULL),
     ROW(MSR_KVM_POLL_CONTROL, kvm_poll_control, M_FULL),
+    /* The hypercall page is refused to a guest that has no name. */
+    HV_VM_ROW(0x40000000, guest_os_id, HV_ANY),
+    HV_VM_ROW(0x40000001, hypercall, HV_ANY),
+    HV_ROW(0x40000010, vp_runtime, 1u << HV_RUNTIME),
+    HV_VM_ROW(0x40000021, reference_tsc, 1u << HV_TIME),
+    HV_ROW(0x40000073, apic_assist, 1u << HV_VAPIC),
+    HV_ROW(0x40000080, scontrol, 1u << HV_SYNIC),
+    HV_ROW(0x40000082, siefp, 1u << HV_SYNIC),
+    HV_ROW(0x40000083, simp, 1u << HV_SYNIC),
+    HV_SINT(0), HV_SINT(1), HV_SINT(2), HV_SINT(3), HV_SINT(4), HV_SINT(5),
+    HV_SINT(6), HV_SINT(7), HV_SINT(8), HV_SINT(9), HV_SINT(10), HV_SINT(11),
+    HV_SINT(12), HV_SINT(13), HV_SINT(14), HV_SINT(15),
+    HV_TIMER(0), HV_TIMER(1), HV_TIMER(2), HV_TIMER(3), HV_TIMER(4),
+    HV_TIMER(5), HV_TIMER(6), HV_TIMER(7),
+    HV_PARAM(0), HV_PARAM(1), HV_PARAM(2), HV_PARAM(3), HV_PARAM(4),
+    HV_VM_ROW(0x40000105, crash_ctl, 1u << HV_CRASH),
+    HV_VM_ROW(0x40000106, reenlighten, 1u << HV_REENLIGHTENMENT),
+    HV_VM_ROW(0x40000107, tsc_emulate, 1u << HV_REENLIGHTENMENT),
+    HV_VM_ROW(0x40000108, tsc_status, 1u << HV_REENLIGHTENMENT),
     /* After the rest: it depends on TSC and local APIC. */
     ROW(0x6e0, tsc_deadline, M_FULL),
 };
@@ -192,18 +221,25 @@ static void batch_run(Batch *b, const KvmCpu *k, unsigned long req)
     }
 }
 
-static bool row_wanted(const MsrRow *row, bool full)
+static bool row_wanted(const MsrRow *row, const X86Cpu *c, bool full)
 {
+    const X86Hyperv *hv = &c->hyperv;
+
+    if (row->hv && !(hv->on && (row->hv == HV_ANY ||
+                                row->hv & hv->features))) {
+        return false;
+    }
     return (full || !(row->flags & M_FULL)) &&
            (row->flags & M_ALWAYS || kvm_has_msr(row->msr));
 }
 
-static void batch_rows(Batch *b, X86Regs *r, bool full)
+static void batch_rows(Batch *b, X86Cpu *c, bool full, bool put)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
-        if (row_wanted(&rows[i], full)) {
+        if (row_wanted(&rows[i], c, full) &&
+            !(put && rows[i].flags & M_VM && c->cpu.index)) {
             batch_add(b, rows[i].msr,
-                      (uint64_t *)((char *)r + rows[i].offset));
+                      (uint64_t *)((char *)&c->regs + rows[i].offset));
         }
     }
 }
@@ -246,7 +282,7 @@ void kvm_msrs_get(X86Cpu *c)
     Batch *b = g_new0(Batch, 1);
     uint64_t tsc;
 
-    batch_rows(b, &c->regs, true);
+    batch_rows(b, c, true, false);
     batch_mtrrs(b, c);
     batch_mce(b, &c->regs);
     batch_run(b, k, KVM_GET_MSRS);
@@ -267,7 +303,7 @@ void kvm_msrs_put(X86Cpu *c, bool full)
         batch_mtrrs(b, c);
         batch_mce(b, &c->regs);
     }
-    batch_rows(b, &c->regs, full);
+    batch_rows(b, c, full, true);
     batch_run(b, k, KVM_SET_MSRS);
     g_free(b);
 }

@@ -560,5 +560,6 @@ void kvm_cpu_reset(Cpu *cpu)
     if (k) {
         k->tsc = r->tsc_offset + x86_tsc_base();
         k->valid = k->full = true;
+        kvm_hyperv_reset(k);
     }
 }

@@ -184,7 +184,9 @@ bool kvm_cpu_init(Cpu *cpu, Error **errp)
         k->xsave = g_aligned_alloc0(1, kvm->xsave_size, 4096);
     }
     cpu_setup_optional(k);
-    if (!kvm_ring_map(k, errp) || !kvm_cpuid_set(k, errp)) {
+    if (!kvm_ring_map(k, errp) || !kvm_hyperv_init(k, errp) ||
+        !kvm_cpuid_set(k, errp)) {
+        kvm_hyperv_fini(k);
         kvm_ring_unmap(k);
         cpu_free(cpu, k);
         return false;
@@ -207,6 +209,7 @@ void kvm_cpu_fini(Cpu *cpu)
     sigfillset(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     __atomic_store_n((KvmCpu **)&cpu->accel, NULL, __ATOMIC_RELEASE);
+    kvm_hyperv_fini(k);
     kvm_ring_unmap(k);
     cpu_free(cpu, k);
 }

@@ -300,6 +300,7 @@ static void kvm_close(Kvm *k)
     g_free(k->msrs);
     g_free(k->feature_msrs);
     g_free(k->cpuid);
+    g_free(k->hv_cpuid);
     accel_reserved_base = accel_reserved_size = 0;
     accel_no_smm = false;
     kvm = NULL;
@@ -410,6 +411,7 @@ ACCEL(accel_kvm, {
     .cpu_gpr = kvm_cpu_gpr,
     .cpu_reset = kvm_cpu_reset,
     .cpu_features = kvm_cpu_features,
+    .cpu_hyperv = kvm_hyperv_leaf,
     .cpu_cpuid = kvm_host_cpuid,
     .feature_msr = kvm_feature_msr,
     .breakpoint = kvm_breakpoint,

@@ -25,7 +25,7 @@ static RunNotify *run_notifies;
 
 NotifyList powerdown_notify, suspend_notify, wakeup_notify, shutdown_notify,
            exit_notify;
-Actions actions;
+Actions actions = { .panic = 1 };
 int exit_status;
 
 static const char *const state_names[] = {
@@ -212,6 +212,8 @@ static int reset_why, shutdown_why, wakeup_reason, stop_state;     /* atomic */
 static unsigned wakeup_mask = ~0u;
 static bool wakeup_is_supported;
 static unsigned panic_bits;
+static GuestPanicInformation panic_info;
+static bool panic_has_info;            /* machine lock                        */
 
 static void requests_run(void *arg);
 static Work requests_work = { .fn = requests_run };
@@ -294,6 +296,21 @@ void request_debug(void)
     request(RQ_DEBUG);
 }
 
+void guest_panicked_hyperv(const uint64_t reg[5])
+{
+    char text[128];
+
+    panic_info = (GuestPanicInformation){
+        .type = GUEST_PANIC_INFORMATION_TYPE_HYPER_V,
+        .u.hyper_v = { reg[0], reg[1], reg[2], reg[3], reg[4] },
+    };
+    panic_has_info = true;
+    snprintf(text, sizeof(text), "HV crash parameters: (%#" PRIx64 " %#" PRIx64
+             " %#" PRIx64 " %#" PRIx64 " %#" PRIx64 ")", reg[0], reg[1],
+             reg[2], reg[3], reg[4]);
+    guest_panicked(1, text);
+}
+
 void guest_panicked(unsigned bits, const char *info)
 {
     LOG(LOG_GUEST_ERRORS, "Guest crashed%s%s\n", info ? ": " : "",
@@ -367,7 +384,10 @@ static MACHINE_CALL bool do_shutdown(void)
 static MACHINE_CALL void do_panic(void)
 {
     unsigned bits = __atomic_exchange_n(&panic_bits, 0, __ATOMIC_RELAXED);
+    GuestPanicInformation *info = panic_has_info ? &panic_info : NULL;
+    GuestPanicAction action = GUEST_PANIC_ACTION_PAUSE;
 
+    panic_has_info = false;
     if (bits & 2) {
         monitor_event(&event_GUEST_CRASHLOADED, &(GuestCrashloadedEvent){
             .action = GUEST_PANIC_ACTION_RUN });
@@ -375,16 +395,17 @@ static MACHINE_CALL void do_panic(void)
     if (!(bits & 1)) {
         return;
     }
-    monitor_event(&event_GUEST_PANICKED, &(GuestPanickedEvent){
-        .action = actions.panic == 3 ? GUEST_PANIC_ACTION_RUN
-                                     : GUEST_PANIC_ACTION_PAUSE });
     if (actions.panic == 3) {
-        return;
+        action = GUEST_PANIC_ACTION_RUN;
+    } else if (actions.panic == 2 ||
+               (actions.panic == 1 && actions.shutdown == 0)) {
+        action = GUEST_PANIC_ACTION_POWEROFF;
     }
-    vm_stop(RS_GUEST_PANICKED);
-    if (actions.panic == 1 || actions.panic == 2) {
-        monitor_event(&event_GUEST_PANICKED, &(GuestPanickedEvent){
-            .action = GUEST_PANIC_ACTION_POWEROFF });
+    monitor_event(&event_GUEST_PANICKED, &(GuestPanickedEvent){
+        .action = action, .info = info });
+    if (action == GUEST_PANIC_ACTION_PAUSE) {
+        vm_stop(RS_GUEST_PANICKED);
+    } else if (action == GUEST_PANIC_ACTION_POWEROFF) {
         if (actions.panic == 2) {
             exit_status = 1;
         }

@@ -60,6 +60,10 @@ static void reset_cold(X86Cpu *c)
     r->misc_enable = 1;                /* fast string operations              */
     r->smbase = 0x30000;
     r->kvm_poll_control = 1;
+    for (unsigned i = 0; i < ARRAY_SIZE(r->hv.sint); i++) {
+        r->hv.sint[i] = 1u << 16;      /* masked                              */
+    }
+    r->hv.crash_ctl = 1ull << 63;      /* the guest may tell of a crash       */
     r->mcg_cap = mcg_cap;
     if (mcg_cap & 1u << 8) {
         r->mcg_ctl = ~0ull;
@@ -161,6 +165,28 @@ static const VmState ignne_vm = {
     .fields = (const VmField[]){ VM_U8(X86CpuDev, x.regs.ignne), VM_END },
 };
 
+#define HV(f) VM_U64(X86HvRegs, f)
+static const VmState hv_vm = {
+    .name = "x86-hyperv", .version = 1,
+    .fields = (const VmField[]){
+        HV(guest_os_id), HV(hypercall), HV(vp_runtime), HV(reference_tsc),
+        HV(apic_assist), HV(scontrol), HV(siefp), HV(simp),
+        VM_ARRAY(X86HvRegs, sint, VK_U64), VM_ARRAY(X86HvRegs, stimer, VK_U64),
+        VM_ARRAY(X86HvRegs, crash, VK_U64), HV(crash_ctl), HV(reenlighten),
+        HV(tsc_emulate), HV(tsc_status), VM_END
+    },
+};
+static bool hv_needed(const void *s)
+{
+    return ((const X86CpuDev *)s)->x.hyperv.on;
+}
+static const VmState cpu_hv_vm = {
+    .name = "x86-cpu/hyperv", .version = 1, .needed = hv_needed,
+    .fields = (const VmField[]){
+        VM_STRUCT(X86CpuDev, x.regs.hv, &hv_vm), VM_END
+    },
+};
+
 static bool cpu_before_load(void *s, Error **errp)
 {
     ((X86CpuDev *)s)->x.regs.ignne = 0;
@@ -195,7 +221,7 @@ const VmState x86_cpu_vm = {
     .name = "x86-cpu", .version = 1,
     .before_save = cpu_before_save, .before_load = cpu_before_load,
     .after_load = cpu_after_load,
-    .sections = (const VmState *const[]){ &ignne_vm, NULL },
+    .sections = (const VmState *const[]){ &ignne_vm, &cpu_hv_vm, NULL },
     .fields = (const VmField[]){
         VM_STRUCT(X86CpuDev, x.regs, &regs_vm),
         VM_U32(X86CpuDev, x.cpu.interrupt), VM_END

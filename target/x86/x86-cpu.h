@@ -58,14 +58,6 @@ const X86Model *x86_model_first(const X86Model *m);
 void x86_model_features(const X86Model *m, uint64_t out[FW_COUNT]);
 
 /* ---- the CPU device ------------------------------------------------------ */
-/* hv-* switches, in the order of features in hyperv.c. */
-typedef enum HvBit {
-    HV_RELAXED, HV_VAPIC, HV_TIME, HV_CRASH, HV_RESET, HV_VPINDEX, HV_RUNTIME,
-    HV_SYNIC, HV_STIMER, HV_FREQUENCIES, HV_REENLIGHTENMENT, HV_TLBFLUSH,
-    HV_EVMCS, HV_IPI, HV_STIMER_DIRECT, HV_AVIC, HV_XMM_INPUT,
-    HV_EMSR_BITMAP, HV_TLBFLUSH_EXT, HV_TLBFLUSH_DIRECT, HV_SYNDBG, HV_COUNT
-} HvBit;
-
 typedef struct X86CpuDev {
     X86Cpu x;                          /* first                               */
     /* Features the user named, on and off. */
@@ -80,7 +72,7 @@ typedef struct X86CpuDev {
     uint32_t min_level, min_xlevel, min_xlevel2, level_func7;
     uint64_t lbr_fmt;
     /* Hyper-V */
-    uint64_t hv;                       /* HvBit                               */
+    uint64_t hv;                       /* what was asked for, by HvBit        */
     bool hv_passthrough, hv_enforce, hv_synic_kvm_only;
     uint32_t hv_spinlocks;
     OnOffAuto hv_no_nonarch;
@@ -128,10 +120,11 @@ Json *x86_feature_list(const uint64_t words[FW_COUNT]);
 
 /* cpuid.c: fills cpuid and ncpuid. */
 void x86_cpuid_build(X86CpuDev *d) MACHINE_CALL;
-/* hyperv.c: its leaves; returns how many were added (0: no hv-*). */
+/* hyperv.c: decides what x.hyperv offers. */
 bool x86_hyperv_check(X86CpuDev *d, Error **errp) MACHINE_CALL;
-unsigned x86_hyperv_leaves(X86CpuDev *d, X86CpuidLeaf *out);
-#define X86_HV_LEAVES 10
+/* Its leaves, at most X86_HV_LEAVES; returns how many (0: no hv-*). */
+unsigned x86_hyperv_leaves(const X86CpuDev *d, X86CpuidLeaf *out) MACHINE_CALL;
+#define X86_HV_LEAVES 14
 
 /* info-regs.c: a copy of the registers, taken in the vCPU's thread. */
 void x86_regs_read(X86Cpu *c, X86Regs *out) MACHINE_CALL;
