@@ -179,9 +179,15 @@ static void nbd_submit(BlkNode *n, BlkReq *req)
 
 /* ---- the connection ------------------------------------------------------ */
 
+/* There will be no connection any more. */
+static bool over(const NbdNode *c)
+{
+    return c->closing || yank_pulled(&c->yank);
+}
+
 static bool may_wait(const NbdNode *c)
 {
-    return !c->closing && c->reconnect_delay && c->lost_ns &&
+    return !over(c) && c->reconnect_delay && c->lost_ns &&
            clock_ns(CLOCK_RT) - c->lost_ns <
            c->reconnect_delay * (int64_t)NS_PER_S;
 }
@@ -210,7 +216,7 @@ static void lost(NbdNode *c)
         c->in_flight--;
         if (cmd->sending) {
             cmd->ret = -EIO;           /* the sender ends it (invariant 2)    */
-        } else if (c->reconnect_delay && !c->closing) {
+        } else if (c->reconnect_delay && !over(c)) {
             nbd_client_queue(c, cmd);
         } else {
             fail(c, cmd, -EIO);
@@ -462,7 +468,7 @@ static void sender(void *arg)
             send_next(c);
         } else if (c->connected || c->receiving) {
             co_queue_wait(&c->waiters);
-        } else if (c->closing) {
+        } else if (over(c)) {
             fail_all(c);
         } else if (!nbd_client_connect(c, NULL)) {
             if (may_wait(c)) {
@@ -563,7 +569,7 @@ static void open_co(void *arg)
 
     for (;;) {
         o->ok = nbd_client_connect(o->c, &o->err);
-        if (o->ok || clock_ns(CLOCK_RT) >= until) {
+        if (o->ok || over(o->c) || clock_ns(CLOCK_RT) >= until) {
             break;
         }
         error_free(o->err);
@@ -607,6 +613,7 @@ static MACHINE_CALL void nbd_close(BlkNode *n)
             chan_shutdown(&c->chan);
         }
     }
+    yank_remove(&c->yank);
     chan_close(&c->chan);
     nbd_info_clear(&c->info);
     addr_clear(&c->addr);
@@ -620,6 +627,8 @@ static MACHINE_CALL bool nbd_open(BlkNode *n, Error **errp)
     Opening o = { .c = c };
 
     c->chan.fd = -1;
+    c->closing = false;
+    yank_add(&c->yank, YANK_NODE, n->name);
     c->kick = (Work){ .fn = kick, .arg = c };
     if (!nbd_client_address(c, errp)) {
         nbd_close(n);

@@ -6,6 +6,7 @@
 #include "block/driver.h"
 #include "block/nbd.h"
 #include "chardev/addr.h"
+#include "yank.h"
 
 #define NBD_SLOTS 16                   /* requests in flight                  */
 
@@ -46,6 +47,7 @@ typedef struct NbdNode {
     uint16_t serial;
     int64_t lost_ns;                   /* when the connection broke; 0: not   */
     Work kick;
+    YankPoint yank;                    /* broken by it: for good              */
 } NbdNode;
 
 /* Fills addr and export_name from the options. */

@@ -211,6 +211,7 @@ bool nbd_client_connect(NbdNode *c, Error **errp)
     int64_t fd;
     bool ok;
 
+    yank_connected(&c->yank, -1);
     chan_close(&c->chan);
     if (c->addr.kind == ADDR_FD) {
         fd = c->lost_ns ? -1 : addr_take_fd(&c->addr, &d.err);
@@ -222,12 +223,14 @@ bool nbd_client_connect(NbdNode *c, Error **errp)
         return false;
     }
     chan_init(&c->chan, c->node.loop, (int)fd);
+    yank_connected(&c->yank, (int)fd);
     ok = nbd_client_start(&c->chan, &ask, &info, errp);
     if (ok && c->lost_ns && info.size != c->size) {
         ok = error_set(errp, "Size of the export changed");
     }
     if (!ok) {
         nbd_info_clear(&info);
+        yank_connected(&c->yank, -1);
         chan_close(&c->chan);
         return false;
     }

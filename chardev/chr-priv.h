@@ -33,13 +33,16 @@ typedef struct FdChr {
     CharPort p;
     int in, out;                       /* -1: none                            */
     bool in_on, out_on;                /* are waited for                      */
+    bool want_out;                     /* out is to be; atomic                */
     bool in_ended;
     unsigned in_events, out_events;    /* as the loop was told                */
+    Work watch_work;
 } FdChr;
 void fdchr_start(FdChr *c, int in, int out);
 void fdchr_stop(FdChr *c, bool close_fds);
 ssize_t fdchr_write(CharPort *p, const void *buf, size_t n);
 void fdchr_accept_input(CharPort *p);
 void fdchr_want_write(CharPort *p);
+void fdchr_set_loop(CharPort *p, Loop *l);
 
 #endif

@@ -84,24 +84,64 @@ static void fd_event(void *arg, unsigned events)
     update(c);
 }
 
+static void watch_now(void *arg)
+{
+    FdChr *c = arg;
+
+    if (loop_self() != c->p.loop) {    /* it has moved meanwhile              */
+        loop_post(c->p.loop, &c->watch_work);
+        return;
+    }
+    if (c->in >= 0 && !c->in_ended && chr_can_receive(&c->p) > 0) {
+        c->in_on = true;
+    }
+    if (c->out >= 0 && __atomic_exchange_n(&c->want_out, false,
+                                           __ATOMIC_ACQ_REL)) {
+        c->out_on = true;
+    }
+    update(c);
+}
+
+/* Callers may be in another thread than the port's loop. */
+static void ask_watch(FdChr *c)
+{
+    if (loop_self() == c->p.loop) {
+        watch_now(c);
+    } else {
+        loop_post(c->p.loop, &c->watch_work);
+    }
+}
+
 void fdchr_accept_input(CharPort *p)
 {
-    FdChr *c = (FdChr *)p;
-
-    if (c->in >= 0 && !c->in_ended && chr_can_receive(p) > 0) {
-        c->in_on = true;
-        update(c);
-    }
+    ask_watch((FdChr *)p);
 }
 
 void fdchr_want_write(CharPort *p)
 {
     FdChr *c = (FdChr *)p;
 
-    if (c->out >= 0) {
-        c->out_on = true;
-        update(c);
-    }
+    __atomic_store_n(&c->want_out, true, __ATOMIC_RELEASE);
+    ask_watch(c);
+}
+
+static void leave_loop(void *arg)
+{
+    FdChr *c = arg;
+    bool out = c->out_on;
+
+    work_cancel(c->p.loop, &c->watch_work);
+    c->in_on = c->out_on = false;
+    update(c);
+    c->want_out |= out;
+}
+
+void fdchr_set_loop(CharPort *p, Loop *l)
+{
+    machine_assert_locked();
+    loop_run_sync(p->loop, leave_loop, p);
+    p->loop = l;
+    loop_run_sync(l, watch_now, p);
 }
 
 ssize_t fdchr_write(CharPort *p, const void *buf, size_t n)
@@ -122,6 +162,7 @@ void fdchr_start(FdChr *c, int in, int out)
 {
     c->in = in;
     c->out = out;
+    c->watch_work = (Work){ .fn = watch_now, .arg = c };
     if (in >= 0) {
         fcntl(in, F_SETFL, fcntl(in, F_GETFL) | O_NONBLOCK);
     }
@@ -135,8 +176,8 @@ void fdchr_stop(FdChr *c, bool close_fds)
 {
     int in = c->in, out = c->out;
 
-    c->in_on = c->out_on = false;
-    update(c);
+    machine_assert_locked();
+    loop_run_sync(c->p.loop, leave_loop, c);
     c->in = c->out = -1;
     if (close_fds) {
         if (in >= 0) {
@@ -164,7 +205,7 @@ CHAR_DRIVER(chr_null, {
     .name = "null", .type = "chardev-null", .size = sizeof(CharPort),
     .desc = "takes everything, gives nothing",
     .doc = "A port that nothing is connected to.",
-    .short_form = null_short, .open = null_open,
+    .short_form = null_short, .open = null_open, .no_oob = true,
 });
 
 /* ---- file ---------------------------------------------------------------- */
@@ -239,6 +280,7 @@ CHAR_DRIVER(chr_file, {
     .open = file_open,
     .close = file_close, .write = fdchr_write, .filename = file_name,
     .accept_input = fdchr_accept_input, .want_write = fdchr_want_write,
+    .set_loop = fdchr_set_loop,
 });
 
 /* ---- pipe ---------------------------------------------------------------- */
@@ -310,6 +352,7 @@ CHAR_DRIVER(chr_pipe, {
     .props = pipe_props, .renamed = pipe_renamed, .short_form = pipe_short,
     .open = pipe_open, .close = file_close, .write = fdchr_write,
     .accept_input = fdchr_accept_input, .want_write = fdchr_want_write,
+    .set_loop = fdchr_set_loop,
 });
 
 /* ---- stdio --------------------------------------------------------------- */
@@ -406,4 +449,5 @@ CHAR_DRIVER(chr_stdio, {
     .props = stdio_props, .short_form = stdio_short, .open = stdio_open,
     .close = stdio_close, .write = fdchr_write, .set_echo = stdio_echo,
     .accept_input = fdchr_accept_input, .want_write = fdchr_want_write,
+    .set_loop = fdchr_set_loop,
 });

@@ -133,6 +133,7 @@ CHAR_DRIVER(chr_serial, {
     .props = host_props, .renamed = host_renamed, .short_form = line_short,
     .open = line_open, .close = line_close, .write = fdchr_write,
     .accept_input = fdchr_accept_input, .want_write = fdchr_want_write,
+    .set_loop = fdchr_set_loop,
     .ioctl = line_ioctl,
 });
 

@@ -74,6 +74,7 @@ CHAR_DRIVER(chr_ringbuf, {
            "out and put some in.",
     .props = ring_props, .open = ring_open, .close = ring_close,
     .write = ring_write,
+    .no_oob = true,
 });
 CHAR_DRIVER(chr_memory, {
     .name = "memory", .type = "chardev-memory", .parent = "chardev-ringbuf",

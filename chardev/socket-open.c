@@ -123,6 +123,7 @@ static void begin(SockChr *c, int fd)
     bool nodelay = c->nodelay == OOA_ON || c->delay == OOA_OFF;
 
     c->fd = fd;
+    yank_connected(&c->yank, fd);
     c->phase = SOCK_OPENING;
     addr_of_socket(fd, false, &c->local);
     addr_of_socket(fd, true, &c->remote);
@@ -411,6 +412,7 @@ static bool check_options(SockChr *c, Error **errp)
 static void free_all(SockChr *c)
 {
     machine_assert_locked();
+    yank_remove(&c->yank);
     g_byte_array_free(c->head, true);
     g_byte_array_free(c->early, true);
     g_byte_array_free(c->tx, true);
@@ -424,11 +426,14 @@ static void free_all(SockChr *c)
 static bool sock_open(CharPort *p, Error **errp)
 {
     SockChr *c = (SockChr *)p;
+    g_autofree char *name = g_strconcat(p->label, p->mux_wanted ? "-base" : "",
+                                        NULL);
 
     sock_init(c);
     c->head = g_byte_array_new();
     c->again_work = (Work){ .fn = ended, .arg = c };
     timer_init(&c->again, NULL, CLOCK_RT, again, c);
+    yank_add(&c->yank, YANK_CHARDEV, name);
     if (make_addr(c, errp) && check_options(c, errp) &&
         (c->server ? start_server(c, errp) : start_client(c, errp))) {
         return true;

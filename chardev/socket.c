@@ -472,6 +472,7 @@ void sock_down(SockChr *c)
     addr_clear(&c->local);
     addr_clear(&c->remote);
     pthread_mutex_unlock(&c->p.write_lock);
+    yank_connected(&c->yank, -1);
     close(fd);
     if (was_up) {
         chr_event(&c->p, CHR_CLOSED);

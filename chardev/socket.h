@@ -10,6 +10,7 @@
 #include "chardev/chr-priv.h"
 #include "chardev/wire.h"
 #include "tls.h"
+#include "yank.h"
 
 #define SOCK_FDS 16                    /* with one message                    */
 
@@ -40,6 +41,7 @@ typedef struct SockChr {
     GByteArray *head;                  /* of the handshake                    */
     Obj *creds;                        /* NULL: no TLS                        */
     TlsSession *old_tls;               /* of a connection that has ended      */
+    YankPoint yank;
     /* connection; fd, phase, tx and msg fds change under p.write_lock */
     SockPhase phase;
     int fd;

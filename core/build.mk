@@ -22,3 +22,4 @@ core-y += core/types.o
 core-y += core/user.o
 core-y += core/vmstate-dump.o
 core-y += core/vmstate.o
+core-y += core/yank.o

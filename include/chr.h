@@ -65,6 +65,7 @@ typedef struct CharDriver {
     /* chardev-add's defaults that differ: pairs option, "on" or "off". */
     const char *const *qmp_defaults;
     bool internal;                     /* not for chardev-add                 */
+    bool no_oob;                       /* a monitor on it offers no "oob"     */
 } CharDriver;
 #define CHAR_DRIVER(sym, ...) \
     SET_MEMBER(char_drivers, CharDriver, sym, __VA_ARGS__)

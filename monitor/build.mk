@@ -17,3 +17,4 @@ monitor-y += monitor/cmd-memory.o
 monitor-y += monitor/cmd-misc.o
 monitor-y += monitor/cmd-qom.o
 monitor-y += monitor/cmd-parts.o
+monitor-y += monitor/cmd-yank.o

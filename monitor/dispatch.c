@@ -79,8 +79,8 @@ static bool request_member(const char *key, const Json *v, bool oob_ok,
                              key);
         }
         if (*name) {
-            return error_set(errp, "QMP input member '%s' clashes with '%s'",
-                             *oob ? "exec-oob" : "execute", key);
+            return error_set(errp, "QMP input member 'execute' clashes with "
+                             "'exec-oob'");
         }
         *name = json_str_of(v);
         *oob = key[4] == '-';
@@ -134,6 +134,10 @@ static const Command *request_command(Monitor *m, const Json *req,
         return NULL;
     }
     c = command_find(name);
+    if (c && oob && !(c->flags & CMD_OOB)) {
+        error_set(errp, "The command %s does not support OOB", name);
+        return NULL;
+    }
     if (negotiated == (!strcmp(name, "qmp_capabilities"))) {
         error_set_class(errp, ERROR_COMMAND_NOT_FOUND, negotiated
             ? "Capabilities negotiation is already complete, command ignored"
@@ -149,10 +153,6 @@ static const Command *request_command(Monitor *m, const Json *req,
     if (mon_early && !(c->flags & CMD_PRECONFIG)) {
         error_set(errp, "The command '%s' is permitted only after machine "
                   "initialization has completed", name);
-        return NULL;
-    }
-    if (oob && !(c->flags & CMD_OOB)) {
-        error_set(errp, "The command %s does not support OOB", name);
         return NULL;
     }
     return c;
@@ -276,13 +276,16 @@ static void call_body(void *arg)
     call_finish(q);
 }
 
-/* In the monitors' thread: such commands take no lock but what they say. */
+/* In the monitors' thread, mostly: such commands take no lock but what they
+ * say. */
 static void call_oob(QmpCall *q) NO_TSA;
 static void call_oob(QmpCall *q)
 {
+    Monitor *before = mon_current;
+
     mon_current = q->m;
     call_command(q);
-    mon_current = NULL;
+    mon_current = before;
     call_finish(q);
 }
 

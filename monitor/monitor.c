@@ -183,7 +183,7 @@ bool mon_add(CharPort *p, bool qmp, bool pretty, Error **errp)
         g_free(m);
         return false;
     }
-    m->offers_oob = qmp && p->drv && p->drv->set_loop;
+    m->offers_oob = qmp && p->drv && !p->drv->no_oob;
     if (qmp) {
         qmp_init(m);
     } else {

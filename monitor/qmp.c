@@ -98,7 +98,8 @@ static void request_free(void *arg)
     g_free(r);
 }
 
-/* Out of band, in the monitors' thread. */
+/* Out of band, in the monitors' thread or, of a port that cannot be moved there,
+ * in the main loop. */
 static void oob_done(Monitor *m, unsigned session, JsonOut *reply)
 {
     if (session == __atomic_load_n(&m->session, __ATOMIC_RELAXED)) {
@@ -120,7 +121,7 @@ static void qmp_value(void *arg, Json *v, Error *err)
     pthread_mutex_lock(&mon_lock);
     oob = m->oob;
     pthread_mutex_unlock(&mon_lock);
-    if (oob && m->threaded && v && json_kind(v) == JSON_OBJ &&
+    if (oob && v && json_kind(v) == JSON_OBJ &&
         json_get(v, "exec-oob")) {
         qmp_dispatch(m, v, true, oob_done);
         return;
@@ -252,7 +253,7 @@ static bool qmp_changed(void *arg)
 {
     Monitor *m = arg;
 
-    m->offers_oob = m->front.port && m->front.port->drv->set_loop;
+    m->offers_oob = m->front.port && !m->front.port->drv->no_oob;
     m->watching = false;
     end_session(m);
     return true;
@@ -264,7 +265,8 @@ static void move_work(void *arg)
     Loop *l = mon_thread_loop();
 
     machine_assert_locked();
-    if (l && !m->threaded) {
+    /* Others stay: what is out of band goes ahead of the queue there. */
+    if (l && !m->threaded && m->front.port && m->front.port->drv->set_loop) {
         m->threaded = true;
         m->loop = l;
         chr_listen(&m->front, l);

@@ -58,7 +58,9 @@ COMMON = [
     q("query-vnc"), q("query-spice"), q("query-migrate"), q("query-dump"),
     q("query-command-line-options", option="smp-opts"),
     q("query-command-line-options", option="nonesuch"),
-    q("trace-event-get-state", name="nonesuch"),
+    q("trace-event-get-state", name="nonesuch"), q("query-yank"),
+    q("yank", instances=[]), q("yank"),
+    q("yank", instances=[{"type": "chardev", "id": "nonesuch"}]),
     # malformed and refused
     raw('{"execute":"nonesuch"}'), raw('{"execute":1}'), raw('{}'), raw('[]'),
     raw('"text"'), raw('{"execute":"query-status","extra":1}'),
