@@ -10,10 +10,13 @@
  *     loop stands behind the main loop after one more turn, at most.
  *  3. The gate is only held while waiting for the mutex, never while holding it
  *     for work: order gate -> mutex.
+ *  4. The profile's table is guarded by the lock itself.
  */
 #include <pthread.h>
 #include <glib.h>
+#include <time.h>
 #include "base.h"
+#include "lock-profile.h"
 
 #define SPINS 100
 
@@ -46,15 +49,88 @@ static bool take_soon(void)
     return false;
 }
 
-NO_TSA void machine_lock(void)
+/* ---- profile ------------------------------------------------------------- */
+
+static bool profiling;                 /* atomic                              */
+static LockSite sites[256];
+static size_t site_count;
+
+static uint64_t now_ns(void)
 {
-    g_assert(!mine);
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * UINT64_C(1000000000) + t.tv_nsec;
+}
+
+static void profile_add(const char *where, uint64_t ns)
+{
+    size_t i = 0;
+
+    while (i < site_count && sites[i].where != where) {
+        i++;
+    }
+    if (i == site_count) {
+        if (i == ARRAY_SIZE(sites)) {
+            return;
+        }
+        sites[site_count++] = (LockSite){ .where = where };
+    }
+    sites[i].count++;
+    sites[i].wait_ns += ns;
+}
+
+void lock_profile_set(bool on)
+{
+    __atomic_store_n(&profiling, on, __ATOMIC_RELAXED);
+}
+
+bool lock_profile_get(void)
+{
+    return __atomic_load_n(&profiling, __ATOMIC_RELAXED);
+}
+
+void lock_profile_reset(void)
+{
+    site_count = 0;
+}
+
+size_t lock_profile_read(LockSite *out, size_t room)
+{
+    size_t n = MIN2(room, site_count);
+
+    memcpy(out, sites, n * sizeof(*out));
+    return n;
+}
+
+const void *lock_profile_object(void)
+{
+    return &mutex;
+}
+
+/* ---- the lock ------------------------------------------------------------ */
+
+static NO_TSA void take(void)
+{
     if (!take_soon()) {
         __atomic_add_fetch(&queued, 1, __ATOMIC_RELAXED);
         pthread_mutex_lock(&gate);
         pthread_mutex_lock(&mutex);
         __atomic_sub_fetch(&queued, 1, __ATOMIC_RELAXED);
         pthread_mutex_unlock(&gate);
+    }
+}
+
+NO_TSA void machine_lock_at(const char *where)
+{
+    g_assert(!mine);
+    if (UNLIKELY(lock_profile_get())) {
+        uint64_t before = now_ns();
+
+        take();
+        profile_add(where, now_ns() - before);
+    } else {
+        take();
     }
     mine = true;
 }

@@ -38,8 +38,12 @@ extern Domain machine_domain;
 #define LOOP_CALL(l)
 #define NO_TSA       TSA(no_thread_safety_analysis)
 
-/* The machine lock (recursive acquisition is a bug). See docs/threads.md. */
-void machine_lock(void) TSA(acquire_capability(machine_domain));
+/* The machine lock (recursive acquisition is a bug). See docs/threads.md. `where`
+ * is for lock-profile.h. */
+#define BASE_TEXT_(x) #x
+#define BASE_TEXT(x) BASE_TEXT_(x)
+#define machine_lock() machine_lock_at(__FILE__ ":" BASE_TEXT(__LINE__))
+void machine_lock_at(const char *where) TSA(acquire_capability(machine_domain));
 void machine_unlock(void) TSA(release_capability(machine_domain));
 bool machine_locked(void) ANY_THREAD;          /* by the calling thread       */
 /* Tells clang what a callback's contract already promises; asserts it. */

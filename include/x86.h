@@ -79,6 +79,8 @@ typedef struct X86Regs {
     uint64_t exc_payload;
     uint8_t int_injected, int_nr, int_soft;
     uint8_t ignne;                     /* go on in spite of an x87 error      */
+    uint8_t mce_pending;               /* #MC is to be raised                 */
+    uint8_t mce_dirty;                 /* banks were changed from outside     */
     X86HvRegs hv;
 } X86Regs;
 
@@ -156,6 +158,11 @@ static inline X86Cpu *x86_cpu(Cpu *c)
 }
 /* CPUID as the guest sees it. For engines without hardware help. */
 void x86_cpuid(const X86Cpu *c, uint32_t leaf, uint32_t sub, uint32_t out[4]);
+/* Banks of machine checks; 0: the model has none. */
+static inline unsigned x86_mce_banks(const X86Cpu *c)
+{
+    return c->regs.mcg_cap & 0xff;
+}
 /* Power-on or INIT values. */
 void x86_regs_reset(X86Cpu *c, bool init);
 

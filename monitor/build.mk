@@ -18,3 +18,4 @@ monitor-y += monitor/cmd-misc.o
 monitor-y += monitor/cmd-qom.o
 monitor-y += monitor/cmd-parts.o
 monitor-y += monitor/cmd-yank.o
+monitor-y += monitor/cmd-profile.o

@@ -112,6 +112,7 @@ void kvm_cpu_reset(Cpu *cpu);
 void kvm_xsave_layout(void);
 void kvm_msrs_get(X86Cpu *c);
 void kvm_msrs_put(X86Cpu *c, bool full);
+void kvm_mce_put(X86Cpu *c);            /* banks of machine checks alone      */
 bool kvm_has_msr(uint32_t msr);
 /* Capability MSRs and microcode revision, once per vCPU. */
 void kvm_feature_msrs_put(const KvmCpu *k);

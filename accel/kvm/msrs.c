@@ -263,7 +263,7 @@ static void batch_mtrrs(Batch *b, X86Cpu *c)
 
 static void batch_mce(Batch *b, X86Regs *r)
 {
-    if (!kvm->mcg) {
+    if (!kvm->mcg || !(r->mcg_cap & 0xff)) {
         return;
     }
     batch_add(b, 0x17a, &r->mcg_status);
@@ -274,6 +274,15 @@ static void batch_mce(Batch *b, X86Regs *r)
                          i < ARRAY_SIZE(r->mce_banks); i++) {
         batch_add(b, 0x400 + i, &r->mce_banks[i]);
     }
+}
+
+void kvm_mce_put(X86Cpu *c)
+{
+    Batch *b = g_new0(Batch, 1);
+
+    batch_mce(b, &c->regs);
+    batch_run(b, kvm_cpu(&c->cpu), KVM_SET_MSRS);
+    g_free(b);
 }
 
 void kvm_msrs_get(X86Cpu *c)

@@ -90,7 +90,7 @@ static void cpu_setup_optional(KvmCpu *k)
 {
     uint64_t mcg = kvm->mcg_cap & ~0xffull;
 
-    if (kvm->mcg) {
+    if (kvm->mcg && x86_mce_banks(x86_cpu(k->cpu))) {
         /* Ten banks and what the host offers of SER_P, CMCI stays out. */
         mcg = (kvm->mcg_cap & (1ull << 24 | 1ull << 8)) | X86_MCE_BANKS;
         if (kvm_ioctl(k->fd, KVM_X86_SETUP_MCE, &mcg) < 0) {
@@ -270,7 +270,7 @@ static void pre_run(Cpu *cpu)
                         "SMI was lost");
         }
     }
-    cpu_interrupt_clear(cpu, CPU_INT_POLL | CPU_INT_A20 | CPU_INT_MCE);
+    cpu_interrupt_clear(cpu, CPU_INT_POLL | CPU_INT_A20);
     if (!accel_irq.pic_in_kernel) {
         if (!accel_irq.apic_in_kernel) {
             take_init(cpu);
@@ -333,11 +333,36 @@ static void run_failed(Cpu *cpu, int err)
     machine_unlock();
 }
 
+/* The banks were changed here (the registers are still valid): KVM gets them,
+ * and with them the exception. */
+static void take_machine_check(Cpu *cpu)
+{
+    X86Regs *r = &x86_cpu(cpu)->regs;
+
+    machine_lock();
+    cpu_interrupt_clear(cpu, CPU_INT_MCE);
+    r->mce_dirty = 0;
+    kvm_mce_put(x86_cpu(cpu));
+    if (r->mce_pending) {
+        r->mce_pending = 0;
+        r->exc_injected = 1;
+        r->exc_pending = r->exc_has_error = 0;
+        r->exc_nr = 18;
+        if (r->mp_state == KVM_MP_STATE_HALTED) {
+            r->mp_state = KVM_MP_STATE_RUNNABLE;
+        }
+    }
+    machine_unlock();
+}
+
 /* Brings KVM up to date before KVM_RUN. */
 static void prepare(Cpu *cpu)
 {
     KvmCpu *k = kvm_cpu(cpu);
 
+    if (k->valid && x86_cpu(cpu)->regs.mce_dirty) {
+        take_machine_check(cpu);
+    }
     if (k->valid) {
         kvm_cpu_put(cpu, k->full);
     }

@@ -50,7 +50,8 @@ static bool soft_has_work(const Cpu *cpu)
     const SoftCpu *c = soft_of(cpu);
     unsigned p = pending(cpu);
 
-    return p & (CPU_INT_NMI | CPU_INT_SMI | CPU_INT_INIT | CPU_INT_SIPI) ||
+    return p & (CPU_INT_NMI | CPU_INT_SMI | CPU_INT_INIT | CPU_INT_SIPI |
+                CPU_INT_MCE) ||
         (p & CPU_INT_HARD && c && c->eflags & F_IF);
 }
 
@@ -146,6 +147,10 @@ static void take_requests(Cpu *cpu)
         cpu_interrupt_clear(cpu, CPU_INT_SMI);
         soft_kick(c, KICK_SMI);
     }
+    if (p & CPU_INT_MCE) {
+        cpu_interrupt_clear(cpu, CPU_INT_MCE);
+        soft_kick(c, KICK_MCE);
+    }
     if (p & CPU_INT_POLL) {
         cpu_interrupt_clear(cpu, CPU_INT_POLL);
     }
@@ -163,7 +168,7 @@ static MACHINE_CALL void soft_cpu_exec(Cpu *cpu)
     if (cpu->halted) {
         if (!soft_has_work(cpu) &&
             !(__atomic_load_n(&c->kick, __ATOMIC_SEQ_CST) &
-              (KICK_NMI | KICK_SMI))) {
+              (KICK_NMI | KICK_SMI | KICK_MCE))) {
             return;
         }
         cpu->halted = false;

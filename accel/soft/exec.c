@@ -280,6 +280,13 @@ static bool service(SoftCpu *c)
         soft_smm_enter(c);
     }
     c->irq_wait |= !!(k & KICK_IRQ);
+    if (k & KICK_MCE && c->x->mce_pending) {
+        c->x->mce_pending = 0;
+        /* a fault on the way must not lose these */
+        soft_kick(c, k & (KICK_EXIT | KICK_INIT | KICK_NMI));
+        deliver(c, EXC_MC, EV_HARD, false, 0);
+        k &= ~KICK_NMI;
+    }
     if (k & KICK_NMI) {
         if (c->nmi_masked) {
             c->x->nmi_pending = 1;

@@ -146,7 +146,7 @@ typedef struct FxImage {
 /* Why soft_run returned. */
 enum { SOFT_KICK, SOFT_HALT, SOFT_SHUTDOWN, SOFT_DEBUG };
 /* Bits of SoftCpu.kick. */
-enum { KICK_EXIT = 1, KICK_IRQ = 2, KICK_NMI = 8,
+enum { KICK_EXIT = 1, KICK_IRQ = 2, KICK_MCE = 4, KICK_NMI = 8,
        KICK_SMI = 16, KICK_FLUSH = 32, KICK_INIT = 64, KICK_STEP = 128 };
 
 struct SoftCpu {

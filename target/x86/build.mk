@@ -19,4 +19,5 @@ target-y += target/x86/tsc.o
 target-y += target/x86/info-regs.o
 target-y += target/x86/info-mem.o
 target-y += target/x86/info-apic.o
+target-y += target/x86/mce.o
 target-y += target/x86/query.o

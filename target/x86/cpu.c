@@ -400,6 +400,15 @@ static void realize_ucode(X86CpuDev *d)
     }
 }
 
+static void realize_machine_checks(X86Cpu *c)
+{
+    uint32_t both = 1u << 7 | 1u << 14;            /* MCE, MCA                */
+
+    if (c->family < 6 || (c->features[FW_1_EDX] & both) != both) {
+        c->regs.mcg_cap = 0;
+    }
+}
+
 static bool realize_caches(X86CpuDev *d, Error **errp)
 {
     if (d->legacy_cache) {
@@ -493,6 +502,7 @@ bool x86_cpu_realize(Device *dev, Error **errp)
         return false;
     }
     realize_ucode(d);
+    realize_machine_checks(&d->x);
     x86_cpuid_build(d);
     if (!realize_lapic(d, errp)) {
         return false;

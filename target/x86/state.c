@@ -46,9 +46,12 @@ static void reset_both(X86Cpu *c)
 static void reset_cold(X86Cpu *c)
 {
     X86Regs *r = &c->regs;
-    uint64_t mcg_cap = r->mcg_cap;
+    uint64_t mcg_cap = r->mcg_cap, banks[ARRAY_SIZE(r->mce_banks)];
 
+    /* What the banks hold outlives a reset (SDM vol. 3, 15.3.2). */
+    memcpy(banks, r->mce_banks, sizeof(banks));
     memset(r, 0, sizeof(*r));
+    memcpy(r->mce_banks, banks, sizeof(banks));
     reset_both(c);
     r->cr0 = 0x60000010;
     r->xcr0 = 1;

@@ -155,7 +155,10 @@ HMP = [hmp(x) for x in (
     "log nonesuch", "trace-event nonesuch on", "info trace-events nonesuch",
     "watchdog_action nonesuch", "sum 0 4", "gva2gpa 0", "gpa2hva 0xffffffffff",
     "gpa2hva x", "info vm-generation-id", "chardev-remove nonesuch",
-    "chardev-add nonesuch", "mouse_move 1", "sendkey", "info chardev",
+    "chardev-add nonesuch", "mouse_move 1", "sync-profile", "sync-profile on",
+    "sync-profile", "sync-profile x", "sync-profile off", "sync-profile reset",
+    "info sync-profile", "info sync-profile -m", "info sync-profile -n 0",
+    "info sync-profile -x", "help sync-profile", "help info sync-profile", "sendkey", "info chardev",
     "info pci", "info history", "info mtree -x", "closefd nonesuch",
 )]
 BOARD = [
@@ -217,6 +220,8 @@ BOARD = [
     "info pci", "p $eip", "p $cs", "p/x $eax+1", "o 0x70 0x0f",
     "i 0x70", "i/b 0x71", "i /b 0x71", "sum 0xfffffff0 16", "gva2gpa 0xfffffff0",
     "info qom-tree /machine/peripheral", "nmi", "info lapic", "info pic",
+    "mce 0 99 1 0 0 0", "mce 0 1 0 0 0 0", "mce 0 1 1<<63 0 0 0", "help mce",
+    "mce 0 1 0x8000000000000000 0 0x1000 5", "mce -b 0 0 0 0 0 0", "mce 0",
     "info irq", "info roms", "cpu 0", "cpu 1", "system_reset", "info status",
 )]
 

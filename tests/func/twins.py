@@ -57,9 +57,16 @@ PAIRS = [
      {"start": 0xfffffff0, "size": 16}),
     ("sum 0x80000008 0xfffffff0", "x-tern-sum-memory",
      {"start": 0x80000008, "size": 0xfffffff0}),
+    ("sync-profile", "x-tern-sync-profile", {}),
+    ("info sync-profile", "x-tern-query-sync-profile", {}),
     ("print /x 255", "x-tern-print", {"format": "x", "expr": 255}),
 ]
 ACTIONS = [
+    ("x-tern-inject-mce", {"cpu-index": 0, "bank": 99, "status": 1 << 63,
+                           "mcg-status": 0, "addr": 0, "misc": 0},
+     "Invalid MCE bank number"),
+    ("x-tern-inject-mce", {"cpu-index": 1, "bank": 0, "status": 1 << 63,
+                           "mcg-status": 0, "addr": 0, "misc": 0}, None),
     ("x-tern-singlestep", {"option": "on"}, None),
     ("x-tern-singlestep", {"option": "off"}, None),
     ("x-tern-singlestep", {"option": "x"}, "unexpected option x"),

@@ -23,3 +23,5 @@ guests-y += boot-bzimage
 guest-boot-bzimage = bin
 guests-y += vmport
 guest-vmport = bin
+guests-y += mce
+guest-mce = bin

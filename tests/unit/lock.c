@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <time.h>
 #include "base.h"
+#include "lock-profile.h"
 #include "tests/tern-test.h"
 
 static uint64_t shared, goal;
@@ -87,4 +88,31 @@ TEST(knows_its_holder)
     CHECK(machine_locked());
     machine_unlock();
     CHECK(!machine_locked());
+}
+
+TEST(profile)
+{
+    LockSite s[4];
+
+    machine_lock();
+    lock_profile_reset();
+    CHECK(!lock_profile_get());
+    lock_profile_set(true);
+    machine_unlock();
+    for (int i = 0; i < 3; i++) {
+        machine_lock();
+        machine_unlock();
+    }
+    machine_lock();
+    lock_profile_set(false);
+    CHECK_EQ(lock_profile_read(s, 4), 2u);
+    CHECK_EQ(s[0].count, 3u);
+    CHECK_CONTAINS(s[0].where, "tests/unit/lock.c:");
+    CHECK_EQ(lock_profile_read(s, 1), 1u);
+    machine_unlock();
+    machine_lock();
+    CHECK_EQ(lock_profile_read(s, 4), 2u);
+    lock_profile_reset();
+    CHECK_EQ(lock_profile_read(s, 4), 0u);
+    machine_unlock();
 }
