@@ -143,6 +143,9 @@ void bus_reset(Bus *bus, ResetKind kind) MACHINE_CALL;
 /* -device / device_add: parsed members (driver, id, bus, properties). */
 Device *device_add(const Json *opts, bool text, Error **errp) MACHINE_CALL;
 Device *device_find(const char *id_or_path) MACHINE_CALL;   /* NULL: none      */
+/* For a PropRef whose target is a device of that type or below it. */
+void *device_claim(const char *id, const char *type, Error **errp) MACHINE_CALL;
+const char *device_claimed_id(const void *device);
 /* Realized devices in order of realize; fn returns false to stop. */
 void device_each(bool (*fn)(Device *dev, void *arg), void *arg) MACHINE_CALL;
 /* The device behind a tree node; NULL: it is something else. */

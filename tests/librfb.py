@@ -5,6 +5,7 @@ import os
 import socket
 import struct
 import subprocess
+import time
 import zlib
 
 PATIENCE = 60 * int(os.environ.get("TERN_TEST_PATIENCE", "1"))
@@ -262,6 +263,22 @@ class Client:
             else:
                 raise AssertionError(e)
         return used
+
+    def until(self, seen, seconds=15):
+        """Asks for updates until one brings what seen() wants; whether it has."""
+        stop = time.monotonic() + seconds
+        while True:
+            self.request(1)
+            self.s.settimeout(0.3)
+            try:
+                self.update()
+            except socket.timeout:
+                pass
+            self.s.settimeout(20)
+            if seen():
+                return True
+            if time.monotonic() > stop:
+                return False
 
     def rgb(self):
         out = bytearray(self.w * self.h * 3)

@@ -532,6 +532,23 @@ Device *device_find(const char *what)
     return device_of(o ? o : obj_resolve(what, NULL));
 }
 
+void *device_claim(const char *id, const char *type, Error **errp)
+{
+    Device *d = device_find(id);
+
+    if (!d || !type_is_a(d->type->name, type)) {
+        error_set_class(errp, ERROR_DEVICE_NOT_FOUND, "Device '%s' not found",
+                        id);
+        return NULL;
+    }
+    return d;
+}
+
+const char *device_claimed_id(const void *device)
+{
+    return ((const Device *)device)->id;
+}
+
 /* "/pci@i0cf8/ide@1,1/drive@0/disk@0": each bus adds its segment. */
 char *device_boot_path(const Device *dev)
 {

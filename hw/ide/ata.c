@@ -9,13 +9,13 @@
 
 enum { FOR_DISK = 1, FOR_CD = 2, FOR_ALL = 3 };
 
-static MACHINE_CALL void good(IdeDrive *d)
+void ide_good(IdeDrive *d)
 {
     d->status = ST_READY | ST_SEEK;
     ide_irq(d);
 }
 
-static MACHINE_CALL void bad(IdeDrive *d)
+void ide_bad(IdeDrive *d)
 {
     ide_abort(d);
     ide_irq(d);
@@ -47,7 +47,7 @@ static MACHINE_CALL void cmd_identify(IdeDrive *d, uint8_t cmd)
         if (d->cdrom) {
             ide_signature(d);
         }
-        bad(d);
+        ide_bad(d);
         return;
     }
     ide_security_identify(d);
@@ -88,12 +88,12 @@ static MACHINE_CALL void cmd_device_reset(IdeDrive *d, uint8_t cmd)
 
 static MACHINE_CALL void cmd_nothing(IdeDrive *d, uint8_t cmd)
 {
-    good(d);
+    ide_good(d);
 }
 
 static MACHINE_CALL void cmd_nop(IdeDrive *d, uint8_t cmd)
 {
-    bad(d);
+    ide_bad(d);
 }
 
 static MACHINE_CALL void cmd_parameters(IdeDrive *d, uint8_t cmd)
@@ -101,23 +101,23 @@ static MACHINE_CALL void cmd_parameters(IdeDrive *d, uint8_t cmd)
     uint32_t heads = (d->select & 15) + 1u, secs = d->count;
 
     if (!secs) {
-        bad(d);
+        ide_bad(d);
         return;
     }
     d->heads = heads;
     d->secs = secs;
-    good(d);
+    ide_good(d);
 }
 
 static MACHINE_CALL void cmd_set_multiple(IdeDrive *d, uint8_t cmd)
 {
     if (d->count > IDE_MULT || (d->count && !IS_POW2(d->count))) {
-        bad(d);
+        ide_bad(d);
         return;
     }
     d->mult = d->count;
     st_le16(d->identify + 118, d->mult ? 0x100 | d->mult : 0);
-    good(d);
+    ide_good(d);
 }
 
 static MACHINE_CALL void cmd_native_max(IdeDrive *d, uint8_t cmd)
@@ -125,7 +125,7 @@ static MACHINE_CALL void cmd_native_max(IdeDrive *d, uint8_t cmd)
     uint64_t last = d->sectors - 1;
 
     if (!d->sectors) {
-        bad(d);
+        ide_bad(d);
         return;
     }
     if (cmd == 0xf8) {
@@ -139,7 +139,7 @@ static MACHINE_CALL void cmd_native_max(IdeDrive *d, uint8_t cmd)
     d->sector = last;
     d->lcyl = last >> 8;
     d->hcyl = last >> 16;
-    good(d);
+    ide_good(d);
 }
 
 static MACHINE_CALL void cmd_verify(IdeDrive *d, uint8_t cmd)
@@ -150,17 +150,17 @@ static MACHINE_CALL void cmd_verify(IdeDrive *d, uint8_t cmd)
     n = d->lba48 ? (d->hob_count << 8 | d->count) : d->count;
     n = n ? n : d->lba48 ? 65536 : 256;
     if (ide_address(d) >= d->sectors || n > d->sectors - ide_address(d)) {
-        bad(d);
+        ide_bad(d);
         return;
     }
-    good(d);
+    ide_good(d);
 }
 
 static MACHINE_CALL void cmd_power(IdeDrive *d, uint8_t cmd)
 {
     if (cmd == 0xe5 || cmd == 0x98) {
         d->count = 0xff;               /* active or idle                      */
-        good(d);
+        ide_good(d);
         return;
     }
     d->status = ST_READY;
@@ -230,9 +230,9 @@ static MACHINE_CALL void cmd_features(IdeDrive *d, uint8_t cmd)
         ok = false;
     }
     if (ok) {
-        good(d);
+        ide_good(d);
     } else {
-        bad(d);
+        ide_bad(d);
     }
 }
 
@@ -282,7 +282,7 @@ static MACHINE_CALL void cmd_smart(IdeDrive *d, uint8_t cmd)
 {
     if (d->hcyl != 0xc2 || d->lcyl != 0x4f ||
         (!d->smart && d->feature != 0xd8)) {
-        bad(d);
+        ide_bad(d);
         return;
     }
     switch (d->feature) {
@@ -302,10 +302,10 @@ static MACHINE_CALL void cmd_smart(IdeDrive *d, uint8_t cmd)
         ide_irq(d);
         return;
     default:
-        bad(d);
+        ide_bad(d);
         return;
     }
-    good(d);
+    ide_good(d);
 }
 
 /* ---- transfers ----------------------------------------------------------- */
@@ -342,7 +342,7 @@ static MACHINE_CALL void cmd_transfer(IdeDrive *d, uint8_t cmd)
             return;
         }
     }
-    bad(d);
+    ide_bad(d);
 }
 
 static MACHINE_CALL void cmd_flush(IdeDrive *d, uint8_t cmd)
@@ -354,7 +354,7 @@ static MACHINE_CALL void cmd_flush(IdeDrive *d, uint8_t cmd)
 static MACHINE_CALL void cmd_data_set(IdeDrive *d, uint8_t cmd)
 {
     if (!(d->feature & 1) || !ide_bus(d)->dma) {
-        bad(d);
+        ide_bad(d);
         return;
     }
     ide_rw_start(d, JOB_TRIM, true, false);
@@ -416,7 +416,7 @@ void ide_command(IdeDrive *d, uint8_t cmd)
     d->pos = d->end = 0;
     d->sec.prepared &= cmd == 0xf4;    /* no other comes between              */
     if (ide_security_refuses(d, cmd)) {
-        bad(d);
+        ide_bad(d);
         return;
     }
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
@@ -427,5 +427,5 @@ void ide_command(IdeDrive *d, uint8_t cmd)
             return;
         }
     }
-    bad(d);
+    ide_bad(d);
 }

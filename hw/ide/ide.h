@@ -153,6 +153,8 @@ void ide_cancel(IdeDrive *d) MACHINE_CALL;
 
 /* ata.c, ata-rw.c */
 void ide_command(IdeDrive *d, uint8_t cmd) MACHINE_CALL;
+void ide_good(IdeDrive *d) MACHINE_CALL;           /* done, interrupt         */
+void ide_bad(IdeDrive *d) MACHINE_CALL;            /* aborted, interrupt      */
 void ide_rw_start(IdeDrive *d, IdeJob job, bool lba48, bool multiple)
     MACHINE_CALL;
 void ide_rw_next(IdeDrive *d, IdeEnd end) MACHINE_CALL;

@@ -19,18 +19,6 @@ enum { SET_PASSWORD = 0xf1, UNLOCK, ERASE_PREPARE, ERASE_UNIT, FREEZE_LOCK,
        DISABLE_PASSWORD };
 enum { TRIES = 5, ROUND = 64 * MiB, REVISION = 0xfffe };
 
-static MACHINE_CALL void good(IdeDrive *d)
-{
-    d->status = ST_READY | ST_SEEK;
-    ide_irq(d);
-}
-
-static MACHINE_CALL void bad(IdeDrive *d)
-{
-    ide_abort(d);
-    ide_irq(d);
-}
-
 void ide_security_init(IdeDrive *d)
 {
     d->sec.revision = REVISION;
@@ -111,7 +99,7 @@ static MACHINE_CALL void set_password(IdeDrive *d)
         s->maximum = d->buf[1] & 1;
         s->enabled = true;
     }
-    good(d);
+    ide_good(d);
 }
 
 static MACHINE_CALL void unlock(IdeDrive *d)
@@ -119,14 +107,14 @@ static MACHINE_CALL void unlock(IdeDrive *d)
     IdeSecurity *s = &d->sec;
 
     if (s->locked && !s->tries) {
-        bad(d);
+        ide_bad(d);
     } else if (!s->enabled || password_opens(d)) {
         s->locked = false;
         s->tries = TRIES;
-        good(d);
+        ide_good(d);
     } else {
         s->tries -= s->locked;
-        bad(d);
+        ide_bad(d);
     }
 }
 
@@ -134,9 +122,9 @@ static MACHINE_CALL void disable(IdeDrive *d)
 {
     if (!d->sec.enabled || password_opens(d)) {
         d->sec.enabled = d->sec.maximum = false;
-        good(d);
+        ide_good(d);
     } else {
-        bad(d);
+        ide_bad(d);
     }
 }
 
@@ -161,7 +149,7 @@ void ide_security_erased(IdeDrive *d)
     d->job = JOB_NONE;
     d->sec.enabled = d->sec.locked = d->sec.maximum = false;
     d->sec.tries = TRIES;
-    good(d);
+    ide_good(d);
 }
 
 static MACHINE_CALL void erase(IdeDrive *d)
@@ -173,7 +161,7 @@ static MACHINE_CALL void erase(IdeDrive *d)
         d->left = 0;
         ide_security_erase(d);
     } else {
-        bad(d);
+        ide_bad(d);
     }
 }
 
@@ -195,7 +183,7 @@ void ide_security_data(IdeDrive *d)
         disable(d);
         break;
     default:                           /* a stream said so                    */
-        bad(d);
+        ide_bad(d);
         break;
     }
 }
@@ -208,12 +196,12 @@ void ide_security_command(IdeDrive *d, uint8_t cmd)
     s->prepared = false;
     if (cmd == FREEZE_LOCK) {
         s->frozen = s->on;
-        good(d);
+        ide_good(d);
     } else if (!s->on || s->frozen || (cmd == ERASE_UNIT && !prepared)) {
-        bad(d);
+        ide_bad(d);
     } else if (cmd == ERASE_PREPARE) {
         s->prepared = true;
-        good(d);
+        ide_good(d);
     } else {
         d->status = ST_READY | ST_SEEK;
         ide_pio(d, 512, END_SECURITY);

@@ -85,25 +85,12 @@ static const VmState pcspk_state = {
 static void *pit_claim(Obj *owner, const char *prop, const char *id,
                        Error **errp)
 {
-    Device *d;
-
     machine_assert_locked();
-    d = device_find(id);
-    if (!d || !type_is_a(d->type->name, "pit-common")) {
-        error_set_class(errp, ERROR_DEVICE_NOT_FOUND, "Device '%s' not found",
-                        id);
-        return NULL;
-    }
-    return d;
-}
-
-static const char *pit_id(const void *target)
-{
-    return ((const Device *)target)->id;
+    return device_claim(id, "pit-common", errp);
 }
 
 static const PropRef pit_ref = {
-    .type = "link<pit-common>", .claim = pit_claim, .id = pit_id,
+    .type = "link<pit-common>", .claim = pit_claim, .id = device_claimed_id,
 };
 
 static const Prop pcspk_props[] = {

@@ -307,25 +307,12 @@ static const VmState vmmouse_state = {
 static void *i8042_claim(Obj *owner, const char *prop, const char *id,
                          Error **errp)
 {
-    Device *d;
-
     machine_assert_locked();
-    d = device_find(id);
-    if (!d || strcmp(d->type->name, "i8042")) {
-        error_set_class(errp, ERROR_DEVICE_NOT_FOUND, "Device '%s' not found",
-                        id);
-        return NULL;
-    }
-    return d;
-}
-
-static const char *i8042_id(const void *target)
-{
-    return ((const Device *)target)->id;
+    return device_claim(id, "i8042", errp);
 }
 
 static const PropRef i8042_ref = {
-    .type = "link<i8042>", .claim = i8042_claim, .id = i8042_id,
+    .type = "link<i8042>", .claim = i8042_claim, .id = device_claimed_id,
 };
 
 static const Prop vmmouse_props[] = {

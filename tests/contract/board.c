@@ -5,7 +5,7 @@
  * where they sit. No CPU runs.
  */
 #include "runstate.h"
-#include "settings.h"
+#include "tests/board-start.h"
 #include "tests/contract/bench.h"
 
 /* Patterns of types; reasons are for the reader. */
@@ -39,28 +39,20 @@ static bool is_exempt(const Device *dev, const char *check)
 }
 
 /* The lock stays held, as in bench_start. */
-static NO_TSA void board_start(void)
+static NO_TSA void pc_start(void)
 {
-    static const char *argv[] = {
+    static const char *const argv[] = {
         "tern", "-accel", "qtest", "-machine", "pc", "-m", "16", "-nodefaults",
         "-display", "none", "-rtc", "clock=vm", NULL,
     };
     static bool up;
-    Error *err = NULL;
 
-    if (up) {
-        return;
+    if (!up) {
+        up = true;
+        board_start(ARRAY_SIZE(argv) - 1, argv);
+        settle();
+        vm_stop(RS_PAUSED);
     }
-    report_name_set("tern");
-    machine_lock();
-    if (settings_parse(ARRAY_SIZE(argv) - 1, (char **)(uintptr_t)argv) ||
-        !startup(&err)) {
-        printf("# the board does not start: %s\n", err ? error_text(err) : "");
-        abort();
-    }
-    up = true;
-    settle();
-    vm_stop(RS_PAUSED);
 }
 
 typedef struct Each {
@@ -80,7 +72,7 @@ static NO_TSA void each(const char *check, void (*fn)(Device *dev))
     GPtrArray *all = g_ptr_array_new();
     unsigned n = 0;
 
-    board_start();
+    pc_start();
     device_each(collect, all);
     for (guint i = 0; i < all->len; i++) {
         Device *dev = g_ptr_array_index(all, i);
@@ -142,36 +134,7 @@ TEST(reset_is_power_on)
 
 static NO_TSA void save_and_load(Device *dev)
 {
-    for (int round = 0; round < 8; round++) {
-        VmBuf a = { 0 }, b = { 0 };
-        Error *err = NULL;
-        char *was, *is;
-
-        poke_device(dev, 40);
-        if (round & 1) {
-            settle();
-        }
-        save_device(dev, &a);
-        was = dump_device(dev);
-        device_reset(dev, RESET_COLD);
-        poke_device(dev, 40);
-        if (!load_device(dev, a.p, bus_part(dev), a.n, &err)) {
-            FAIL("%s: its own state is refused: %s", dev->type->name,
-                 error_text(err));
-            error_free(err);
-        } else {
-            save_device(dev, &b);
-            is = dump_device(dev);
-            same_text("after loading", dev->type->name, was, is);
-            if (b.n != a.n || memcmp(a.p, b.p, a.n) != 0) {
-                FAIL("%s: saved again, the state differs", dev->type->name);
-            }
-            g_free(is);
-        }
-        g_free(was);
-        vmbuf_free(&a);
-        vmbuf_free(&b);
-    }
+    state_round_trip(dev);
     calm(dev);
 }
 
@@ -182,41 +145,8 @@ TEST(saved_state_comes_back)
 
 static NO_TSA void damage(Device *dev)
 {
-    VmBuf a = { 0 };
-    size_t first = bus_part(dev);
-    Error *err = NULL;
-    uint8_t *copy;
-
-    poke_device(dev, 100);
-    save_device(dev, &a);
-    copy = g_malloc(a.n + 1);
-    memcpy(copy, a.p, a.n);
-    copy[a.n] = 0;
-    for (size_t n = 0; n < a.n; n += 1 + rng() % (1 + a.n / 100)) {
-        if (load_device(dev, copy, MIN2(n, first), MAX2(n, first), NULL)) {
-            FAIL("%s: %zu of %zu bytes are enough", dev->type->name, n, a.n);
-        }
-    }
-    if (load_device(dev, copy, first, a.n + 1, NULL)) {
-        FAIL("%s: a byte too many is not noticed", dev->type->name);
-    }
-    for (int i = 0; i < 400; i++) {
-        copy[rng() % a.n] ^= 1 << rng() % 8;
-        load_device(dev, copy, first, a.n, NULL);
-        poke_device(dev, 3);
-        if (i % 16 == 15) {
-            settle();
-            memcpy(copy, a.p, a.n);
-        }
-    }
+    state_damage(dev, true);
     devices_reset(RESET_COLD);
-    if (!load_device(dev, a.p, first, a.n, &err)) {
-        FAIL("%s: refuses its state after damaged ones: %s", dev->type->name,
-             error_text(err));
-        error_free(err);
-    }
-    g_free(copy);
-    vmbuf_free(&a);
     calm(dev);
 }
 
@@ -244,7 +174,7 @@ TEST(any_register_access_is_survived)
 /* Ports and low memory of the whole board, the holes included. */
 NO_TSA TEST(any_address_is_survived)
 {
-    board_start();
+    pc_start();
     rng_seed("board");
     for (int i = 0; i < 40000; i++) {
         unsigned size = 1u << rng() % 3;
@@ -313,7 +243,7 @@ static void check_owned(const MemSpace *as)
 
 NO_TSA TEST(registers_belong_to_devices)
 {
-    board_start();
+    pc_start();
     check_owned(&mem_system);
     check_owned(&mem_io);
 }

@@ -218,36 +218,7 @@ TEST(reset_is_power_on)
 
 static NO_TSA void save_and_load(Device *dev)
 {
-    for (int round = 0; round < 8; round++) {
-        VmBuf a = { 0 }, b = { 0 };
-        Error *err = NULL;
-        char *was, *is;
-
-        poke_device(dev, 40);
-        if (round & 1) {
-            settle();
-        }
-        save_device(dev, &a);
-        was = dump_device(dev);
-        device_reset(dev, RESET_COLD);
-        poke_device(dev, 40);
-        if (!load_device(dev, a.p, bus_part(dev), a.n, &err)) {
-            FAIL("%s: its own state is refused: %s", dev->type->name,
-                 error_text(err));
-            error_free(err);
-        } else {
-            save_device(dev, &b);
-            is = dump_device(dev);
-            same_text("after loading", dev->type->name, was, is);
-            if (b.n != a.n || memcmp(a.p, b.p, a.n) != 0) {
-                FAIL("%s: saved again, the state differs", dev->type->name);
-            }
-            g_free(is);
-        }
-        g_free(was);
-        vmbuf_free(&a);
-        vmbuf_free(&b);
-    }
+    state_round_trip(dev);
     device_unplug(dev);
 }
 
@@ -258,47 +229,7 @@ TEST(saved_state_comes_back)
 
 static NO_TSA void damage(Device *dev)
 {
-    VmBuf a = { 0 };
-    size_t first = bus_part(dev);
-    Error *err = NULL;
-    uint8_t *copy;
-
-    poke_device(dev, is_exempt(dev->type, POKE) ? 0 : 100);
-    save_device(dev, &a);
-    copy = g_malloc(a.n + 1);
-    memcpy(copy, a.p, a.n);
-    copy[a.n] = 0;
-    for (size_t n = 0; n < a.n; n += 1 + rng() % (1 + a.n / 100)) {
-        /* Cut in the bus's part, then in its own. */
-        if (load_device(dev, copy, MIN2(n, first), MAX2(n, first), NULL)) {
-            FAIL("%s: %zu of %zu bytes are enough", dev->type->name, n, a.n);
-        }
-    }
-    if (load_device(dev, copy, first, a.n + 1, NULL)) {
-        FAIL("%s: a byte too many is not noticed", dev->type->name);
-    }
-    /* Any byte may be wrong: refused or taken, it survives either. */
-    for (int i = 0; i < 400; i++) {
-        size_t at = rng() % a.n;
-
-        copy[at] ^= 1 << rng() % 8;
-        load_device(dev, copy, first, a.n, NULL);
-        if (!is_exempt(dev->type, POKE)) {
-            poke_device(dev, 3);
-        }
-        if (i % 16 == 15) {
-            settle();
-            memcpy(copy, a.p, a.n);
-        }
-    }
-    device_reset(dev, RESET_COLD);
-    if (!load_device(dev, a.p, first, a.n, &err)) {
-        FAIL("%s: refuses its state after damaged ones: %s", dev->type->name,
-             error_text(err));
-        error_free(err);
-    }
-    g_free(copy);
-    vmbuf_free(&a);
+    state_damage(dev, !is_exempt(dev->type, POKE));
     device_unplug(dev);
 }
 

@@ -12,7 +12,6 @@ import socket
 import struct
 import sys
 import tempfile
-import time
 
 sys.dont_write_bytecode = True
 sys.path[:0] = ["tests", os.path.dirname(os.path.abspath(__file__))]
@@ -118,17 +117,7 @@ def cirrus():
 
 def seen_by(c, want, seconds=10):
     """Updates until something of the encoding is told."""
-    limit = time.monotonic() + seconds
-    while time.monotonic() < limit:
-        c.request(1)
-        c.s.settimeout(0.2)
-        try:
-            c.update()
-        except socket.timeout:
-            pass
-        c.s.settimeout(20)
-        if any(s[0] == want for s in c.seen):
-            break
+    c.until(lambda: any(s[0] == want for s in c.seen), seconds)
     got = [s for s in c.seen if s[0] == want]
     c.seen.clear()
     return got

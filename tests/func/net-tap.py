@@ -95,6 +95,10 @@ def by_name():
     m = Machine("tap,ifname=t0,script=no,downscript=no,vhost=on")
     check("vhost is warned of", "tap: open vhost char device failed" in
           m.quit()[1] or os.path.exists("/dev/vhost-net"))
+    if not os.path.exists("/dev/vhost-net"):
+        refused("vhostforce without vhost-net",
+                "tap,ifname=t0,script=no,downscript=no,vhostforce=on",
+                "tap: open vhost char device failed: No such file or directory")
 
 
 TUNSETIFF, IFF_TAP, IFF_NO_PI, IFF_MQ, IFF_VNET = (0x400454ca, 2, 0x1000, 0x100,

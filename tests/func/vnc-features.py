@@ -29,21 +29,6 @@ def keyboard_on(m):
     m.say("outb 0x60 0x41")             # translated, with interrupts
 
 
-def until(c, seen, tries=50):
-    """Asks for updates until one brings what seen() wants."""
-    for _ in range(tries):
-        c.request(1)
-        c.s.settimeout(0.3)
-        try:
-            c.update()
-        except socket.timeout:
-            pass
-        c.s.settimeout(20)
-        if seen():
-            return True
-    return False
-
-
 def key(c, sym, down):
     c.s.sendall(struct.pack(">BBxxI", 4, down, sym))
 
@@ -58,16 +43,16 @@ def lamps():
     keyboard_on(m)
     c = Client(m.port())
     c.encodings(0, LED)
-    check("lamps are told at first", until(
-        c, lambda: ("led", 0) in c.seen), c.seen)
+    check("lamps are told at first", c.until(
+        lambda: ("led", 0) in c.seen), c.seen)
     for byte, want in ((4, 4), (2, 2), (1, 1), (7, 7), (0, 0)):
         c.seen.clear()
         for b in (0xed, byte):          # the guest sets them
             m.say("outb 0x60 0x%x" % b)
             m.say("clock_step 1000000")
             scancodes(m)
-        check("lamps %d are told" % byte, until(
-            c, lambda w=want: ("led", w) in c.seen), c.seen)
+        check("lamps %d are told" % byte, c.until(
+            lambda w=want: ("led", w) in c.seen), c.seen)
     c.close()
     check("the machine ends well", m.end())
 
@@ -78,8 +63,8 @@ def keys():
     keyboard_on(m)
     c = Client(m.port())
     c.encodings(0, EXT_KEY)
-    check("keys by number are announced", until(
-        c, lambda: ("ext", EXT_KEY, 0) in c.seen), c.seen)
+    check("keys by number are announced", c.until(
+        lambda: ("ext", EXT_KEY, 0) in c.seen), c.seen)
     rows = ((0x1e, [0x1e], [0x9e]), (0xc8, [0xe0, 0x48], [0xe0, 0xc8]),
             (0x9d, [0xe0, 0x1d], [0xe0, 0x9d]), (0x56, [0x56], [0xd6]))
     for code, down, up in rows:
@@ -195,8 +180,8 @@ def power():
         c = Client(m.port())
         c.encodings(0, XVP)
         version = bytes([0, 1, 1 if on else 0])
-        check("power control %s is told" % ("on" if on else "off"), until(
-            c, lambda: ("xvp", version) in c.seen), c.seen)
+        check("power control %s is told" % ("on" if on else "off"), c.until(
+            lambda: ("xvp", version) in c.seen), c.seen)
         for code, event in ((2, "POWERDOWN"), (4, "RESET"), (3, "RESET")):
             m.qmp.events.clear()
             c.s.sendall(bytes([250, 0, 1, code]))
@@ -205,8 +190,8 @@ def power():
                       m.told(event) is not None)
             else:
                 c.seen.clear()
-                check("power %d is refused" % code, until(
-                    c, lambda: ("xvp", b"\0\1\0") in c.seen) and
+                check("power %d is refused" % code, c.until(
+                    lambda: ("xvp", b"\0\1\0") in c.seen) and
                     not [e for e in m.qmp.events if e["event"] == event],
                     c.seen)
         c.close()
@@ -330,7 +315,7 @@ def loss():
                 break
         check("lossy: what changes often is JPEG", jpeg, turn)
         want = m.dump()[2]
-        sharp = until(c, lambda: c.rgb() == want, 40)
+        sharp = c.until(lambda: c.rgb() == want)
         check("lossy: and sharp when it rests", sharp)
         m.end()
 
@@ -381,7 +366,7 @@ def crowd():
     for x in some:
         x.close()
     m.mode(80, 48)
-    check("and the server goes on", until(d, lambda: True) and
+    check("and the server goes on", d.until(lambda: True) and
           m.ask("query-status").get("running") is not None)
     check("the machine ends well", m.end())
 

@@ -8,19 +8,7 @@
 #define TERN_TESTS_GUESTS_BOOT_LIB_H
 
 #include <stdint.h>
-
-static inline void out8(uint16_t port, uint8_t v)
-{
-    __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static inline uint8_t in8(uint16_t port)
-{
-    uint8_t v;
-
-    __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
-    return v;
-}
+#include "ports.h"
 
 static inline void put(const char *s)
 {

@@ -6,6 +6,7 @@
  * resets it through the keyboard controller.
  */
 #include <stdint.h>
+#include "ports.h"
 
 #define LOADER_MAGIC 0x2badb002u
 
@@ -34,32 +35,6 @@ typedef struct Multiboot {
 } Multiboot;
 
 void demo_main(uint32_t magic, const Multiboot *mb);
-
-static void out8(uint16_t port, uint8_t v)
-{
-    __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static uint8_t in8(uint16_t port)
-{
-    uint8_t v;
-
-    __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
-    return v;
-}
-
-static void out32(uint16_t port, uint32_t v)
-{
-    __asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static uint32_t in32(uint16_t port)
-{
-    uint32_t v;
-
-    __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
-    return v;
-}
 
 static void put_char(char c)
 {

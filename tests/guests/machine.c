@@ -12,6 +12,7 @@
  * Integer code, long mode, sleeping in HLT rather than spinning.
  */
 #include <stdint.h>
+#include "ports.h"
 
 typedef struct Frame {
     uint64_t r11, r10, r9, r8, rbp, rdi, rsi, rbx, rdx, rcx, rax;
@@ -38,32 +39,6 @@ static uint64_t skip_to;               /* where a fault goes on               */
 static unsigned tests, failed, have_host, level_in_service;
 
 /* ---- access -------------------------------------------------------------- */
-
-static void out8(uint16_t port, uint8_t v)
-{
-    __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static uint8_t in8(uint16_t port)
-{
-    uint8_t v;
-
-    __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
-    return v;
-}
-
-static void out32(uint16_t port, uint32_t v)
-{
-    __asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static uint32_t in32(uint16_t port)
-{
-    uint32_t v;
-
-    __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
-    return v;
-}
 
 static uint64_t rdmsr(uint32_t msr)
 {

@@ -7,6 +7,7 @@
  * Starts through machine.S; no interrupts.
  */
 #include <stdint.h>
+#include "ports.h"
 
 void guest_main(uint32_t magic, uint64_t info);
 void ap_main(uint32_t n);
@@ -23,11 +24,6 @@ void ap_main(uint32_t n)
 }
 void interrupt(void *f)
 {
-}
-
-static void out8(uint16_t port, uint8_t v)
-{
-    __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
 }
 
 static void put(const char *s)

@@ -7,7 +7,7 @@
 #define TESTS_UNIT_APIC_RIG_H
 
 #include "hw/pc/apic.h"
-#include "tests/unit/board-start.h"
+#include "tests/board-start.h"
 
 /* Each program uses a part of this. */
 #pragma GCC diagnostic ignored "-Wunused-function"

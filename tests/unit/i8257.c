@@ -4,7 +4,7 @@
  * test's.
  */
 #include "pc.h"
-#include "tests/unit/board-start.h"
+#include "tests/board-start.h"
 
 #define NONE MEM_ATTRS_NONE
 

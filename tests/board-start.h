@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* board-start.h - a machine in the program of a unit test, made once. */
-#ifndef TESTS_UNIT_BOARD_START_H
-#define TESTS_UNIT_BOARD_START_H
+/* board-start.h - a machine in the program of a test, made once. */
+#ifndef TESTS_BOARD_START_H
+#define TESTS_BOARD_START_H
 
 #include <stdlib.h>
 #include "settings.h"
