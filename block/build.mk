@@ -102,5 +102,6 @@ block-y += block/nbd-client.o
 block-y += block/nbd-connect.o
 block-y += block/nbd-negotiate.o
 block-y += block/nbd-server.o
+block-y += block/nbd-holes.o
 block-y += block/nbd-status.o
 block-y += block/pr-manager.o

@@ -68,8 +68,9 @@ static void client_check(NbdClient *c)
 }
 
 /* Fresh pages cost more than a copy: buffers are used again (invariant 4). */
-static bool buffer_get(NbdServer *s, NbdJob *j)
+bool nbd_server_buffer(NbdJob *j)
 {
+    NbdServer *s = j->client->server;
     uint32_t room = MAX2(ALIGN_UP(j->len, 4096u), 64u * 1024);
     void *p;
 
@@ -113,6 +114,7 @@ static void job_free(NbdJob *j)
 
     buffer_put(c->server, j);
     g_free(j->extra);
+    g_free(j->chunks);
     g_free(j);
     c->in_flight--;
     co_queue_next(&c->room);
@@ -140,7 +142,7 @@ static int send_read(NbdJob *j, uint32_t done)
     NbdClient *c = j->client;
     LateRead r = { .co = co_self() };
 
-    if (!j->buf && !buffer_get(c->server, j)) {
+    if (!j->buf && !nbd_server_buffer(j)) {
         return -ENOMEM;
     }
     j->iov = (struct iovec){ j->buf, j->len - done };
@@ -198,7 +200,7 @@ static int send_lent(NbdJob *j)
     return 0;
 }
 
-/* Answers in one call, up to one whose data is lent. */
+/* Answers in one call, up to one whose data is lent or that has many parts. */
 static int send_batch(NbdClient *c, NbdJob **jobs, unsigned n)
 {
     struct iovec iov[BATCH * 3];
@@ -214,7 +216,11 @@ static int send_batch(NbdClient *c, NbdJob **jobs, unsigned n)
         if (j->extra_len) {
             iov[k++] = (struct iovec){ j->extra, j->extra_len };
         }
-        if (j->lent) {
+        if (j->chunks) {
+            ret = ret < 0 ? ret : chan_writev(&c->chan, iov, k);
+            ret = ret < 0 ? ret : chan_writev(&c->chan, j->chunks, j->n_chunks);
+            k = 0;
+        } else if (j->lent) {
             ret = ret < 0 ? ret : chan_writev(&c->chan, iov, k);
             ret = ret < 0 ? ret : send_lent(j);
             k = 0;
@@ -282,7 +288,7 @@ static void chunk_head(NbdJob *j, uint16_t type, uint32_t len)
 }
 
 /* The result as a simple or a structured reply. */
-static void answer(NbdJob *j)
+void nbd_server_reply(NbdJob *j)
 {
     uint32_t err = (uint32_t)nbd_errno_to_wire(j->ret < 0 ? -j->ret : 0);
     bool read = j->type == NBD_CMD_READ;
@@ -315,7 +321,7 @@ static void job_done(BlkReq *req)
     NbdJob *j = container_of(req, NbdJob, req);
 
     j->ret = req->ret;
-    answer(j);
+    nbd_server_reply(j);
 }
 
 static void status_co(void *arg)
@@ -324,7 +330,7 @@ static void status_co(void *arg)
 
     nbd_server_status(j);
     if (j->ret < 0) {
-        answer(j);
+        nbd_server_reply(j);
     } else {
         nbd_server_answer(j);
     }
@@ -416,7 +422,7 @@ static bool job_lend(NbdClient *c, NbdJob *j)
     j->lent = true;
     j->req = (BlkReq){ .op = BLK_READ, .off = j->off, .len = j->len,
                        .start_ns = clock_ns(CLOCK_RT) };
-    answer(j);
+    nbd_server_reply(j);
     return true;
 }
 
@@ -431,13 +437,13 @@ static bool job_run(NbdClient *c, NbdJob *j)
             return false;              /* its data cannot be told from requests */
         }
         j->ret = -EINVAL;
-        answer(j);
+        nbd_server_reply(j);
         return true;
     }
-    if (job_lend(c, j)) {
+    if ((!job_check(c, j) && nbd_server_holes(j)) || job_lend(c, j)) {
         return true;
     }
-    if (data && j->len && !buffer_get(c->server, j)) {
+    if (data && j->len && !nbd_server_buffer(j)) {
         return false;
     }
     if (j->type == NBD_CMD_WRITE && chan_read(&c->chan, j->buf, j->len) < 0) {
@@ -446,13 +452,13 @@ static bool job_run(NbdClient *c, NbdJob *j)
     err = job_check(c, j);
     if (err) {
         j->ret = -err;
-        answer(j);
+        nbd_server_reply(j);
     } else if (j->type == NBD_CMD_STATUS) {
         co_enter(co_new(status_co, j));
     } else if (translate(j)) {
         blk_submit(c->exp->blk, &j->req);
     } else {
-        answer(j);
+        nbd_server_reply(j);
     }
     return true;
 }

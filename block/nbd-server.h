@@ -19,6 +19,7 @@ typedef struct NbdExport {
     char **bitmaps;                    /* names; NULL-terminated              */
     struct BlkBitmap **maps;           /* the same                            */
     uint64_t size;
+    uint64_t data_from, data_to;       /* held no hole when it was looked at  */
     unsigned clients;
     struct NbdExport *next;
 } NbdExport;
@@ -75,6 +76,8 @@ typedef struct NbdJob {
     unsigned head_len;
     uint8_t *extra;                    /* its payload, if not buf             */
     size_t extra_len, data_len;        /* data_len: of buf, that is sent      */
+    struct iovec *chunks;              /* the whole answer; NULL: the above   */
+    unsigned n_chunks;
 } NbdJob;
 typedef enum NbdContext { CTX_BASE, CTX_DEPTH, CTX_BITMAP } NbdContext;
 typedef struct NbdClient {
@@ -96,6 +99,17 @@ typedef struct NbdClient {
 bool nbd_server_negotiate(NbdClient *c);
 /* In a coroutine of its own: block status. */
 void nbd_server_status(NbdJob *j);
+/* In a coroutine: what a range of the export is, through all layers; *depth 1 is
+ * the node itself, 0 nowhere. */
+int nbd_server_extent(const NbdExport *e, uint64_t off, uint64_t len,
+                      struct BlkExtent *x, uint32_t *depth);
+/* In the client's coroutine: answers a valid read of a range that has holes. False:
+ * it has none, or the client cannot be told of them. */
+bool nbd_server_holes(NbdJob *j);
+/* Memory for the request's data; false: there is none. */
+bool nbd_server_buffer(NbdJob *j);
+/* Makes head and payload from ret and what was read, and sends them. */
+void nbd_server_reply(NbdJob *j);
 /* Sends the answer, whose head and payload are ready. */
 void nbd_server_answer(NbdJob *j);
 #define NBD_ID_BASE 0u

@@ -15,10 +15,10 @@
 #define EXTENTS_MAX 2048u
 #define DEPTH_MAX 1000u
 
-/* Through the chain: *depth is 1 for the node itself, 0: nowhere. */
-static int chain_extent(BlkNode *n, uint64_t off, uint64_t len, BlkExtent *x,
-                        uint32_t *depth)
+int nbd_server_extent(const NbdExport *e, uint64_t off, uint64_t len,
+                      BlkExtent *x, uint32_t *depth)
 {
+    BlkNode *n = blk_root(e->blk);
     uint64_t most = len;
 
     for (*depth = 1; n && *depth < DEPTH_MAX; ++*depth) {
@@ -84,7 +84,7 @@ static int part_of(const NbdJob *j, uint32_t id, uint64_t off, uint64_t len,
         x->len = in ? MIN2(in, blk_bitmap_next(b, off, !dirty) - off) : len;
         return 0;
     }
-    ret = chain_extent(blk_root(e->blk), off, len, x, &level);
+    ret = nbd_server_extent(e, off, len, x, &level);
     x->flags = id == NBD_ID_DEPTH ? level
              : (x->flags & BLKX_DATA ? 0u : NBD_STATE_HOLE) |
                (x->flags & BLKX_ZERO ? NBD_STATE_ZERO : 0u);

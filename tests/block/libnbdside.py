@@ -18,6 +18,7 @@ import time
 BUILD = os.path.abspath(os.environ.get('BUILD', 'build'))
 NBD = os.path.join(BUILD, 'tern-nbd')
 IMG = os.path.join(BUILD, 'tern-img')
+IO = os.path.join(BUILD, 'tern-io')
 PEER_NBD = shutil.which('qemu-nbd')
 PEER_IMG = shutil.which('qemu-img')
 PEER_IO = shutil.which('qemu-io')

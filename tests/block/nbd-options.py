@@ -15,8 +15,8 @@ import struct
 import subprocess
 import time
 
-from libnbdside import (IMG, NBD, PEER_IMG, PEER_NBD, Raw, Server, has, main,
-                        path, random_file, read_file, run, same, test,
+from libnbdside import (IMG, IO, NBD, PEER_IMG, PEER_NBD, Raw, Server, has,
+                        main, path, random_file, read_file, run, same, test,
                         wait_for)
 
 MiB = 1 << 20
@@ -434,6 +434,69 @@ def large_reads_show_what_is_there():
                     got = c.get(n)
                 same(got == data[off:off + n], True, f'{args} {off} {n}')
             c.close()
+        s.stop()
+
+
+def read_in_chunks(c, off, n, flags=0):
+    """What a structured read shows; the kinds of its chunks."""
+    c.request(0, off, n, flags=flags, handle=5)
+    got, seen, done = bytearray(b'?' * n), [], 0
+    while not done:
+        done, kind, handle, data = c.chunk()
+        at = struct.unpack('>Q', data[:8])[0] - off
+        if kind == 2:
+            data = data[:8] + bytes(struct.unpack('>I', data[8:])[0])
+        same((handle, kind in (1, 2), at), (5, True, sum(s for _, s in seen)))
+        seen.append((kind, len(data) - 8))
+        got[at:at + len(data) - 8] = data[8:]
+    return bytes(got), seen
+
+
+@test()
+def holes_are_told_in_replies():
+    data = bytearray(4 * MiB)
+    with open(path('h.raw'), 'wb') as f:
+        for at in (0, 192 * 1024, MiB, 2 * MiB + 4096, 3 * MiB):
+            data[at:at + 65536] = os.urandom(65536)
+            f.seek(at)
+            f.write(data[at:at + 65536])
+        for at in range(3 * MiB + 131072, 4 * MiB, 16384):
+            data[at:at + 4096] = os.urandom(4096)
+            f.seek(at)
+            f.write(data[at:at + 4096])
+        f.truncate(4 * MiB)
+    run(IMG, 'convert', '-O', 'qcow2', 'h.raw', 'h.qcow2')
+    run(IMG, 'create', '-f', 'qcow2', '-F', 'qcow2', '-b', 'h.qcow2',
+        'h2.qcow2')
+    run(IO, '-c', 'write -z 0 64k', '-c', 'write -P 7 640k 64k', 'h2.qcow2')
+    over = bytearray(data)
+    over[:65536] = bytes(65536)
+    over[640 * 1024:704 * 1024] = b'\7' * 65536
+    for args, want in ((('-r', '-f', 'qcow2', 'h2.qcow2'), over),
+                       (('-f', 'raw', 'h.raw'), data),
+                       (('-f', 'qcow2', 'h.qcow2'), data)):
+        s = Server('-t', *args)
+        c = Raw(s.sock)
+        c.go(structured=True)
+        got, seen = read_in_chunks(c, 256 * 1024, 256 * 1024)
+        same((got, seen), (bytes(256 * 1024), [(2, 256 * 1024)]), args)
+        got, seen = read_in_chunks(c, MiB - 100, 200 * 1024)
+        same(got, want[MiB - 100:MiB - 100 + 200 * 1024], args)
+        same(max(k for k, _ in seen), 2, args)
+        same(read_in_chunks(c, 0, 4 * MiB)[0] == want, True, args)
+        # a client that cannot put parts together
+        got, seen = read_in_chunks(c, MiB - 65536, 200 * 1024, flags=4)
+        same(seen, [(1, 200 * 1024)], args)
+        for i in range(40):
+            off, n = i * 77777 % (3 * MiB), 1 + i * 12347 % 900000
+            same(read_in_chunks(c, off, n)[0] == want[off:off + n], True,
+                 f'{args} {off} {n}')
+        if '-r' not in args:           # what is written is no hole any more
+            c.request(1, 300 * 1024, 3, b'abc')
+            same(c.simple()[0], 0)
+            same(read_in_chunks(c, 256 * 1024, 65536)[0][44 * 1024:][:4],
+                 b'abc\0', args)
+        c.close()
         s.stop()
 
 
