@@ -341,10 +341,15 @@ static bool accel_apply_sugar(Accel *a, Error **errp)
 {
     for (unsigned i = 0; sugar && i < sugar->len; i += 2) {
         const char *key = g_ptr_array_index(sugar, i);
+        const char *value = g_ptr_array_index(sugar, i + 1);
 
+        /* Of no accelerator but KVM; off is what others do. */
+        if (!obj_prop(&a->obj, key) && strcmp(value, "off")) {
+            warn_report("-machine %s=%s: no effect: the accelerator is not KVM",
+                        key, value);
+        }
         if (obj_prop(&a->obj, key) &&
-            !obj_set_text(&a->obj, key, g_ptr_array_index(sugar, i + 1),
-                          errp)) {
+            !obj_set_text(&a->obj, key, value, errp)) {
             return false;
         }
     }

@@ -13,7 +13,7 @@
 #include "block/drive.h"
 
 static MACHINE_CALL BlkNode *overlay_open(const char *path, BlkNode *base,
-                                          Error **errp)
+                                          unsigned rdwr, Error **errp)
 {
     Json *opts = json_obj(), *file = json_obj(), *cache = json_obj();
 
@@ -27,10 +27,10 @@ static MACHINE_CALL BlkNode *overlay_open(const char *path, BlkNode *base,
     if (base->discard) {
         json_set_str(opts, "discard", "unmap");
     }
-    return blk_node_open(opts, false, BLKO_RDWR | BLKO_UNMAP, errp);
+    return blk_node_open(opts, false, rdwr | BLKO_UNMAP, errp);
 }
 
-BlkNode *drive_overlay(BlkNode *n, Error **errp)
+BlkNode *drive_overlay(BlkNode *n, unsigned rdwr, Error **errp)
 {
     const char *dir = getenv("TMPDIR");
     g_autofree char *path = g_strdup_printf("%s/vl.XXXXXX",
@@ -53,7 +53,7 @@ BlkNode *drive_overlay(BlkNode *n, Error **errp)
     }
     close(fd);
     if (blk_image_create(path, "qcow2", NULL, false, n->length, errp)) {
-        top = overlay_open(path, n, errp);
+        top = overlay_open(path, n, rdwr, errp);
     }
     unlink(path);
     blk_node_unref(n);

@@ -134,17 +134,26 @@ static bool set_cache(DriveText *t, const char *mode, Error **errp)
 static bool take_cache(DriveText *t, Error **errp)
 {
     g_autofree char *mode = take(t, "cache");
-    bool direct, no_flush;
+    bool direct, no_flush, write_cache;
 
     if (mode && !set_cache(t, mode, errp)) {
         return false;
     }
+    write_cache = t->write_cache;
     direct = t->flags & BLKO_DIRECT;
     no_flush = t->flags & BLKO_NO_FLUSH;
     if (!take_flag(t, "cache.direct", &direct, errp) ||
         !take_flag(t, "cache.no-flush", &no_flush, errp) ||
         !take_flag(t, "cache.writeback", &t->write_cache, errp)) {
         return false;
+    }
+    if (mode && (direct != !!(t->flags & BLKO_DIRECT) ||
+                 no_flush != !!(t->flags & BLKO_NO_FLUSH) ||
+                 t->write_cache != write_cache)) {
+        warn_report("cache=%s says otherwise: cache.direct=%s, "
+                    "cache.no-flush=%s and cache.writeback=%s count", mode,
+                    direct ? "on" : "off", no_flush ? "on" : "off",
+                    t->write_cache ? "on" : "off");
     }
     t->flags &= ~(BLKO_DIRECT | BLKO_NO_FLUSH);
     t->flags |= (direct ? BLKO_DIRECT : 0) | (no_flush ? BLKO_NO_FLUSH : 0);
@@ -219,6 +228,9 @@ static bool take_place(DriveText *t, Error **errp)
         !take_int(t, "index", &index, errp)) {
         return false;
     }
+    if (index != -1 && d->type == IF_NONE) {
+        warn_report("index=%d: no effect with if=none", index);
+    }
     if (index != -1) {
         if (bus > 0 || unit != -1) {
             return error_set(errp, "index cannot be used with bus and unit");
@@ -284,6 +296,7 @@ static bool take_access(DriveText *t, Error **errp)
 {
     g_autofree char *discard = take(t, "discard");
     bool ro = t->d->cdrom, cor = false, boot = false;
+    bool given = json_get(t->opts, "snapshot");
 
     if (!take_flag(t, "boot", &boot, errp)) {
         return false;
@@ -301,6 +314,9 @@ static bool take_access(DriveText *t, Error **errp)
         !take_flag(t, "snapshot", &t->snapshot, errp) ||
         !take_flag(t, "copy-on-read", &cor, errp)) {
         return false;
+    }
+    if (t->snapshot && given && ro) {
+        warn_report("snapshot=on: no effect: the drive is read-only");
     }
     if (cor && ro) {
         warn_report("disabling copy-on-read on read-only drive");
@@ -396,7 +412,7 @@ static MACHINE_CALL bool drive_open(DriveText *t, Error **errp)
                                                 : t->flags) | BLKO_DRIVE_TEXT,
                  errp);
     if (n && t->snapshot) {
-        n = drive_overlay(n, errp);
+        n = drive_overlay(n, t->flags & BLKO_RDWR, errp);
     }
     if (!n) {
         return false;

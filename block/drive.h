@@ -10,6 +10,6 @@ bool drive_text_rename(Json *opts, Error **errp);
 bool drive_limits_take(Json *opts, BlkLimitsSet *s, char **group, Error **errp);
 bool drive_stats_take(Json *opts, BlkBackend *b, Error **errp) MACHINE_CALL;
 /* A temporary image over n, which it takes over; NULL: n is gone too. */
-BlkNode *drive_overlay(BlkNode *n, Error **errp) MACHINE_CALL;
+BlkNode *drive_overlay(BlkNode *n, unsigned rdwr, Error **errp) MACHINE_CALL;
 
 #endif

@@ -111,6 +111,10 @@ void chr_each(void (*fn)(CharPort *p, void *arg), void *arg)
 static bool log_open(CharPort *p, Error **errp)
 {
     if (!p->logfile) {
+        if (p->logappend) {
+            warn_report("chardev %s: logappend=on: no effect without logfile=",
+                        p->label);
+        }
         return true;
     }
     p->log_fd = host_open(p->logfile, O_WRONLY | O_CREAT | O_CLOEXEC |

@@ -369,6 +369,32 @@ static bool make_addr(SockChr *c, Error **errp)
     return true;
 }
 
+/* Options that the kind of address makes nothing of. */
+static void warn_options(const SockChr *c)
+{
+    bool ip = c->addr.kind == ADDR_INET;
+    const struct {
+        bool given, fits;
+        const char *name, *to;
+    } rows[] = {
+        { c->nodelay != OOA_AUTO, ip, "nodelay", "TCP" },
+        { c->delay != OOA_AUTO, ip, "delay", "TCP" },
+        { c->to, ip && c->server, "to", "a TCP server" },
+        { c->ipv4 != OOA_AUTO, ip, "ipv4", "TCP" },
+        { c->ipv6 != OOA_AUTO, ip, "ipv6", "TCP" },
+        { c->abstract, c->addr.kind == ADDR_UNIX, "abstract", "Unix sockets" },
+        { !c->tight, c->addr.kind == ADDR_UNIX && c->abstract, "tight",
+          "abstract Unix sockets" },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows) && !c->addr_arg; i++) {
+        if (rows[i].given && !rows[i].fits) {
+            warn_report("chardev %s: '%s': no effect: it belongs to %s",
+                        c->p.label, rows[i].name, rows[i].to);
+        }
+    }
+}
+
 static bool check_options(SockChr *c, Error **errp)
 {
     machine_assert_locked();
@@ -402,6 +428,7 @@ static bool check_options(SockChr *c, Error **errp)
         return error_set(errp, "telnet and websocket cannot be used "
                          "together");
     }
+    warn_options(c);
     if (c->tls_creds) {
         c->creds = tls_creds_get(c->tls_creds, c->server, errp);
         return c->creds != NULL;

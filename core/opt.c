@@ -40,7 +40,26 @@ static char *value_read(const char **s)
     return g_string_free(v, FALSE);
 }
 
+/* Without the values: one may be a password. */
+static void say_twice(const char *key, const char *which, unsigned flags)
+{
+    if (!(flags & OPT_QUIET)) {
+        warn_report("'%s' is given twice: the %s one counts", key, which);
+    }
+}
+
 /* ---- flat --------------------------------------------------------------- */
+
+/* Of these several make a list, with OPT_REPEAT. */
+static bool collects(const char *key)
+{
+    static const char *const keys[] = {
+        "hostfwd", "guestfwd", "dnssearch", "cpus", "host-nodes", "value",
+        "path", NULL,
+    };
+
+    return g_strv_contains(keys, key);
+}
 
 static void flat_put(Opts *o, const char *key, char *value, unsigned flags)
 {
@@ -48,8 +67,9 @@ static void flat_put(Opts *o, const char *key, char *value, unsigned flags)
     if (!old) {
         json_set_str(o->obj, key, value);
     } else if (!strcmp(key, "id")) {
-        /* The first id stands. */
-    } else if (!(flags & OPT_REPEAT)) {
+        say_twice(key, "first", flags);
+    } else if (!(flags & OPT_REPEAT) || !collects(key)) {
+        say_twice(key, "last", flags);
         json_set_str(o->obj, key, value);
     } else if (json_kind(old) == JSON_LIST) {
         json_add(old, json_str(value));
@@ -165,7 +185,7 @@ static bool inconsistent(const char *path, size_t n, Error **errp)
 
 /* Puts value (taken) at the key of n bytes. */
 static bool dotted_put(Json *at, const char *key, size_t n, char *value,
-                       Error **errp)
+                       unsigned flags, Error **errp)
 {
     const char *s = key;
     bool ok = true;
@@ -183,6 +203,9 @@ static bool dotted_put(Json *at, const char *key, size_t n, char *value,
             ok = !old || json_kind(old) != JSON_OBJ ||
                  inconsistent(key, n, errp);
             if (ok) {
+                if (old) {
+                    say_twice(part, "last", flags);
+                }
                 json_set_str(at, part, value);
             }
             g_free(part);
@@ -223,7 +246,7 @@ static size_t key_length(const char *s)
 }
 
 static bool dotted_one(Opts *o, const char **s, const char *implied,
-                       Error **errp)
+                       unsigned flags, Error **errp)
 {
     size_t n = strcspn(*s, "=,");
     const char *key = *s;
@@ -236,7 +259,7 @@ static bool dotted_one(Opts *o, const char **s, const char *implied,
         if (implied) {
             *s += n + (key[n] == ',');
             return dotted_put(o->obj, implied, strlen(implied),
-                              g_strndup(key, n), errp);
+                              g_strndup(key, n), flags, errp);
         }
     }
     size_t len = key_length(key);
@@ -248,7 +271,7 @@ static bool dotted_one(Opts *o, const char **s, const char *implied,
                          key);
     }
     *s += n + 1;
-    return dotted_put(o->obj, key, n, value_read(s), errp);
+    return dotted_put(o->obj, key, n, value_read(s), flags, errp);
 }
 
 /* ---- lists -------------------------------------------------------------- */
@@ -338,7 +361,7 @@ bool opts_parse(Opts *o, const char *text, const char *implied, unsigned flags,
         ok = flat_parse(o, text, implied, flags, errp);
     } else {
         for (bool first = true; ok && *text; first = false) {
-            ok = dotted_one(o, &text, first ? implied : NULL, errp);
+            ok = dotted_one(o, &text, first ? implied : NULL, flags, errp);
         }
         ok = ok && make_lists(o->obj, "", errp);
     }

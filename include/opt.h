@@ -15,10 +15,10 @@ typedef enum OptFlags {
                                           -chardev and the like; later wins    */
     OPT_BARE     = 1 << 1,             /* "x" means x=on and "nox" x=off, with the
                                           peer's warning for the short form   */
-    OPT_REPEAT   = 1 << 2,             /* flat: a key given again collects a list
-                                          of strings (hostfwd=…,hostfwd=…);
-                                          scalars take the last               */
-    OPT_QUIET    = 1 << 3,             /* no warning for the short form       */
+    OPT_REPEAT   = 1 << 2,             /* flat: hostfwd and the like, given again,
+                                          collect a list of strings           */
+    OPT_QUIET    = 1 << 3,             /* no warning for the short form, or a key
+                                          that is given twice                 */
     OPT_PLAIN    = 1 << 4,             /* "help" is a first value as others   */
 } OptFlags;
 

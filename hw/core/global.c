@@ -57,6 +57,18 @@ void globals_free(void)
     }
 }
 
+static bool has_option(const DeviceType *t, const char *name)
+{
+    const Prop *p;
+
+    for (unsigned i = 0; (p = device_type_options(t, i)); i++) {
+        if (prop_find(p, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Types that may still come by hot-plug can use theirs later. */
 void device_globals_check(void)
 {
@@ -69,6 +81,9 @@ void device_globals_check(void)
         if (!type_is_a(g->driver, "device")) {
             warn_report("global %s.%s has invalid class name", g->driver,
                         g->prop);
+        } else if (t && !(t->flags & DT_ABSTRACT) && !has_option(t, g->prop)) {
+            warn_report("global %s.%s=%s not used: there is no such property",
+                        g->driver, g->prop, g->value);
         } else if (t && (t->flags & DT_NO_HOTPLUG)) {
             warn_report("global %s.%s=%s not used", g->driver, g->prop,
                         g->value);

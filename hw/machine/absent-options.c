@@ -7,6 +7,7 @@
  * Thread class: machine lock.
  */
 #include <glib.h>
+#include "lock-profile.h"
 #include "monitor.h"
 #include "runstate.h"
 #include "schema/schema.h"
@@ -48,9 +49,14 @@ OPT_IDLE(alt_grab, "there is no window")
 OPT_IDLE(ctrl_grab, "there is no window")
 OPT_IDLE(portrait, "there is no window")
 OPT_IDLE(rotate, "there is no window")
-OPT_IDLE(enable_sync_profile, "locks are not profiled")
 OPT_IDLE(async_teardown, "memory is given back when the program ends")
 OPT_IDLE(dfilter, "no log item tells of single addresses")
+
+bool cli_enable_sync_profile(const char *arg, Error **errp)
+{
+    lock_profile_set(true);
+    return true;
+}
 
 bool cli_seed(const char *arg, Error **errp)
 {

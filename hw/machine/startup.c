@@ -76,7 +76,8 @@ static MACHINE_CALL bool add_object(const char *arg, ObjPhase when, Error **errp
     bool ok = false;
 
     if (!opts_parse(&o, arg, "qom-type",
-                    OPT_FLAT | OPT_BARE | OPT_REPEAT, errp)) {
+                    OPT_FLAT | OPT_BARE | OPT_REPEAT |
+                    (when == OBJ_EARLY ? 0 : OPT_QUIET), errp)) {
         return false;
     }
     if (o.help) {
@@ -165,7 +166,7 @@ bool do_device_help(const char *arg, const char *kind, Error **errp)
     Opts o;
     bool ok = true;
 
-    if (!opts_parse(&o, arg, "driver", OPT_FLAT | OPT_BARE, errp)) {
+    if (!opts_parse(&o, arg, "driver", OPT_FLAT | OPT_BARE | OPT_QUIET, errp)) {
         return false;
     }
     if (o.help) {
@@ -582,6 +583,7 @@ static MACHINE_CALL bool start_accel(Error **errp)
     bool help;
 
     if (accel_start(machine, errp)) {
+        start_idle_options();
         return true;
     }
     if (!machine_go_on(false, errp)) {

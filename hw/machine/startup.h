@@ -35,6 +35,8 @@ void option_report(Error *err);
  * that cannot both be meant, those without effect; the machine is chosen. */
 void option_again(const char *name, const char *arg) MACHINE_CALL;
 bool start_contradictions(Error **errp) MACHINE_CALL;
+/* Options that the accelerator which came up does nothing with warn. */
+void start_idle_options(void) MACHINE_CALL;
 /* -writeconfig; options without effect: before and after the board is built. */
 bool start_writeconfig(Error **errp) MACHINE_CALL;
 bool start_refusals(Error **errp) MACHINE_CALL;

@@ -405,6 +405,19 @@ static void modern_spelling(const char *type, char *name)
 }
 
 /* "+f" and "-f" come after everything else, so that they win. */
+static GHashTable *seen_words;
+
+/* A later value of the same property, or +f and -f. */
+static void warn_twice(const char *name, const char *value)
+{
+    const char *old = g_hash_table_lookup(seen_words, name);
+
+    if (old && strcmp(old, value)) {
+        warn_report("'%s' of the CPU is given twice: '%s' counts", name, value);
+    }
+    g_hash_table_insert(seen_words, g_strdup(name), g_strdup(value));
+}
+
 static bool option_word(const char *type, char *word, GPtrArray *late,
                         Error **errp) MACHINE_CALL;
 static bool option_word(const char *type, char *word, GPtrArray *late,
@@ -428,6 +441,7 @@ static bool option_word(const char *type, char *word, GPtrArray *late,
         *eq = 0;
     }
     modern_spelling(type, word);
+    warn_twice(word, eq ? eq + 1 : "on");
     device_global_add(type, word, eq ? eq + 1 : "on");
     return true;
 }
@@ -438,6 +452,7 @@ bool x86_cpu_option(const char *text, bool *help, Error **errp)
     GPtrArray *late = g_ptr_array_new();
     bool ok = true;
 
+    seen_words = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     *help = false;
     if (!v[0] || !*v[0]) {
         ok = error_set(errp, "-cpu option cannot be empty");
@@ -456,10 +471,12 @@ bool x86_cpu_option(const char *text, bool *help, Error **errp)
         for (unsigned i = 0; ok && i < late->len; i++) {
             const char *word = g_ptr_array_index(late, i);
 
+            warn_twice(word + 1, *word == '+' ? "on" : "off");
             device_global_add(chosen->name, word + 1,
                               *word == '+' ? "on" : "off");
         }
     }
+    g_hash_table_destroy(seen_words);
     g_ptr_array_free(late, TRUE);
     g_strfreev(v);
     return ok;

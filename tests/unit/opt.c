@@ -55,6 +55,9 @@ static void cases_run(const Case *c, size_t n, unsigned flags)
     }
 }
 
+#define TWICE(key, which) "warning: '" key "' is given twice: the " which \
+    " one counts\n"
+
 TEST(dotted)
 {
     static const Case cases[] = {
@@ -65,10 +68,11 @@ TEST(dotted)
         { "qcow2,file.driver=file,file.filename=a,,b",
           "{\"driver\": \"qcow2\", \"file\": {\"driver\": \"file\", "
           "\"filename\": \"a,b\"}}" },
-        { "null-co,driver=file", "{\"driver\": \"file\"}" },
+        { "null-co,driver=file", TWICE("driver", "last")
+          "{\"driver\": \"file\"}" },
         { "null-co=a", "{\"null-co\": \"a\"}" },
         { "a=b=c", "{\"a\": \"b=c\"}" }, { "a==b", "{\"a\": \"=b\"}" },
-        { "a=1,a=2", "{\"a\": \"2\"}" },
+        { "a=1,a=2", TWICE("a", "last") "{\"a\": \"2\"}" },
         { "a=1,,b=2", "{\"a\": \"1,b=2\"}" }, { "a=1,", "{\"a\": \"1\"}" },
         { "a=1,,", "{\"a\": \"1,\"}" }, { "a=1,,,", "{\"a\": \"1,\"}" },
         { "a=1,,,b=2", "{\"a\": \"1,\", \"b\": \"2\"}" },
@@ -130,9 +134,11 @@ TEST(flat)
         { "a,,b", "{\"driver\": \"a,b\"}" },
         { ",", "{\"driver\": \"\"}" }, { "=x", "{\"\": \"x\"}" },
         { "x,file.size=1", "{\"driver\": \"x\", \"file.size\": \"1\"}" },
-        { "x,a=1,a=2", "{\"driver\": \"x\", \"a\": \"2\"}" },
-        { "x,id=1,id=2", "{\"driver\": \"x\", \"id\": \"1\"}" },
-        { "x,driver=y", "{\"driver\": \"y\"}" },
+        { "x,a=1,a=2", TWICE("a", "last")
+          "{\"driver\": \"x\", \"a\": \"2\"}" },
+        { "x,id=1,id=2", TWICE("id", "first")
+          "{\"driver\": \"x\", \"id\": \"1\"}" },
+        { "x,driver=y", TWICE("driver", "last") "{\"driver\": \"y\"}" },
         { "a=b=c,,,d=e", "{\"a\": \"b=c,\", \"d\": \"e\"}" },
         { "help", "{} HELP" }, { "x,help", "{\"driver\": \"x\"} HELP" },
         { "x,?", "{\"driver\": \"x\"} HELP" },
@@ -148,9 +154,13 @@ TEST(flat)
     char *out = parsed("x,server", NULL, OPT_FLAT);
     CHECK_STR(out, "! Expected '=' after parameter 'x'");
     g_free(out);
-    out = parsed("u,fwd=a,fwd=b,fwd=c,x=1", "type", OPT_FLAT | OPT_REPEAT);
-    CHECK_STR(out, "{\"type\": \"u\", \"fwd\": [\"a\", \"b\", \"c\"], "
-              "\"x\": \"1\"}");
+    out = parsed("u,hostfwd=a,hostfwd=b,hostfwd=c,x=1,x=2", "type",
+                 OPT_FLAT | OPT_REPEAT);
+    CHECK_STR(out, TWICE("x", "last") "{\"type\": \"u\", \"hostfwd\": "
+              "[\"a\", \"b\", \"c\"], \"x\": \"2\"}");
+    g_free(out);
+    out = parsed("u,x=1,x=2", "type", OPT_FLAT | OPT_QUIET);
+    CHECK_STR(out, "{\"type\": \"u\", \"x\": \"2\"}");
     g_free(out);
 }
 
