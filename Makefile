@@ -401,7 +401,7 @@ help:
 	@echo 'make demo            boots a small guest'
 	@echo 'make check           all tests but the slow ones; ONLY=pattern chooses'
 	@echo 'make check-quick     unit and contract tests'
-	@echo 'make check-slow      everything, with fuzzing and fault injection'
+	@echo 'make check-slow      everything, with fuzzing, real systems, sanitizers'
 	@echo 'make check-sanitize  under ASan, UBSan and TSan, in build-asan, build-tsan'
 	@echo 'make check-headers   every header of include/ compiles alone'
 	@echo 'make lint            style rules'
