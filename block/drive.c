@@ -540,6 +540,8 @@ Drive *drive_add(const char *text, DriveIf type, const char *extra,
         _Exit(0);
     }
     t.d = g_new0(Drive, 1);
+    t.d->where = report_where(NULL);
+    report_where(t.d->where);
     ok = drive_build(&t, type, errp);
     g_free(t.file);
     g_free(t.format);

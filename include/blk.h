@@ -193,6 +193,7 @@ typedef struct Drive {
     int bus, unit, index;
     bool cdrom, claimed, is_default;
     char *serial, *addr;
+    const char *where;                 /* as report_where; NULL: no option    */
     BlkGeometry geometry;
     BlkBackend *blk;
     struct Drive *next;

@@ -33,8 +33,7 @@ static MACHINE_CALL bool disk_size(IdeDrive *d, Error **errp)
         return error_set(errp, "Device needs media, but drive is empty");
     }
     if (!blk_writable(d->conf.blk)) {
-        return error_set(errp, "Block node '%s' is read-only",
-                         blk_node_name(blk_root(d->conf.blk)));
+        return error_set(errp, "Block node is read-only");
     }
     d->sectors = (uint64_t)len / 512;
     return true;

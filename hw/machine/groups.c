@@ -391,6 +391,7 @@ bool start_refusals(Error **errp)
 
 static MACHINE_CALL bool plug_virtio_drive(Drive *d, void *arg)
 {
+    const char *before;
     Json *opts;
     bool ok;
 
@@ -403,9 +404,13 @@ static MACHINE_CALL bool plug_virtio_drive(Drive *d, void *arg)
     if (d->addr) {
         json_set_str(opts, "addr", d->addr);
     }
+    before = report_where(d->where);
     ok = device_add(opts, true, arg) != NULL;
     d->claimed = true;
     json_free(opts);
+    if (ok) {                          /* else the report names the option    */
+        report_where(before);
+    }
     return ok;
 }
 
@@ -432,6 +437,7 @@ static bool drive_used(Drive *d, void *arg)
     if (d->type == IF_NONE || d->claimed || d->is_default) {
         return true;
     }
+    report_where(d->where);            /* the report names the option         */
     return error_set(arg, "machine type does not support if=%s,bus=%d,unit=%d",
                      names[d->type], d->bus, d->unit);
 }

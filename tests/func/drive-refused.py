@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""-drive with what it does not take: the first line that is said and the status
-are those of the installed peer. Skips where there is none."""
+"""-drive and -blockdev with what they do not take: the first line that is said and
+the status are those of the installed peer. Skips where there is none."""
 
 import os
 import re
@@ -13,23 +13,33 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE]
 import libqmp                                                    # noqa: E402
-from libdrives import REFUSED                                    # noqa: E402
+from libdrives import BOARD, REFUSED                             # noqa: E402
 from libqmp import OURS, PEER, result                            # noqa: E402
 
 
-def said(prog, text):
+def started(prog, args):
     with tempfile.TemporaryDirectory() as folder:
         for kind in ("raw", "qcow2"):
             subprocess.run([libqmp.BUILD + "/tern-img", "create", "-q", "-f",
                             kind, "a." + kind, "1M"], cwd=folder, check=True)
-        p = subprocess.run(
-            [prog, "-machine", "none", "-display", "none", "-monitor", "stdio",
-             "-drive", "if=none,id=d," + text.replace("@", "a")],
-            cwd=folder, input="quit\n", stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, timeout=libqmp.PATIENCE)
+        p = subprocess.run([prog, "-display", "none"] + args, cwd=folder,
+                           input="quit\n", stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, text=True,
+                           timeout=libqmp.PATIENCE)
         lines = re.sub(r"^[^ ]*(tern|qemu-system-x86_64): ", "", p.stderr,
                        flags=re.M).split("\n")
         return p.returncode, lines[0]
+
+
+def said(prog, text):
+    return started(prog, ["-machine", "none", "-monitor", "stdio", "-drive",
+                          "if=none,id=d," + text.replace("@", "a")])
+
+
+def said_by_board(prog, words):
+    return started(prog, ["-machine", "pc,accel=qtest" if prog == OURS
+                          else "pc,accel=tcg", "-nodefaults", "-S", "-monitor",
+                          "stdio"] + words)
 
 
 def main():
@@ -39,6 +49,9 @@ def main():
     for text in REFUSED:
         a, b = said(OURS, text), said(PEER, text)
         result(a == b, text, "ours: %s" % (a,), "peer: %s" % (b,))
+    for words in BOARD:
+        a, b = said_by_board(OURS, words), said_by_board(PEER, words)
+        result(a == b, " ".join(words), "ours: %s" % (a,), "peer: %s" % (b,))
     return libqmp.end()
 
 

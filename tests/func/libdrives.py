@@ -14,6 +14,7 @@ file=@.raw,format=raw,media=disk
 file=@.raw,format=raw,media=cdrom
 file=@.raw,format=raw,snapshot=on
 file=@.raw,format=raw,snapshot=off
+file=@.raw,format=raw,snapshot=on,readonly=on
 file=@.raw,format=raw,cache=none
 file=@.raw,format=raw,cache=off
 file=@.raw,format=raw,cache=writeback
@@ -208,3 +209,38 @@ SESSION = (["-machine", "none"] + ARGS, IMAGES, [
     q("query-block"), q("query-named-block-nodes", flat=True), GRAPH,
     q("query-blockstats"), hmp("info block"),
     *[hmp("info block -v d%02d" % i) for i in range(0, len(TAKEN), 9)]])
+
+# Whole command lines for a PC: places that it does not have, drives that it
+# cannot use as they are.
+BOARD = [["-drive", "file=a.qcow2,if=" + i] for i in
+         ("scsi", "mtd", "sd", "xen")] + [
+    ["-drive", "file=a.qcow2,if=scsi,bus=1,unit=2"],
+    ["-drive", "file=a.qcow2,bus=2"],
+    ["-drive", "file=a.qcow2,index=4"],
+    ["-drive", "file=a.qcow2,unit=5"],
+    ["-drive", "file=a.qcow2,index=0", "-drive", "file=a.raw,index=0"],
+    ["-hda", "a.qcow2", "-hda", "a.raw"],
+    ["-cdrom", "a.qcow2", "-hdc", "a.raw"],
+    ["-hda", "missing"],
+    ["-sd", "a.qcow2"],
+    ["-mtdblock", "a.qcow2"],
+    ["-drive", "if=virtio"],
+    ["-drive", "file=a.qcow2,if=virtio", "-drive", "if=virtio"],
+    ["-drive", "file=a.qcow2,if=ide,readonly=on"],
+    ["-drive", "file=a.qcow2,if=none,id=d,readonly=on", "-device",
+     "ide-hd,drive=d"],
+    ["-drive", "file=a.qcow2,if=none,id=d", "-device", "ide-hd,drive=e"],
+    ["-drive", "file=a.qcow2,if=none,id=d", "-device", "ide-hd,drive=d",
+     "-device", "ide-hd,drive=d"],
+    ["-drive", "file=a.qcow2,if=floppy,werror=stop"],
+    ["-blockdev", "driver=raw,file=none,node-name=f"],
+    ["-blockdev", "driver=file,filename=a.raw"],
+    ["-blockdev", "filename=a.raw,node-name=f"],
+    ["-blockdev", "driver=file,filename=a.raw,node-name=f,more=1"],
+    ["-blockdev", "driver=file,filename=a.raw,node-name=f,read-only=maybe"],
+    ["-blockdev", "driver=file,filename=a.raw,node-name=f,detect-zeroes=unmap"],
+    ["-blockdev", "driver=file,filename=a.raw,node-name=f,aio=native"],
+    ["-blockdev", "driver=file,filename=a.raw,node-name=f,locking=maybe"],
+    ["-blockdev", "driver=qcow2,node-name=q,file.driver=file,"
+     "file.filename=a.qcow2,l2-cache-entry-size=1000"],
+]
