@@ -9,11 +9,9 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 import tempfile
-import time
 
-from libsides import BUILD, measure
+from libsides import BUILD, measure, timed
 
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 MB = int(os.environ.get("IMAGE_MB", "512"))
@@ -71,19 +69,6 @@ def images_make():
         for i in range(0, MB, 4):
             f.seek(i << 20)
             f.write(random.Random(i).randbytes(1 << 20))
-
-
-def timed(prog, args):
-    began = time.monotonic()
-    p = subprocess.Popen([prog] + args, stdin=subprocess.DEVNULL,
-                         stdout=subprocess.DEVNULL)
-    _, status, use = os.wait4(p.pid, 0)
-    p.returncode = os.waitstatus_to_exitcode(status)
-    if p.returncode:
-        sys.exit("bench: status %d of: %s" % (p.returncode,
-                                              " ".join(p.args)))
-    return {"CPU ms": (use.ru_utime + use.ru_stime) * 1e3,
-            "wall ms": (time.monotonic() - began) * 1e3}
 
 
 def to_fresh(prog, args):

@@ -7,7 +7,9 @@ import json
 import os
 import shutil
 import statistics
+import subprocess
 import sys
+import time
 
 BUILD = os.environ.get("BUILD", "build")
 ROUNDS = int(os.environ.get("ROUNDS", "15"))
@@ -26,6 +28,20 @@ def cpu_ns(pid):
         except FileNotFoundError:
             pass                        # it ended meanwhile
     return total
+
+
+def timed(prog, args):
+    """CPU and wall time of a command that must succeed."""
+    began = time.monotonic()
+    p = subprocess.Popen([prog] + args, stdin=subprocess.DEVNULL,
+                         stdout=subprocess.DEVNULL)
+    _, status, use = os.wait4(p.pid, 0)
+    p.returncode = os.waitstatus_to_exitcode(status)
+    if p.returncode:
+        sys.exit("bench: status %d of: %s" % (p.returncode,
+                                              " ".join(p.args)))
+    return {"CPU ms": (use.ru_utime + use.ru_stime) * 1e3,
+            "wall ms": (time.monotonic() - began) * 1e3}
 
 
 def chosen(rows):

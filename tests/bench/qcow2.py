@@ -9,11 +9,9 @@ part of their name. Images are made in $BENCH_DIR (/var/tmp); they are sparse.""
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
-import time
 
-from libsides import BUILD, measure
+from libsides import BUILD, measure, timed
 
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 TERN_IMG = os.environ.get("TERN_IMG", BUILD + "/tern-img")
@@ -44,19 +42,6 @@ def images_make():
         for i in range(1024):
             f.write(line[i:] + line[:i])
     make("convert", "-c", "-O", "qcow2", at("text"), at("packed"))
-
-
-def timed(prog, args):
-    began = time.monotonic()
-    p = subprocess.Popen([prog] + args, stdin=subprocess.DEVNULL,
-                         stdout=subprocess.DEVNULL)
-    _, status, use = os.wait4(p.pid, 0)
-    p.returncode = os.waitstatus_to_exitcode(status)
-    if p.returncode:
-        sys.exit("bench: status %d of: %s" % (p.returncode,
-                                              " ".join(p.args)))
-    return {"CPU ms": (use.ru_utime + use.ru_stime) * 1e3,
-            "wall ms": (time.monotonic() - began) * 1e3}
 
 
 def beside_raw(prog, args):
