@@ -161,7 +161,8 @@ cflags = -std=gnu11 $(OPT_FLAGS) $(WARN_FLAGS) $(GEN_FLAGS) \
     -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 $(no_paths) \
     -Iinclude -I$(BUILD) -I. $(GLIB_2_0_CFLAGS) $(PIXMAN_1_CFLAGS) \
     $(if $(filter $(module_objs),$(1)),-fPIC) \
-    $(foreach u,$(uses-$(1)),$($(u)_CFLAGS)) $(EXTRA_CFLAGS) $(CFLAGS-$(1))
+    $(foreach u,$(uses-$(1)),$($(u)_CFLAGS)) $(EXTRA_CFLAGS) $(CFLAGS-$(1)) \
+    $(if $(filter tests/%,$(1)),$(TEST_FLAGS))
 
 compile = $(CC) $(call cflags,$*.o) -MMD -MP -c -o $@ $<
 

@@ -74,7 +74,7 @@ bool blk_image_amend(BlkNode *n, const char *options, const BlkAmend *how,
     return ok;
 }
 
-bool blk_image_amend_help(const char *format, Error **errp)
+NO_TSA bool blk_image_amend_help(const char *format, Error **errp)
 {
     const BlkDriver *d = blk_driver_find(format);
 

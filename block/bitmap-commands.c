@@ -111,7 +111,7 @@ static bool act_remove(const BlockDirtyBitmap *a, Undo *u, Error **errp)
     return true;
 }
 
-static void keep_bits(Undo *u)
+static MACHINE_CALL void keep_bits(Undo *u)
 {
     u->bits = g_memdup2(u->bitmap->bits,
                         u->bitmap->words * sizeof(*u->bits));

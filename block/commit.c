@@ -14,7 +14,7 @@
 
 #define PART (2 * MiB)
 
-static int grow(BlkNode *base, uint64_t want)
+static MACHINE_CALL int grow(BlkNode *base, uint64_t want)
 {
     if (base->length >= want) {
         return 0;
@@ -58,7 +58,7 @@ static int copy_all(BlkNode *n)
 }
 
 /* What keeps the writes to the backing file within its permissions. */
-static int with_base(BlkNode *n, BlkNode *base)
+static MACHINE_CALL int with_base(BlkNode *n, BlkNode *base)
 {
     bool was_ro = base->read_only;
     int ret;

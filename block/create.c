@@ -85,7 +85,7 @@ static void rows_fill(Making *m)
 
 /* ---- which drivers -------------------------------------------------------- */
 
-static bool by_protocol_alone(const BlkDriver *d)
+static NO_TSA bool by_protocol_alone(const BlkDriver *d)
 {
     return d->protocol || (!d->create && d->filter && !strcmp(d->name, "raw"));
 }

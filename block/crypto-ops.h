@@ -94,7 +94,7 @@ bool luks_af_diffuse(const CryptoOps *ops, CryptoHash h, uint8_t *block,
 /* Splits and stores the master key in the slot; the header is not written. */
 bool luks_slot_store(const CryptoIo *io, Luks *l, unsigned index,
                      const uint8_t *key, const char *secret, uint64_t iter_ms,
-                     Error **errp);
+                     Error **errp) MACHINE_CALL;
 bool luks_slot_erase(const CryptoIo *io, Luks *l, unsigned index, Error **errp);
 bool luks_header_write(const CryptoIo *io, const Luks *l, Error **errp);
 bool luks_pbkdf2_iters(CryptoHash h, size_t nout, uint64_t ms, uint32_t *iters,

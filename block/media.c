@@ -20,7 +20,7 @@ void blk_tray_moved(BlkBackend *b, bool open)
     monitor_event(&event_DEVICE_TRAY_MOVED, &e);
 }
 
-bool blk_has_tray(const BlkBackend *b)
+NO_TSA bool blk_has_tray(const BlkBackend *b)
 {
     return b->ops && b->ops->tray_open;
 }
@@ -108,7 +108,7 @@ bool cmd_blockdev_close_tray(const void *arg, void *ret, Error **errp)
     return true;
 }
 
-static bool tray_ready(const BlkBackend *b)
+static MACHINE_CALL bool tray_ready(const BlkBackend *b)
 {
     return !blk_has_tray(b) || blk_tray_is_open(b);
 }

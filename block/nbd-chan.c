@@ -60,9 +60,9 @@ int nbd_errno_of_wire(uint32_t wire)
 const char *nbd_rep_name(uint32_t type)
 {
     static const char *const names[] = {
-        "?", "unsupported", "denied by policy", "invalid", "platform lacks "
-        "support", "TLS required", "export unknown", "server shutting down",
-        "block size required", "request too big" };
+        "?", "unsupported", "denied by policy", "invalid",
+        "platform lacks support", "TLS required", "export unknown",
+        "server shutting down", "block size required", "request too big" };
 
     return type & 0x80000000u && (type & 0xff) < ARRAY_SIZE(names)
         ? names[type & 0xff] : "<unknown>";
@@ -381,7 +381,6 @@ bool chan_tls(NbdChan *c, Obj *creds, const char *hostname, const char *authz,
     static const TlsIo io = { io_read, io_write };
     TlsSession *s;
 
-    machine_assert_locked();
     if (c->have) {                     /* plain text behind the last message  */
         return error_set(errp, "Unexpected data before the TLS handshake");
     }

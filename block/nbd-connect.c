@@ -198,6 +198,16 @@ static int64_t dial(void *arg)
     return addr_connect(d->addr, CONNECT_MS, &d->err);
 }
 
+/* A descriptor by its name: only as the node opens, which is under the lock. */
+static NO_TSA int64_t fd_given(NbdNode *c, Error **errp)
+{
+    if (c->lost_ns) {
+        return -1;
+    }
+    machine_assert_locked();
+    return addr_take_fd(&c->addr, errp);
+}
+
 bool nbd_client_connect(NbdNode *c, Error **errp)
 {
     const char *host = c->tls_hostname ? c->tls_hostname
@@ -214,7 +224,7 @@ bool nbd_client_connect(NbdNode *c, Error **errp)
     yank_connected(&c->yank, -1);
     chan_close(&c->chan);
     if (c->addr.kind == ADDR_FD) {
-        fd = c->lost_ns ? -1 : addr_take_fd(&c->addr, &d.err);
+        fd = fd_given(c, &d.err);
     } else {
         fd = pool_co_run(dial, &d);
     }

@@ -47,15 +47,17 @@ void nbd_server_listen(NbdServer *s, const int *fds, unsigned n);
 /* A client on a connected socket, which is taken over. */
 void nbd_server_client(NbdServer *s, int fd);
 /* An export of blk, of which it takes a reference. */
-NbdExport *nbd_export_add(NbdServer *s, const char *name, BlkBackend *blk);
+NbdExport *nbd_export_add(NbdServer *s, const char *name, BlkBackend *blk)
+    MACHINE_CALL;
 NbdExport *nbd_export_find(NbdServer *s, const char *name);
 /* Shows a bitmap of the export's chain as qemu:dirty-bitmap:NAME; before the first
  * client. It is busy until the export goes. */
 bool nbd_export_bitmap(NbdExport *e, const char *name, Error **errp);
 /* Its clients are cut off when force, else it is refused while there are any. */
-bool nbd_export_del(NbdServer *s, NbdExport *e, bool force, Error **errp);
+bool nbd_export_del(NbdServer *s, NbdExport *e, bool force, Error **errp)
+    MACHINE_CALL;
 /* Closes everything; returns when the last client has gone. */
-void nbd_server_stop(NbdServer *s);
+void nbd_server_stop(NbdServer *s) MACHINE_CALL;
 
 /* ---- private to nbd-server*.c -------------------------------------------- */
 #define NBD_JOBS 16                    /* a client's requests in flight       */

@@ -88,7 +88,7 @@ bool chan_tls(NbdChan *c, Obj *creds, const char *hostname, const char *authz,
               Error **errp);
 /* Everyone who waits gets -ESHUTDOWN; the fd stays until chan_close. */
 void chan_shutdown(NbdChan *c);
-void chan_close(NbdChan *c) MACHINE_CALL;
+void chan_close(NbdChan *c);
 /* Lets the loop watch nothing (before it changes) and watch again. */
 void chan_detach(NbdChan *c);
 void chan_attach(NbdChan *c, Loop *loop);

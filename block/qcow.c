@@ -314,7 +314,7 @@ static void qcow_info(BlkNode *n, BlkNodeInfo *i)
     i->unallocated_are_zero = !n->backing;
 }
 
-static int qcow_empty(BlkNode *n)
+static MACHINE_CALL int qcow_empty(BlkNode *n)
 {
     Qcow *q = (Qcow *)n;
     uint64_t end = q->l1_off + q->l1_size * 8;

@@ -73,7 +73,7 @@ static bool common_take(BlkNode *n, Json *opts, Common *c, Error **errp)
     static const char *const discards[] = { "ignore", "unmap", NULL };
     static const char *const zeroes[] = { "off", "on", "unmap", NULL };
     Json *cache = json_take(opts, "cache");
-    bool direct, no_flush, auto_ro, force;
+    bool direct = false, no_flush = false, auto_ro = false, force = false;
     bool ok = take_bool(cache, "direct", false, &direct, errp) &&
               take_bool(cache, "no-flush", false, &no_flush, errp) &&
               take_bool(opts, "read-only", false, &c->read_only, errp) &&

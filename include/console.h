@@ -162,7 +162,7 @@ Console *console_by_index(int index) MACHINE_CALL; /* NULL: none              */
 /* Of device id or path; dev NULL: the first graphical one. NULL with *errp. */
 Console *console_find(const char *dev, unsigned head, Error **errp)
     MACHINE_CALL;
-static inline bool console_is_graphic(const Console *c)
+static inline NO_TSA bool console_is_graphic(const Console *c)
 {
     return c && !c->ops->key;
 }

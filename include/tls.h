@@ -31,7 +31,7 @@ typedef struct TlsSession TlsSession;
  * credentials for a server endpoint"); NULL with *errp. They cannot be deleted
  * until tls_creds_put. */
 Obj *tls_creds_get(const char *id, bool server, Error **errp) MACHINE_CALL;
-void tls_creds_put(Obj *creds) MACHINE_CALL;       /* NULL is fine            */
+void tls_creds_put(Obj *creds);        /* ANY_THREAD; NULL is fine            */
 /* Reads keys and certificates again, for sessions from now on; when that fails
  * the old ones stay. */
 bool tls_creds_reload(Obj *creds, Error **errp) MACHINE_CALL;
@@ -43,15 +43,15 @@ const char *tls_creds_kind(const Obj *creds);
  * A session over io(arg). hostname: what a client expects in the server's
  * certificate; NULL: does not care. authz: id of an authz-* object that decides
  * about the other side's distinguished name; NULL: anybody. Takes its own hold
- * of creds.
+ * of creds, on which the caller has one.
  */
 TlsSession *tls_session_new(Obj *creds, const TlsIo *io, void *arg,
                             const char *hostname, const char *authz,
-                            Error **errp) MACHINE_CALL;
-void tls_session_free(TlsSession *s) MACHINE_CALL; /* NULL is fine            */
-/* Until TLS_DONE or TLS_FAILED; then the other side is verified and let in.
- * MACHINE_CALL, because of authz. */
-TlsStatus tls_handshake(TlsSession *s, Error **errp) MACHINE_CALL;
+                            Error **errp);
+void tls_session_free(TlsSession *s);  /* NULL is fine                        */
+/* Until TLS_DONE or TLS_FAILED; then the other side is verified and let in. With
+ * authz under the machine lock. */
+TlsStatus tls_handshake(TlsSession *s, Error **errp);
 /* Bytes; 0: the end (read only); -EAGAIN; another -errno with *errp. A write
  * that gave -EAGAIN is repeated with the same bytes. */
 ssize_t tls_read(TlsSession *s, void *buf, size_t n, Error **errp);

@@ -140,7 +140,7 @@ NET_DRIVER(user_driver, {
 
 /* ---- commands ------------------------------------------------------------ */
 
-static bool is_user(const NetPort *p)
+static NO_TSA bool is_user(const NetPort *p)
 {
     return p && p->drv->open == user_open;
 }

@@ -69,7 +69,7 @@ bool tls_creds_reload(Obj *creds, Error **errp)
 
 static bool creds_can_delete(Obj *o, Error **errp)
 {
-    return ((TlsCreds *)o)->users == 0 ||
+    return g_atomic_int_get(&((TlsCreds *)o)->users) == 0 ||
            error_set(errp, "object '%s' is in use, can not be deleted",
                      o->name);
 }
@@ -183,14 +183,14 @@ Obj *tls_creds_get(const char *id, bool server, Error **errp)
                   server ? "server" : "client");
         return NULL;
     }
-    ((TlsCreds *)o)->users++;
+    g_atomic_int_inc(&((TlsCreds *)o)->users);
     return o;
 }
 
 void tls_creds_put(Obj *creds)
 {
     if (creds) {
-        ((TlsCreds *)creds)->users--;
+        g_atomic_int_add(&((TlsCreds *)creds)->users, -1);
     }
 }
 

@@ -13,7 +13,8 @@ typedef struct TlsCreds {
     bool verify_peer, sanity_check, loaded;
     TlsKeys *keys;                     /* the module's; NULL: not loaded      */
     GSList *retired;                   /* keys that sessions may still use    */
-    unsigned users;
+    int users;                         /* changed by g_atomic_int_*: sessions
+                                        * of any thread                      */
 } TlsCreds;
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * tls-session.c - a TLS session: handshake, then authorization, then data.
  *
- * Thread class: made and freed MACHINE_CALL; else that of its owner.
+ * Thread class: its owner's, whose hold keeps the creds; MACHINE_CALL with authz.
  *
  * Invariants
  * 1. No data before `ready`: the handshake is done, the other side verified and
@@ -20,20 +20,25 @@ struct TlsSession {
     bool ready, failed;
 };
 
+/* The module is loaded: credentials are. No lock is needed to find it. */
+static NO_TSA const TlsOps *loaded_ops(void)
+{
+    return tls_ops(NULL);
+}
+
 TlsSession *tls_session_new(Obj *creds, const TlsIo *io, void *arg,
                             const char *hostname, const char *authz,
                             Error **errp)
 {
     TlsCreds *c = (TlsCreds *)creds;
-    const TlsOps *ops = tls_ops(errp);
-    TlsLink *link = NULL;
+    TlsLink *link;
     TlsSession *s;
 
-    if (ops && !c->keys) {
+    if (!c->keys) {
         error_set(errp, "TLS credentials '%s' are not loaded", creds->name);
-    } else if (ops) {
-        link = ops->link_new(c->keys, io, arg, hostname, errp);
+        return NULL;
     }
+    link = loaded_ops()->link_new(c->keys, io, arg, hostname, errp);
     if (!link) {
         return NULL;
     }
@@ -41,14 +46,14 @@ TlsSession *tls_session_new(Obj *creds, const TlsIo *io, void *arg,
     s->creds = c;
     s->link = link;
     s->authz = g_strdup(authz);
-    c->users++;
+    g_atomic_int_inc(&c->users);
     return s;
 }
 
 void tls_session_free(TlsSession *s)
 {
     if (s) {
-        tls_ops(NULL)->link_free(s->link);
+        loaded_ops()->link_free(s->link);
         tls_creds_put(&s->creds->obj);
         g_free(s->authz);
         g_free(s->name);
@@ -56,7 +61,7 @@ void tls_session_free(TlsSession *s)
     }
 }
 
-static MACHINE_CALL bool let_in(TlsSession *s, Error **errp)
+static NO_TSA bool let_in(TlsSession *s, Error **errp)
 {
     int r;
 
@@ -67,6 +72,7 @@ static MACHINE_CALL bool let_in(TlsSession *s, Error **errp)
         return error_set(errp, "TLS authz check by '%s': the other side showed "
                          "no identity", s->authz);
     }
+    machine_assert_locked();
     r = authz_check(s->authz, s->name, errp);
     return r == 1 || (r < 0 ? false :
                       error_set(errp, "TLS x509 authz check for %s is denied",
@@ -85,7 +91,7 @@ TlsStatus tls_handshake(TlsSession *s, Error **errp)
         error_set(errp, "TLS handshake failed before");
         return TLS_FAILED;
     }
-    st = tls_ops(NULL)->handshake(s->link, &name, errp);
+    st = loaded_ops()->handshake(s->link, &name, errp);
     if (name) {
         g_free(s->name);
         s->name = name;
@@ -101,12 +107,6 @@ TlsStatus tls_handshake(TlsSession *s, Error **errp)
 static bool may_move(const TlsSession *s, Error **errp)
 {
     return s->ready || error_set(errp, "TLS session is not established");
-}
-
-/* The module is loaded: the session exists. No lock is needed to find it. */
-static NO_TSA const TlsOps *loaded_ops(void)
-{
-    return tls_ops(NULL);
 }
 
 ssize_t tls_read(TlsSession *s, void *buf, size_t n, Error **errp)

@@ -61,7 +61,8 @@ static Aio *aio_new(const IoArgs *args)
     return a;
 }
 
-static void aio_start(Aio *a, BlkOp op, unsigned flags, int64_t len)
+static MACHINE_CALL void aio_start(Aio *a, BlkOp op, unsigned flags,
+                                   int64_t len)
 {
     a->began = io_now_ns();
     a->req = (BlkReq){ .op = op, .flags = flags, .off = (uint64_t)a->off,

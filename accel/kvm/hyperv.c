@@ -107,7 +107,7 @@ bool kvm_hyperv_leaf(uint32_t leaf, uint32_t out[4])
 
 /* ---- the pages of the synthetic interrupt controller --------------------- */
 
-static bool synic_make(KvmCpu *k, Error **errp)
+static MACHINE_CALL bool synic_make(KvmCpu *k, Error **errp)
 {
     static const char *const names[] = { "event", "msg" };
     struct KvmSynic *s = g_new0(struct KvmSynic, 1);
@@ -177,7 +177,7 @@ void kvm_hyperv_fini(KvmCpu *k)
 
 /* ---- switching on -------------------------------------------------------- */
 
-static bool synic_enable(KvmCpu *k, bool kvm_only, Error **errp)
+static MACHINE_CALL bool synic_enable(KvmCpu *k, bool kvm_only, Error **errp)
 {
     int err = kvm_enable_cap(k->fd, kvm_only ? KVM_CAP_HYPERV_SYNIC
                                              : KVM_CAP_HYPERV_SYNIC2, 0, 0);

@@ -108,7 +108,7 @@ void kvm_internal_error(Cpu *cpu, const char *what) MACHINE_CALL;
 void kvm_cpu_get(Cpu *cpu);
 uint64_t *kvm_cpu_gpr(Cpu *cpu);       /* as AccelType.cpu_gpr                 */
 void kvm_cpu_put(Cpu *cpu, bool full);
-void kvm_cpu_reset(Cpu *cpu);
+void kvm_cpu_reset(Cpu *cpu) MACHINE_CALL;
 void kvm_xsave_layout(void);
 void kvm_msrs_get(X86Cpu *c);
 void kvm_msrs_put(X86Cpu *c, bool full);

@@ -124,7 +124,7 @@ static void fit(Vga *v)
     set_vga(v);
 }
 
-static void enable(Vga *v, uint16_t val)
+static MACHINE_CALL void enable(Vga *v, uint16_t val)
 {
     bool was = is_enabled(v);
 

@@ -39,7 +39,8 @@ static uint64_t ports_read(void *dev, uint64_t off, unsigned size)
     return vga_port_read(&s->vga, 0x3c0 + (unsigned)off);
 }
 
-static void ports_write(void *dev, uint64_t off, uint64_t val, unsigned size)
+static MACHINE_CALL void ports_write(void *dev, uint64_t off, uint64_t val,
+                                     unsigned size)
 {
     VgaPci *s = dev;
 
@@ -54,7 +55,8 @@ static uint64_t vbe_read(void *dev, uint64_t off, unsigned size)
     return vbe_data_read(&s->vga);
 }
 
-static void vbe_write(void *dev, uint64_t off, uint64_t val, unsigned size)
+static MACHINE_CALL void vbe_write(void *dev, uint64_t off, uint64_t val,
+                                   unsigned size)
 {
     VgaPci *s = dev;
 

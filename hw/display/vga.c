@@ -72,7 +72,7 @@ static void crtc_write(Vga *v, uint8_t val)
     vbe_keep(v);
 }
 
-static void seq_write(Vga *v, uint8_t val)
+static MACHINE_CALL void seq_write(Vga *v, uint8_t val)
 {
     unsigned i = v->seq_index;
 
@@ -82,7 +82,7 @@ static void seq_write(Vga *v, uint8_t val)
     }
 }
 
-static void gfx_write(Vga *v, uint8_t val)
+static MACHINE_CALL void gfx_write(Vga *v, uint8_t val)
 {
     unsigned i = v->gfx_index & 15;
 
@@ -206,7 +206,8 @@ static uint64_t vbe_port_read(void *dev, uint64_t off, unsigned size)
     return off ? vbe_data_read(dev) : vbe_index_read(dev);
 }
 
-static void vbe_port_write(void *dev, uint64_t off, uint64_t val, unsigned size)
+static MACHINE_CALL void vbe_port_write(void *dev, uint64_t off, uint64_t val,
+                                        unsigned size)
 {
     if (off) {
         vbe_data_write(dev, (uint16_t)val);

@@ -106,12 +106,12 @@ void vga_unmap_window(Vga *v, MemRegion *mem) MACHINE_CALL;
 
 /* Ports 3b0 to 3df; size 1. */
 uint8_t vga_port_read(Vga *v, unsigned port);
-void vga_port_write(Vga *v, unsigned port, uint8_t val);
+void vga_port_write(Vga *v, unsigned port, uint8_t val) MACHINE_CALL;
 /* Ports 1ce (index), 1cf/1d0 (data); size 2. */
 uint16_t vbe_index_read(Vga *v);
 void vbe_index_write(Vga *v, uint16_t val);
 uint16_t vbe_data_read(Vga *v);
-void vbe_data_write(Vga *v, uint16_t val);
+void vbe_data_write(Vga *v, uint16_t val) MACHINE_CALL;
 void vbe_reset(Vga *v);
 /* While a VBE mode is on, VGA registers that would change the picture are set
  * back to it. */

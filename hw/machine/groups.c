@@ -236,7 +236,8 @@ bool groups_write(FILE *f, bool effective, Error **errp)
     return ok;
 }
 
-static bool write_config(const char *name, const char *kind, Error **errp)
+static MACHINE_CALL bool write_config(const char *name, const char *kind,
+                                      Error **errp)
 {
     bool to_stdout = !strcmp(name, "-"), ok = true;
     FILE *f = to_stdout ? stdout : fopen(name, "w");

@@ -479,7 +479,7 @@ void option_suggest(const char *where, Error *err)
 }
 
 /* Before the others, as it says what becomes of their errors. */
-static bool find_dry_run(int argc, char **argv)
+static MACHINE_CALL bool find_dry_run(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i] + strspn(argv[i], "-");
@@ -499,7 +499,7 @@ static bool find_dry_run(int argc, char **argv)
 }
 
 /* Told; true: the rest is looked at nevertheless. */
-static bool tell_bad_option(const char *where, Error *err)
+static MACHINE_CALL bool tell_bad_option(const char *where, Error *err)
 {
     report_where(where);
     if (!settings.dry_run) {

@@ -59,7 +59,7 @@ static char *text_value(const Prop *p, const char *s)
 
 /* A property's value as an option's text; NULL: none, or nothing that a text
  * stands for. Caller g_frees. */
-static char *value_text(const Obj *obj, const Prop *p)
+static MACHINE_CALL char *value_text(const Obj *obj, const Prop *p)
 {
     Json *v;
     char *s = NULL;
@@ -95,7 +95,8 @@ static char *value_text(const Obj *obj, const Prop *p)
     return s;
 }
 
-static void props(Out *o, const Obj *obj, const Prop *t, const Json *skip)
+static MACHINE_CALL void props(Out *o, const Obj *obj, const Prop *t,
+                               const Json *skip)
 {
     for (; t->name; t++) {
         g_autofree char *s = NULL;
@@ -111,7 +112,7 @@ static void props(Out *o, const Obj *obj, const Prop *t, const Json *skip)
 
 /* ---- the machine --------------------------------------------------------- */
 
-static void machine_section(Out *o)
+static MACHINE_CALL void machine_section(Out *o)
 {
     const Machine *m = machine;
     g_autofree char *type = g_strdup_printf("%s-machine", m->type->name);
@@ -273,7 +274,8 @@ static void default_drive(Out *o, const char *interface, const char *index,
     fprintf(o->f, "\n");
 }
 
-static void device_section(Out *o, const Given *g, unsigned *nameless)
+static MACHINE_CALL void device_section(Out *o, const Given *g,
+                                        unsigned *nameless)
 {
     Opts opts;
     const char *id, *driver;

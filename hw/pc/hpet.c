@@ -196,14 +196,14 @@ static void timer_start(HpetTimer *t, bool written)
 }
 
 /* What timer 0 owes goes with its setting. */
-static void ticks_stop(HpetTimer *t)
+static MACHINE_CALL void ticks_stop(HpetTimer *t)
 {
     if (t->n == 0) {
         ticks_forget(&t->hpet->ticks);
     }
 }
 
-static void timer_stop(HpetTimer *t)
+static MACHINE_CALL void timer_stop(HpetTimer *t)
 {
     ticks_stop(t);
     timer_clear(&t->timer);
@@ -267,7 +267,7 @@ static void half(uint64_t *v, bool high, uint32_t w)
               : (*v & ~(uint64_t)UINT32_MAX) | w;
 }
 
-static void timer_config(HpetTimer *t, uint32_t v)
+static MACHINE_CALL void timer_config(HpetTimer *t, uint32_t v)
 {
     uint64_t old = t->config, writable = T_WRITABLE;
 
@@ -292,7 +292,7 @@ static void timer_config(HpetTimer *t, uint32_t v)
     }
 }
 
-static void timer_compare(HpetTimer *t, bool high, uint32_t v)
+static MACHINE_CALL void timer_compare(HpetTimer *t, bool high, uint32_t v)
 {
     if (high && t->config & T_32BIT) {
         return;
@@ -315,7 +315,8 @@ static void timer_compared(HpetTimer *t)
     timer_start(t, true);
 }
 
-static void timer_write(HpetTimer *t, uint64_t off, uint64_t v, unsigned size)
+static MACHINE_CALL void timer_write(HpetTimer *t, uint64_t off, uint64_t v,
+                                     unsigned size)
 {
     switch (off & 0x1c) {
     case 0x00:
@@ -344,7 +345,7 @@ static void timer_write(HpetTimer *t, uint64_t off, uint64_t v, unsigned size)
     }
 }
 
-static void legacy_switch(Hpet *s, bool on)
+static MACHINE_CALL void legacy_switch(Hpet *s, bool on)
 {
     ticks_forget(&s->ticks);
     if (on) {
@@ -359,7 +360,7 @@ static void legacy_switch(Hpet *s, bool on)
     }
 }
 
-static void hpet_config(Hpet *s, uint32_t v)
+static MACHINE_CALL void hpet_config(Hpet *s, uint32_t v)
 {
     uint64_t old = s->config, now = hpet_counter(s);
 
@@ -383,7 +384,8 @@ static void hpet_config(Hpet *s, uint32_t v)
     }
 }
 
-static void hpet_write(void *dev, uint64_t off, uint64_t v, unsigned size)
+static MACHINE_CALL void hpet_write(void *dev, uint64_t off, uint64_t v,
+                                    unsigned size)
 {
     Hpet *s = dev;
 
@@ -490,7 +492,7 @@ static MACHINE_CALL void hpet_unrealize(Device *dev)
     }
 }
 
-static void hpet_reset(Device *dev, ResetKind kind)
+static MACHINE_CALL void hpet_reset(Device *dev, ResetKind kind)
 {
     Hpet *s = (Hpet *)dev;
 

@@ -154,7 +154,7 @@ static void pit_arm(Pit *s, int64_t now)
 }
 
 /* After a change of channel 0 by the guest. */
-static void pit_update(Pit *s, int64_t now)
+static MACHINE_CALL void pit_update(Pit *s, int64_t now)
 {
     ticks_forget(&s->ticks);
     s->periods = pit_ticks(&s->ch[0], now) / s->ch[0].count;
@@ -203,7 +203,7 @@ static bool gate_holds(const PitChannel *c)
 }
 
 /* The output goes to its mode's rest until a count is written. */
-static void pit_stop(Pit *s, PitChannel *c, uint64_t held)
+static MACHINE_CALL void pit_stop(Pit *s, PitChannel *c, uint64_t held)
 {
     c->waiting = 1;
     c->held = held;
@@ -213,7 +213,7 @@ static void pit_stop(Pit *s, PitChannel *c, uint64_t held)
     }
 }
 
-static void pit_load(Pit *s, PitChannel *c, uint32_t v)
+static MACHINE_CALL void pit_load(Pit *s, PitChannel *c, uint32_t v)
 {
     int64_t now = clock_ns(CLOCK_VM);
 
@@ -265,7 +265,7 @@ static void pit_read_back(Pit *s, uint8_t v)
     }
 }
 
-static void pit_control(Pit *s, uint8_t v)
+static MACHINE_CALL void pit_control(Pit *s, uint8_t v)
 {
     PitChannel *c;
     uint8_t rw;
@@ -289,7 +289,8 @@ static void pit_control(Pit *s, uint8_t v)
     pit_stop(s, c, 0);
 }
 
-static void pit_write(void *dev, uint64_t off, uint64_t val, unsigned size)
+static MACHINE_CALL void pit_write(void *dev, uint64_t off, uint64_t val,
+                                   unsigned size)
 {
     Pit *s = dev;
     PitChannel *c;
@@ -446,7 +447,7 @@ void pit_channel_gate(Device *pit, int n, int level)
 }
 
 /* HPET's legacy routing takes IRQ 0 away. */
-static void pit_irq_control(void *to, int n, int enable)
+static MACHINE_CALL void pit_irq_control(void *to, int n, int enable)
 {
     Pit *s = to;
 
@@ -485,7 +486,7 @@ static MACHINE_CALL void pit_unrealize(Device *dev)
     isa_unmap(&s->isa, &s->io);
 }
 
-static void pit_reset(Device *dev, ResetKind kind)
+static MACHINE_CALL void pit_reset(Device *dev, ResetKind kind)
 {
     Pit *s = (Pit *)dev;
     int64_t now = clock_ns(CLOCK_VM);
@@ -532,7 +533,7 @@ static const VmState channel_state = {
     },
 };
 
-static bool pit_after_load(void *opaque, int version, Error **errp)
+static MACHINE_CALL bool pit_after_load(void *opaque, int version, Error **errp)
 {
     Pit *s = opaque;
 

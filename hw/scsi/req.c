@@ -384,7 +384,8 @@ static void in_main(void *arg)
     loop_post(r->bus->loop, &r->work);
 }
 
-void scsi_in_main(ScsiReq *r, void (*fn)(ScsiReq *r))
+/* Keeps fn without calling it: no lock yet. */
+NO_TSA void scsi_in_main(ScsiReq *r, void (*fn)(ScsiReq *r))
 {
     r->machine = fn;
     r->work = (Work){ .fn = in_main, .arg = r };

@@ -180,7 +180,7 @@ static bool medium_ok(VirtioBlk *s, Error **errp)
     return true;
 }
 
-static void set_auto(VirtioBlk *s)
+static MACHINE_CALL void set_auto(VirtioBlk *s)
 {
     const Drive *o = drive_of(s->conf.blk);
 

@@ -79,7 +79,8 @@ static MACHINE_CALL Obj *claim(VirtioBlk *s, const Json *item, size_t n,
                                    errp);
 }
 
-static bool assign(VirtioBlk *s, Obj *t, const Json *vqs, Error **errp)
+static MACHINE_CALL bool assign(VirtioBlk *s, Obj *t, const Json *vqs,
+                                Error **errp)
 {
     if (json_kind(vqs) != JSON_LIST) {
         return error_set(errp, "Invalid parameter type for 'vqs', expected: "
@@ -105,7 +106,7 @@ static bool assign(VirtioBlk *s, Obj *t, const Json *vqs, Error **errp)
     return true;
 }
 
-static bool assign_all(VirtioBlk *s, unsigned listed, Error **errp)
+static MACHINE_CALL bool assign_all(VirtioBlk *s, unsigned listed, Error **errp)
 {
     if (listed && listed != s->nthreads) {
         return error_set(errp, "either all items in iothread-vq-mapping must "

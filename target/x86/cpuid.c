@@ -482,7 +482,7 @@ static void extended(Table *t)
 
 /* ---- the hypervisor's leaves --------------------------------------------- */
 
-static void paravirtual(Table *t)
+static MACHINE_CALL void paravirtual(Table *t)
 {
     X86CpuidLeaf hv[X86_HV_LEAVES];
     unsigned n = x86_hyperv_leaves(t->d, hv);

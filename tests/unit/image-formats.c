@@ -139,7 +139,7 @@ TEST(qcow_compresses)
 {
     const char *path = rig_path("c.qcow");
     Model m = model_new(1 << 20, 9);
-    g_autofree uint8_t *data = m.data;
+    g_autofree __attribute__((unused)) uint8_t *data = m.data;
     BlkBackend *b;
 
     REQUIRE(rig_create("qcow", path, "", m.size));
@@ -164,7 +164,7 @@ TEST(vmdk_streams)
 {
     const char *path = rig_path("s.vmdk"), *other = rig_path("t.vmdk");
     Model m = model_new(SIZE, 9);
-    g_autofree uint8_t *data = m.data;
+    g_autofree __attribute__((unused)) uint8_t *data = m.data;
     g_autofree char *io = g_strdup_printf("driver=vmdk,file.filename=%s", path);
     BlkBackend *b;
 
@@ -269,7 +269,7 @@ TEST(qcow_aes)
 {
     const char *path = rig_path("e.qcow");
     Model m = model_new(1 << 20, 9);
-    g_autofree uint8_t *data = m.data;
+    g_autofree __attribute__((unused)) uint8_t *data = m.data;
     BlkBackend *b;
 
     rig_secret("k", "swordfish");

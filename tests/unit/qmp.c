@@ -300,8 +300,8 @@ TEST(random_input)
         "{", "}", "[", "]", ":", ",", "\"", "'", "\\", "\n", "\xff", "1e9",
         "true", "null", "-", "\"execute\"", "\"query-fdsets\"", "\"id\"",
         "\"arguments\"", "{\"execute\": \"query-version\"}", "\"\\ud800\"",
-        "{\"execute\": \"human-monitor-command\", \"arguments\": "
-        "{\"command-line\": \"help\"}}", "\"exec-oob\"", "\0", "[[[[[[",
+        ("{\"execute\": \"human-monitor-command\", \"arguments\": "
+         "{\"command-line\": \"help\"}}"), "\"exec-oob\"", "\0", "[[[[[[",
     };
     uint32_t seed = 1;
 

@@ -326,12 +326,9 @@ bool cmd_expire_password(const void *arg, void *ret, Error **errp)
 }
 
 /* HMP: the same by JSON, where -d names the display. */
-static void run_json(const QType *t, bool (*call)(const void *, void *,
-                                                  Error **) MACHINE_PTR,
-                     const Json *args, const char *const *keys) MACHINE_CALL;
-static void run_json(const QType *t, bool (*call)(const void *, void *,
-                                                  Error **) MACHINE_PTR,
-                     const Json *args, const char *const *keys)
+static MACHINE_CALL void run_json(const QType *t,
+                                  bool (*call)(const void *, void *, Error **),
+                                  const Json *args, const char *const *keys)
 {
     union { SetPasswordOptions set; ExpirePasswordOptions expire; } u;
     Json *o = json_obj();

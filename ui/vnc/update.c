@@ -280,7 +280,7 @@ static void head_rect(VncJob *j, int x, int y, int w, int h, int32_t encoding)
     j->n_head++;
 }
 
-static void put_resize(VncClient *c, VncJob *j)
+static MACHINE_CALL void put_resize(VncClient *c, VncJob *j)
 {
     const Surface *s = c->srv->seen;
     bool new_size = c->shown_w != s->width || c->shown_h != s->height;
@@ -415,7 +415,7 @@ static bool may_lose(VncClient *c, int x, int y, int w, int h)
 
 /* Gathers dirty tiles into rectangles: runs of a row, as deep as the same run
  * is dirty below. */
-static void gather(VncClient *c, VncJob *j)
+static MACHINE_CALL void gather(VncClient *c, VncJob *j)
 {
     const VncServer *s = c->srv;
     int tx = s->tiles_x, ty = s->tiles_y;
