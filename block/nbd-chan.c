@@ -400,7 +400,6 @@ bool chan_tls(NbdChan *c, Obj *creds, const char *hostname, const char *authz,
             break;
         }
         ret = wait_for(c, st == TLS_WANT_READ);
-        machine_assert_locked();
         if (ret < 0) {
             error_set_errno(errp, -ret, "TLS handshake failed");
             break;
