@@ -26,6 +26,8 @@ if command -v bash >/dev/null; then
     has "a device is" "$(complete "$bin/tern" -device virtio-bl)" virtio-blk-pci
     has "a machine is" "$(complete "$bin/tern" -machine isa)" isapc
     has "a processor is" "$(complete "$bin/tern" -cpu qem)" qemu64
+    has "a drive's parts are" \
+        "$(complete "$bin/tern" -drive file = x.img,form)" x.img,format=
     has "a command is" "$(complete "$bin/tern-img" conv)" convert
 else
     skip "completion" "there is no bash"
