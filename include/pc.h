@@ -115,6 +115,8 @@ PciDevice *piix4_pm_create(PciBus *bus, int devfn, IrqLine sci, Error **errp)
 void piix4_pm_sleep_states(Device *pm, bool *s3, bool *s4, uint8_t *s4_val)
     MACHINE_CALL;
 Device *piix3_ide_create(PciBus *bus, int devfn, Error **errp) MACHINE_CALL;
+/* isa-ide number n (0, 1) of a board, with its drives. */
+Device *isa_ide_create(IsaBus *bus, int n, Error **errp) MACHINE_CALL;
 /* PIRQ routing (hw/pc/piix3.c). */
 PciDevice *piix3_create(Pc *p, int devfn, Error **errp) MACHINE_CALL;
 /* i440FX (hw/pc/i440fx.c): host bridge at 0:0.0; makes p->pci. */

@@ -7,6 +7,7 @@
  */
 #include <glib.h>
 #include "accel.h"
+#include "machine.h"
 #include "monitor.h"
 #include "schema/schema.h"
 
@@ -75,7 +76,18 @@ bool cmd_query_sev_attestation_report(const void *arg, void *ret,
 
 bool cmd_query_sgx(const void *arg, void *ret, Error **errp)
 {
-    return error_set(errp, "No EPC regions defined, SGX not available");
+    return error_set(errp, machine->type->no_cpus
+                     ? "SGX is only supported on PC machines"
+                     : "No EPC regions defined, SGX not available");
+}
+
+void hmp_info_sgx(const Json *args)
+{
+    Error *err = NULL;
+
+    cmd_query_sgx(NULL, NULL, &err);
+    mon_printf("%s\n", error_text(err));
+    error_free(err);
 }
 
 bool cmd_query_sgx_capabilities(const void *arg, void *ret, Error **errp)

@@ -274,24 +274,75 @@ static bool in_list(const char *name, const char *list)
     return !list || !strcmp(list, "*");
 }
 
-static void print_stats(int fd, const char *names)
+/* "ns", "KiB", "10^3 cycles"; empty for a plain count. */
+static void unit_text(const struct kvm_stats_desc *d, GString *to)
 {
+    static const char *const units[] = { "", "bytes", "seconds", "cycles",
+                                         "boolean" };
+    static const char *const small[] = { "ms", "us", "ns" };
+    static const char *const large[] = { "KiB", "MiB", "GiB", "TiB" };
+    unsigned u = (d->flags & KVM_STATS_UNIT_MASK) >> KVM_STATS_UNIT_SHIFT;
+    bool two = (d->flags & KVM_STATS_BASE_MASK) == KVM_STATS_BASE_POW2;
+    int e = d->exponent;
+
+    if (u == 2 && !two && e < 0 && e >= -9 && e % 3 == 0) {
+        g_string_append(to, small[-e / 3 - 1]);
+    } else if (u == 1 && two && e > 0 && e <= 40 && e % 10 == 0) {
+        g_string_append(to, large[e / 10 - 1]);
+    } else {
+        if (e) {
+            g_string_append_printf(to, "* %d^%d%s", two ? 2 : 10, e,
+                                   u ? " " : "");
+        }
+        g_string_append(to, u < ARRAY_SIZE(units) ? units[u] : "");
+    }
+}
+
+static void print_values(const StatsFile *f, const struct kvm_stats_desc *d)
+{
+    const uint64_t *v = &f->data[d->offset / 8];
+    unsigned type = d->flags & KVM_STATS_TYPE_MASK;
+
+    if (type == KVM_STATS_TYPE_LINEAR_HIST || type == KVM_STATS_TYPE_LOG_HIST) {
+        for (unsigned k = 0; k < d->size; k++) {
+            mon_printf("[%u]=%" PRIu64 " ", type == KVM_STATS_TYPE_LOG_HIST
+                       ? k + 1 : k * d->bucket_size, v[k]);
+        }
+    } else if ((d->flags & KVM_STATS_UNIT_MASK) == KVM_STATS_UNIT_BOOLEAN) {
+        mon_puts(v[0] ? "yes" : "no");
+    } else {
+        mon_printf("%" PRIu64, v[0]);
+    }
+}
+
+/* Of several vCPUs, or with the provider given, there is no line of it. */
+static void print_stats(int fd, const char *names, bool head)
+{
+    static const char *const types[] = {
+        "cumulative", "instant", "peak", "linear-histogram", "log2-histogram",
+    };
     StatsFile f;
 
     if (!file_read(&f, fd)) {
         return;
     }
-    mon_puts("provider: kvm\n");
-    for (unsigned i = 0; i < f.head.num_desc; i++) {
+    for (unsigned i = f.head.num_desc; i-- > 0;) {
         const struct kvm_stats_desc *d = desc_at(&f, i);
+        g_autoptr(GString) unit = g_string_new(NULL);
+        unsigned type = d->flags & KVM_STATS_TYPE_MASK;
 
-        if (!desc_fits(&f, d) || !d->size || !in_list(d->name, names)) {
+        if (!desc_fits(&f, d) || !d->size || type >= ARRAY_SIZE(types) ||
+            !in_list(d->name, names)) {
             continue;
         }
-        mon_printf("    %s:", d->name);
-        for (unsigned k = 0; k < d->size; k++) {
-            mon_printf(" %" PRIu64, f.data[d->offset / 8 + k]);
+        if (head) {
+            mon_puts("provider: kvm\n");
+            head = false;
         }
+        unit_text(d, unit);
+        mon_printf("    %s (%s%s%s): ", d->name, types[type],
+                   unit->len ? ", " : "", unit->str);
+        print_values(&f, d);
         mon_puts("\n");
     }
     file_free(&f);
@@ -305,11 +356,11 @@ void hmp_info_stats(const Json *args)
     int vm;
 
     if (strcmp(target, "vm") && strcmp(target, "vcpu")) {
-        mon_printf("invalid stats target '%s'\n", target);
+        mon_printf("invalid stats target %s\n", target);
         return;
     }
     if (provider && strcmp(provider, "kvm")) {
-        mon_printf("invalid stats provider '%s'\n", provider);
+        mon_printf("invalid stats provider %s\n", provider);
         return;
     }
     if (!kvm) {
@@ -317,7 +368,7 @@ void hmp_info_stats(const Json *args)
     }
     if (!strcmp(target, "vm")) {
         vm = vm_file();
-        print_stats(vm, names);
+        print_stats(vm, names, !provider);
         vm_close(vm);
         return;
     }
@@ -325,7 +376,7 @@ void hmp_info_stats(const Json *args)
         Cpu *cpu = cpus[i];
 
         if (cpu->accel && cpu->index == (uint32_t)mon_cpu_index()) {
-            print_stats(kvm_cpu(cpu)->stats, names);
+            print_stats(kvm_cpu(cpu)->stats, names, !provider);
         }
     }
 }

@@ -255,3 +255,26 @@ IDE_DEVICE(ide_hd, "ide-hd", hd_props, hd_realize, "virtual IDE disk",
            "A hard disk on an IDE or SATA port.");
 IDE_DEVICE(ide_cd, "ide-cd", cd_props, cd_realize, "virtual IDE CD-ROM",
            "A CD-ROM or DVD-ROM drive on an IDE or SATA port.");
+
+/* ---- a board's ----------------------------------------------------------- */
+
+bool ide_drives_create(IdeBus *b, int bus, Error **errp)
+{
+    for (int unit = 0; unit < 2; unit++) {
+        Drive *d = drive_find(IF_IDE, bus, unit);
+        Device *dev;
+
+        if (!d) {
+            continue;
+        }
+        dev = device_make(d->cdrom ? "ide-cd" : "ide-hd");
+        device_set_int(dev, "unit", unit);
+        if (!device_set(dev, "drive", d->id, errp) ||
+            !device_realize(dev, &b->bus, errp)) {
+            device_free(dev);
+            return false;
+        }
+        d->claimed = true;
+    }
+    return true;
+}

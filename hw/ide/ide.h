@@ -208,4 +208,7 @@ void atapi_start_stop(IdeDrive *d) MACHINE_CALL;
 void atapi_tray_reset(IdeDrive *d) MACHINE_CALL;
 extern const BlkDevOps ide_cd_ops;
 
+/* A board's drives on its bus of that number, as the options gave them. */
+bool ide_drives_create(IdeBus *b, int bus, Error **errp) MACHINE_CALL;
+
 #endif

@@ -6,6 +6,7 @@
  */
 #include "hw/ide/ide.h"
 #include "isa.h"
+#include "pc.h"
 
 typedef struct IsaIde {
     IsaDevice isa;
@@ -84,3 +85,21 @@ DEVICE(isa_ide, {
     .realize = isa_ide_realize,
     .unrealize = isa_ide_unrealize, .reset = isa_ide_reset,
 });
+
+Device *isa_ide_create(IsaBus *bus, int n, Error **errp)
+{
+    static const struct {
+        uint16_t port, port2;
+        uint8_t irq;
+    } rows[2] = { { 0x1f0, 0x3f6, 14 }, { 0x170, 0x376, 15 } };
+    Device *d = device_make("isa-ide");
+
+    device_set_int(d, "iobase", rows[n].port);
+    device_set_int(d, "iobase2", rows[n].port2);
+    device_set_int(d, "irq", rows[n].irq);
+    if (!device_realize(d, &bus->bus, errp)) {
+        device_free(d);
+        return NULL;
+    }
+    return ide_drives_create(&((IsaIde *)d)->bus, n, errp) ? d : NULL;
+}

@@ -309,35 +309,13 @@ PIIX_IDE(piix3_ide, "piix3-ide", 0x7010,
          "The two IDE channels of the PC's chip set at their legacy ports, with "
          "a bus-master engine.");
 
-/* A board's drives on a bus, as the options gave them. */
-static MACHINE_CALL bool drives_create(IdeBus *b, int bus, Error **errp)
-{
-    for (int unit = 0; unit < 2; unit++) {
-        Drive *d = drive_find(IF_IDE, bus, unit);
-        Device *dev;
-
-        if (!d) {
-            continue;
-        }
-        dev = device_make(d->cdrom ? "ide-cd" : "ide-hd");
-        device_set_int(dev, "unit", unit);
-        if (!device_set(dev, "drive", d->id, errp) ||
-            !device_realize(dev, &b->bus, errp)) {
-            device_free(dev);
-            return false;
-        }
-        d->claimed = true;
-    }
-    return true;
-}
-
 Device *piix3_ide_create(PciBus *bus, int devfn, Error **errp)
 {
     PciDevice *d = pci_make(bus, devfn, "piix3-ide", errp);
     PiixIde *s = (PiixIde *)d;
 
-    if (!d || !drives_create(&s->bus[0], 0, errp) ||
-        !drives_create(&s->bus[1], 1, errp)) {
+    if (!d || !ide_drives_create(&s->bus[0], 0, errp) ||
+        !ide_drives_create(&s->bus[1], 1, errp)) {
         return NULL;
     }
     return &d->dev;

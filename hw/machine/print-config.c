@@ -264,14 +264,16 @@ static void options_section(Out *o)
 
 /* ---- drives and devices -------------------------------------------------- */
 
-static void default_drive(Out *o, const char *interface, const char *index,
-                          const char *media)
+static MACHINE_CALL void drives_as_given(void)
 {
-    fprintf(o->f, "[drive]\n");
-    pair(o, "if", interface);
-    pair(o, "index", index);
-    pair(o, "media", media);
-    fprintf(o->f, "\n");
+    const Drive *cd = drive_find(IF_IDE, 1, 0), *a = drive_find(IF_FLOPPY, 0, 0);
+
+    if (cd && cd->is_default) {
+        given_add(&settings.drive, "drive", "if=ide,index=2,media=cdrom");
+    }
+    if (a && a->is_default) {
+        given_add(&settings.drive, "drive", "if=floppy,index=0");
+    }
 }
 
 static MACHINE_CALL void device_section(Out *o, const Given *g,
@@ -323,13 +325,8 @@ bool print_config(Error **errp)
     machine_section(&o);
     sizes(&o);
     fprintf(o.f, "\n");
+    drives_as_given();
     o.ok = o.ok && groups_write(o.f, true, errp);
-    if (!machine->type->no_cpus && !settings.no_default_cdrom) {
-        default_drive(&o, "ide", "2", "cdrom");
-    }
-    if (!machine->type->no_cpus && !settings.no_default_floppy) {
-        default_drive(&o, "floppy", "0", NULL);
-    }
     for (unsigned i = 0; o.ok && i < settings.device.n; i++) {
         device_section(&o, &settings.device.v[i], &nameless);
     }

@@ -128,19 +128,8 @@ bool pc_display(Pc *p, Error **errp)
 
 bool pc_isa_disks(Pc *p, Error **errp)
 {
-    static const struct {
-        uint16_t port, port2;
-        uint8_t irq;
-    } rows[2] = { { 0x1f0, 0x3f6, 14 }, { 0x170, 0x376, 15 } };
-
-    for (int i = 0; i < 2 && device_type_find("isa-ide"); i++) {
-        Device *d = device_make("isa-ide");
-
-        device_set_int(d, "iobase", rows[i].port);
-        device_set_int(d, "iobase2", rows[i].port2);
-        device_set_int(d, "irq", rows[i].irq);
-        if (!device_realize(d, &p->isa->bus, errp)) {
-            device_free(d);
+    for (int i = 0; i < 2; i++) {
+        if (!isa_ide_create(p->isa, i, errp)) {
             return false;
         }
     }

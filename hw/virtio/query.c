@@ -358,10 +358,14 @@ bool cmd_x_query_virtio_queue_element(const void *arg, void *ret,
 {
     const XQueryVirtioQueueElementArg *a = arg;
     VirtioQueueElement *i = ret;
-    Virtq *q = find_queue(a->path, a->queue, errp);
     uint16_t avail[2], used[2], entry;
     unsigned at;
+    Virtq *q;
 
+    if (!find(a->path, NULL)) {        /* in the words of this command        */
+        return error_set(errp, "Path %s is not a VirtIO device", a->path);
+    }
+    q = find_queue(a->path, a->queue, errp);
     if (!q) {
         return false;
     }

@@ -156,6 +156,18 @@ HMP = [hmp(x) for x in (
     "watchdog_action nonesuch", "sum 0 4", "gva2gpa 0", "gpa2hva 0xffffffffff",
     "gpa2hva x", "info vm-generation-id", "chardev-remove nonesuch",
     "chardev-add nonesuch", "mouse_move 1", "sync-profile", "sync-profile on",
+    "info balloon", "info dirty_rate", "info dump", "info jit", "info mice",
+    "info numa", "info opcount", "info profile", "info qtree", "info ramblock",
+    "info rdma", "info rocker-ports x", "info rocker-of-dpa-flows x",
+    "info rocker-of-dpa-groups x 1", "info sgx", "info stats", "info stats vm",
+    "info stats x",
+    "info stats vm nonesuch", "info stats vm pages_2m,pages_4k x", "info usb",
+    "info usbhost", "info virtio-status /nonesuch",
+    "info virtio-queue-status /nonesuch 0",
+    "info virtio-queue-element /nonesuch 0",
+    "info virtio-vhost-queue-status /nonesuch 0", "info vcpu_dirty_limit", "info capture", "info migrate",
+    "info migrate_parameters", "info migrate_capabilities", "info block-jobs",
+    "info qdm", "info commands",
     "sync-profile", "sync-profile x", "sync-profile off", "sync-profile reset",
     "info sync-profile", "info sync-profile -m", "info sync-profile -n 0",
     "info sync-profile -x", "help sync-profile", "help info sync-profile", "sendkey", "info chardev",
@@ -220,6 +232,8 @@ BOARD = [
     "info pci", "p $eip", "p $cs", "p/x $eax+1", "o 0x70 0x0f",
     "i 0x70", "i/b 0x71", "i /b 0x71", "sum 0xfffffff0 16", "gva2gpa 0xfffffff0",
     "info qom-tree /machine/peripheral", "nmi", "info lapic", "info pic",
+    "info stats vcpu", "info stats vcpu * kvm",
+    "info stats vcpu exits,halt_wait_hist,blocking,nonesuch",
     "mce 0 99 1 0 0 0", "mce 0 1 0 0 0 0", "mce 0 1 1<<63 0 0 0", "help mce",
     "mce 0 1 0x8000000000000000 0 0x1000 5", "mce -b 0 0 0 0 0 0", "mce 0",
     "info irq", "info roms", "cpu 0", "cpu 1", "system_reset", "info status",
@@ -230,6 +244,10 @@ SESSIONS = {
     "pc": (["-machine", "pc", "-m", "128", "-smp", "2", "-name", "test",
             "-uuid", "12345678-1234-1234-1234-123456789abc"],
            COMMON + PARTS + HMP + BOARD),
+    "disks of isapc": (["-machine", "isapc", "-cpu", "qemu64"] + [
+        x for i, m in ((0, "disk"), (1, "disk"), (2, "cdrom")) for x in (
+            "-drive", "file=null-co://,format=raw,if=ide,index=%d,media=%s"
+            % (i, m))], [q("query-block"), q("query-blockstats"), q("query-pci")]),
     "isapc": (["-machine", "isapc", "-cpu", "qemu64", "-m", "32"],
               [q("query-pci"), q("query-cpus-fast"), q("query-status"),
                q("query-current-machine"), q("query-memory-size-summary"),
@@ -454,6 +472,22 @@ class Verdict:
         if self.bad > before and ours.error:
             print("# said: " + ours.error[:600].replace("\n", "\n# "))
 
+    def all_infos(self, accel):
+        """Each info of the peer is asked here, or beside one of these."""
+        text = "".join(open(os.path.join(HERE, f), encoding="utf-8").read()
+                       for f in ("peer.py", "libsessions.py", "net-peer.py",
+                                 "vnc-options.py"))
+        asked = set(re.findall(r"\"info ([\w-]+)", text))
+        s = answers(PEER, ["-accel", accel, "-nodefaults", "-S", "-display",
+                           "none", "-qmp", "stdio"], [hmp("help info")])
+        there = re.findall(r"(?m)^info ([\w-]+)", s.said[0]["return"])
+        lost = [n for n in there if n not in asked]
+        self.n += 1
+        self.bad += bool(lost or len(there) < 50)
+        print("%sok %d - %d infos are asked%s" % (
+            "not " if lost or len(there) < 50 else "", self.n, len(there),
+            ": not " + " ".join(lost) if lost else ""))
+
     def end(self):
         for i, r in enumerate(self.rules):
             if not CHOSEN and i not in self.used and not r.get("maybe"):
@@ -467,6 +501,8 @@ def main():
     if not accel:
         return 0
     v = Verdict("peer-accepted.json")
+    if not CHOSEN:
+        v.all_infos(accel)
     for name, (args, commands) in SESSIONS.items():
         if not CHOSEN or name in CHOSEN:
             v.session(name, ["-accel", accel, "-nodefaults", "-no-user-config",
