@@ -3,6 +3,7 @@
 #ifndef TERN_HW_FW_SMBIOS_H
 #define TERN_HW_FW_SMBIOS_H
 
+#include <glib.h>
 #include "pc.h"
 
 /* Members by option key, as text. Types that may occur often (8, 11, 41) have a
