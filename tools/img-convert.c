@@ -169,7 +169,7 @@ static bool snapshot_param(const char *text, char **id, char **name)
         *name = g_strdup(text);
         return true;
     }
-    if (!opts_parse(&o, text, NULL, OPT_FLAT, &err)) {
+    if (!opts_parse(&o, text, NULL, OPT_FLAT | OPT_QUIET, &err)) {
         error_report(err);
         error_reportf("Failed in parsing snapshot param '%s'", text);
         return false;

@@ -35,7 +35,7 @@ static MACHINE_CALL bool options_add(Json *to, const char *text, Error **errp)
 {
     Opts o;
 
-    if (!opts_parse(&o, text, NULL, OPT_FLAT, errp)) {
+    if (!opts_parse(&o, text, NULL, OPT_FLAT | OPT_QUIET, errp)) {
         return false;
     }
     for (size_t i = 0; i < json_count(o.obj); i++) {

@@ -110,7 +110,7 @@ static bool snapshot_read(NbdArgs *a, Error **errp)
         a->snap_id = g_strdup(a->load);
         return true;
     }
-    ok = opts_parse(&o, a->load, NULL, OPT_FLAT, &err);
+    ok = opts_parse(&o, a->load, NULL, OPT_FLAT | OPT_QUIET, &err);
     for (size_t i = 0; i < json_count(o.obj) && ok; i++) {
         const char *key = json_key_at(o.obj, i);
 
@@ -142,7 +142,7 @@ static MACHINE_CALL BlkNode *node_open(const NbdArgs *a, unsigned flags,
     BlkNode *n;
 
     if (a->image_opts) {
-        if (!opts_parse(&given, a->file, "file", OPT_FLAT, errp)) {
+        if (!opts_parse(&given, a->file, "file", OPT_FLAT | OPT_QUIET, errp)) {
             return NULL;
         }
         opts = json_copy(given.obj);

@@ -41,7 +41,7 @@ static MACHINE_CALL BlkNode *open_by_opts(const char *text, unsigned flags,
     const char *ref;
     BlkNode *n = NULL;
 
-    if (!opts_parse(&opts, text, "file", OPT_FLAT, &err)) {
+    if (!opts_parse(&opts, text, "file", OPT_FLAT | OPT_QUIET, &err)) {
         error_move(errp, err);
         return NULL;
     }
@@ -62,7 +62,7 @@ static bool options_add(Json *to, const char *text, Error **errp)
 {
     Opts o = { 0 };
 
-    if (!opts_parse(&o, text, NULL, OPT_FLAT, errp)) {
+    if (!opts_parse(&o, text, NULL, OPT_FLAT | OPT_QUIET, errp)) {
         return false;
     }
     while (json_count(o.obj)) {

@@ -134,7 +134,7 @@ bool tool_object(const char *text)
     Error *err = NULL;
     Opts o = { 0 };
     const UserType *t;
-    bool ok = opts_parse(&o, text, "qom-type", 0, &err);
+    bool ok = opts_parse(&o, text, "qom-type", OPT_QUIET, &err);
 
     if (ok && o.help) {
         t = user_type_find(json_get_str(o.obj, "qom-type") ?

@@ -42,7 +42,7 @@ for f in .ci *; do
     *) cp -a "$f" "$root/srv/tern" ;;
     esac
 done
-cp /etc/resolv.conf "$root/etc/resolv.conf"
+cp /etc/resolv.conf /etc/hosts "$root/etc/"
 rm -f "$root"/etc/apt/sources.list
 cp /etc/apt/sources.list "$root/etc/apt/" 2>/dev/null
 cp /etc/apt/sources.list.d/debian.sources "$root/etc/apt/sources.list.d/" \
