@@ -444,7 +444,6 @@ static void free_all(SockChr *c)
     g_byte_array_free(c->early, true);
     g_byte_array_free(c->tx, true);
     addr_clear(&c->addr);
-    json_free(c->addr_arg);
     tls_session_free(c->tls);
     tls_session_free(c->old_tls);
     tls_creds_put(c->creds);
@@ -511,15 +510,6 @@ static bool set_flag(Obj *o, const Prop *p, const Json *v, Error **errp)
     return true;
 }
 
-static bool set_addr(Obj *o, const Prop *p, const Json *v, Error **errp)
-{
-    SockChr *c = (SockChr *)o;
-
-    json_free(c->addr_arg);
-    c->addr_arg = json_copy(v);
-    return true;
-}
-
 #define FLAG(n, f, ...) PROP_CALL(n, "bool", NULL, set_flag, \
                                   .offset = offsetof(SockChr, f), ##__VA_ARGS__)
 static const Prop sock_props[] = {
@@ -546,7 +536,8 @@ static const Prop sock_props[] = {
               .desc = "speak WebSocket"),
     PROP_STR("tls-creds", SockChr, tls_creds, .desc = "TLS credentials"),
     PROP_STR("tls-authz", SockChr, tls_authz, .desc = "who is let in"),
-    PROP_CALL("addr", "SocketAddress", NULL, set_addr, .flags = PF_HIDDEN,
+    PROP_CALL("addr", "SocketAddress", NULL, chr_json_set, .flags = PF_HIDDEN,
+              .offset = offsetof(SockChr, addr_arg),
               .desc = "the address, as in chardev-add"),
     PROP_END
 };

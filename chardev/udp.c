@@ -107,8 +107,6 @@ static bool udp_open(CharPort *p, Error **errp)
     }
     addr_clear(&remote);
     addr_clear(&local);
-    json_free(c->remote_arg);
-    json_free(c->local_arg);
     p->open = c->fd >= 0;
     return p->open;
 }
@@ -152,15 +150,6 @@ static bool udp_short(const char *text, Json *opts, Error **errp)
     return ok;
 }
 
-static bool set_addr(Obj *o, const Prop *p, const Json *v, Error **errp)
-{
-    Json **at = (Json **)((char *)o + p->offset);
-
-    json_free(*at);
-    *at = json_copy(v);
-    return true;
-}
-
 static const Prop udp_props[] = {
     PROP_STR("host", UdpChr, host, .desc = "where datagrams go"),
     PROP_STR("port", UdpChr, port, .desc = "its port"),
@@ -168,10 +157,10 @@ static const Prop udp_props[] = {
     PROP_STR("localport", UdpChr, localport, .desc = "its port"),
     PROP_BOOL("ipv4", UdpChr, ipv4, false, .desc = "with IPv4"),
     PROP_BOOL("ipv6", UdpChr, ipv6, false, .desc = "with IPv6"),
-    PROP_CALL("remote", "SocketAddress", NULL, set_addr, .flags = PF_HIDDEN,
+    PROP_CALL("remote", "SocketAddress", NULL, chr_json_set, .flags = PF_HIDDEN,
               .offset = offsetof(UdpChr, remote_arg),
               .desc = "where datagrams go, as in chardev-add"),
-    PROP_CALL("local", "SocketAddress", NULL, set_addr, .flags = PF_HIDDEN,
+    PROP_CALL("local", "SocketAddress", NULL, chr_json_set, .flags = PF_HIDDEN,
               .offset = offsetof(UdpChr, local_arg),
               .desc = "where they come from, as in chardev-add"),
     PROP_END

@@ -424,6 +424,33 @@ static Obj *creds(const char *id, const char *endpoint)
     return obj;
 }
 
+/* What was taken before another option is refused is given back: the sanitizers
+ * see what is not. */
+static NO_TSA bool refused_in_json(const char *text, const char *want)
+{
+    Json *v = json_parse(text, strlen(text), NULL);
+    Error *err = NULL;
+    bool ok = v && !chr_add(v, false, &err) &&
+              strstr(error_text(err), want) != NULL;
+
+    error_free(err);
+    json_free(v);
+    return ok;
+}
+
+TEST(refusals_after_an_address)
+{
+    if (!machine_locked()) {
+        machine_lock();
+    }
+    CHECK(refused_in_json("{\"id\": \"a\", \"backend\": \"socket\", "
+        "\"addr\": {\"type\": \"unix\", \"path\": \"/no/socket\"}, "
+        "\"logfile\": \"/proc/no/log\"}", "Could not create"));
+    CHECK(refused_in_json("{\"id\": \"a\", \"backend\": \"udp\", \"remote\": "
+        "{\"type\": \"inet\", \"host\": \"127.0.0.1\", \"port\": \"1\"}, "
+        "\"logfile\": \"/proc/no/log\"}", "Could not create"));
+}
+
 TEST(tls_between_two_ports)
 {
     static char block[100000], back[sizeof(block)];
