@@ -535,3 +535,23 @@ int addr_datagram(const SockAddr *remote, const SockAddr *local, Error **errp)
     freeaddrinfo(here);
     return fd;
 }
+
+/* ---- as properties ------------------------------------------------------- */
+
+bool addr_prop_set(Obj *o, const Prop *p, const Json *v, Error **errp)
+{
+    Json **at = (Json **)((char *)o + p->offset);
+
+    json_free(*at);
+    *at = json_copy(v);
+    return true;
+}
+
+void addr_props_release(Obj *o, const Prop *table)
+{
+    for (; table->name; table++) {
+        if (table->set == addr_prop_set) {
+            json_free(*(Json **)((char *)o + table->offset));
+        }
+    }
+}

@@ -46,5 +46,9 @@ void addr_clear(SockAddr *a);
 Json *addr_json(const SockAddr *a);
 /* The reverse, nested ({type, data}) or flat; NULL members keep defaults. */
 bool addr_from_json(SockAddr *a, const Json *v, Error **errp);
+/* For PROP_CALL with a Json * at the offset: keeps a copy of the address, which
+ * addr_props_release gives back for all such rows of the table. */
+bool addr_prop_set(Obj *o, const Prop *p, const Json *v, Error **errp);
+void addr_props_release(Obj *o, const Prop *table);
 
 #endif

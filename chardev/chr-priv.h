@@ -18,9 +18,6 @@ Json *chr_short_opts(const char *label, const char *text, Error **errp);
 /* Writes as the port's owner, with log. Any thread. */
 ssize_t chr_port_write(CharPort *p, const void *buf, size_t n);
 
-/* For PROP_CALL of a Json * at the offset: keeps a copy, until the port goes. */
-bool chr_json_set(Obj *o, const Prop *p, const Json *v, Error **errp);
-
 /* mux.c: a mux port named label over base, which becomes "<label>-base". */
 CharPort *chr_mux_over(CharPort *base, const char *label, Error **errp);
 /* "mon:X": a mux over X with an HMP monitor on it. */

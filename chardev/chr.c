@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <unistd.h>
+#include "chardev/addr.h"
 #include "chardev/chr-priv.h"
 #include "monitor.h"
 #include "opt.h"
@@ -124,24 +125,6 @@ static bool log_open(CharPort *p, Error **errp)
                            p->logfile);
 }
 
-bool chr_json_set(Obj *o, const Prop *p, const Json *v, Error **errp)
-{
-    Json **at = (Json **)((char *)o + p->offset);
-
-    json_free(*at);
-    *at = json_copy(v);
-    return true;
-}
-
-static void json_release(CharPort *p)
-{
-    for (const Prop *r = p->drv->props; r->name; r++) {
-        if (r->set == chr_json_set) {
-            json_free(*(Json **)((char *)p + r->offset));
-        }
-    }
-}
-
 static void chr_free(void *arg)
 {
     CharPort *p = arg;
@@ -157,7 +140,7 @@ static void chr_free(void *arg)
     }
     pthread_mutex_destroy(&p->write_lock);
     if (p->drv->props) {
-        json_release(p);
+        addr_props_release(&p->obj, p->drv->props);
         prop_release(&p->obj, p->drv->props);
     }
     prop_release(&p->obj, chr_base_props);

@@ -536,7 +536,7 @@ static const Prop sock_props[] = {
               .desc = "speak WebSocket"),
     PROP_STR("tls-creds", SockChr, tls_creds, .desc = "TLS credentials"),
     PROP_STR("tls-authz", SockChr, tls_authz, .desc = "who is let in"),
-    PROP_CALL("addr", "SocketAddress", NULL, chr_json_set, .flags = PF_HIDDEN,
+    PROP_CALL("addr", "SocketAddress", NULL, addr_prop_set, .flags = PF_HIDDEN,
               .offset = offsetof(SockChr, addr_arg),
               .desc = "the address, as in chardev-add"),
     PROP_END

@@ -157,10 +157,10 @@ static const Prop udp_props[] = {
     PROP_STR("localport", UdpChr, localport, .desc = "its port"),
     PROP_BOOL("ipv4", UdpChr, ipv4, false, .desc = "with IPv4"),
     PROP_BOOL("ipv6", UdpChr, ipv6, false, .desc = "with IPv6"),
-    PROP_CALL("remote", "SocketAddress", NULL, chr_json_set, .flags = PF_HIDDEN,
+    PROP_CALL("remote", "SocketAddress", NULL, addr_prop_set, .flags = PF_HIDDEN,
               .offset = offsetof(UdpChr, remote_arg),
               .desc = "where datagrams go, as in chardev-add"),
-    PROP_CALL("local", "SocketAddress", NULL, chr_json_set, .flags = PF_HIDDEN,
+    PROP_CALL("local", "SocketAddress", NULL, addr_prop_set, .flags = PF_HIDDEN,
               .offset = offsetof(UdpChr, local_arg),
               .desc = "where they come from, as in chardev-add"),
     PROP_END
