@@ -239,7 +239,6 @@ def beside_peer(run):
     jobs += [("exit: " + x, SYNIC, {}, (), x) for x in EXITS]
     jobs += [("exit: " + x, SYNIC + ",hv-syndbg", {}, (), x)
              for x in ("syndbg 1", "syndbg 2")]
-    jobs += [("two processors", ALL, {}, ("-smp", "2"))]
     with ThreadPool(6) as pool:
         for job, (ours, peer) in pool.imap(pair, jobs):
             bad = unlike(ours, peer)
